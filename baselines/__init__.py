@@ -1,0 +1,1 @@
+"""The competing optimisers, one module each."""

@@ -1,0 +1,8 @@
+"""PolyStep: training without gradients, and the contracts that its rivals and tasks share."""
+
+from polystep.algorithm import PolyStep
+from polystep.evaluation.functional import FunctionalEvaluator
+from polystep.evaluation.objective import BatchObjective
+from polystep.layout import ParameterLayout
+
+__all__ = ["BatchObjective", "FunctionalEvaluator", "ParameterLayout", "PolyStep"]

@@ -1,0 +1,204 @@
+"""PolyStep: forward-only training by softmax-weighted (one-sided optimal-transport) polytope steps."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from polystep.candidates import ParticleCandidates
+from polystep.contracts import AskTellOptimizer, State, StepReport
+from polystep.geometry import Polytope, bias_rotations, haar_rotations, polytope_vertices
+from polystep.layout import ParameterLayout
+from polystep.random import generator_state, named_generator, restore_generator
+from polystep.schedule import Schedule, as_schedule
+from polystep.subspace import RowSubspace, Subspace
+from polystep.update import Adaptive, Coasting, Update
+from polystep.weighting import Softmax, Weighting
+
+
+class NonFiniteLossError(ArithmeticError):
+    """Every candidate of a step has a NaN or infinite loss, so nothing tells where to go."""
+
+
+class PolyStep(AskTellOptimizer):
+    """Probe every particle along a randomly rotated polytope and move it towards the cheaper vertices.
+
+    Per step t, with temperature eps, step radius r, probe radius q, rotation R_i and vertices p_v:
+        probe losses  C_iv = mean_k f(point + lift_i(s_k q R_i p_v))
+        weights       W_iv = softmax_v(-C_iv/eps)  (or another `weighting`)
+        displacement  x_i  = r R_i sum_v W_iv p_v
+        point        <- point + update(lift(x))
+    Costs P V K candidates per full step. Source: arXiv 2605.01928; method sections 3 to 9, 11 and 15.
+    """
+
+    def __init__(
+        self,
+        layout: ParameterLayout,
+        point: Tensor,
+        seed: int,
+        *,
+        subspace: Callable[..., Subspace] = RowSubspace,
+        particle_dimension: int = 8,
+        polytope: Polytope = "orthoplex",
+        probes: int = 1,
+        probe_placement: Literal["outermost", "interior"] = "outermost",
+        temperature: float | Schedule = 1.0,
+        step_radius: float | Schedule = 1.0,
+        probe_radius: float | Schedule = 1.0,
+        weighting: Weighting | None = None,
+        update: Update | None = None,
+        coasting: Coasting | None = None,
+        biased_rotation: bool = False,
+        redraw_every: int = 1,
+        forget_every: int = 0,
+    ):
+        """`point`: start (D,), not changed. `subspace`: called with layout, particle_dimension, seed and device.
+        `probe_placement`: probes at distances s_k q with s_k = k/K ("outermost") or, as in the published runs,
+        k/(K+1) ("interior": with one probe per direction it sits at q/2). `redraw_every`: full steps between redraws of
+        the random projections, 0 for never. `forget_every`: full steps after which all memory is dropped while the
+        projections stay, 0 for never; this is all that the published absorb did (protocol section 13, 16).
+        """
+        if probes < 1:
+            raise ValueError(f"probes must be at least 1, got {probes}")
+        if probe_placement not in ("outermost", "interior"):
+            raise ValueError(f"probe_placement must be 'outermost' or 'interior', got {probe_placement!r}")
+        for name, interval in (("redraw_every", redraw_every), ("forget_every", forget_every)):
+            if interval < 0:
+                raise ValueError(f"{name} must be at least 0, got {interval}")
+        if point.shape != (layout.size,):
+            raise ValueError(f"point must have shape ({layout.size},) to fit the layout, got {tuple(point.shape)}")
+        device = point.device
+        self.subspace = subspace(layout=layout, particle_dimension=particle_dimension, seed=seed, device=device)
+        self._vertices = polytope_vertices(polytope, particle_dimension).to(device)
+        self._scales = torch.arange(1, probes + 1, device=device) / (probes if probe_placement == "outermost" else probes + 1)
+        self._temperature = as_schedule(temperature, "temperature")
+        self._step_radius = as_schedule(step_radius, "step_radius")
+        self._probe_radius = as_schedule(probe_radius, "probe_radius")
+        self._weighting = weighting or Softmax()
+        self._update = update or Adaptive(learning_rate=1e-2)
+        self._coasting = coasting or Coasting(period=1)
+        self._biased, self._redraw_every, self._forget_every = biased_rotation, redraw_every, forget_every
+        self._generator = named_generator(seed, "polystep", device=device)
+        self._point = point.detach().clone()
+        self._step = self._full_steps = self._draw = 0
+        self._bias: Tensor | None = None
+        self._asked: tuple[Tensor, int] | None = None
+
+    @property
+    def solution(self) -> Tensor:
+        """The current point (D,); do not change it in place."""
+        return self._point
+
+    def ask(self) -> ParticleCandidates:
+        """Probe points, particle-major, then vertex, then probe; none on a coasting step."""
+        if self._asked is not None:
+            raise RuntimeError("ask() was called twice without tell(); give the losses of the first candidates to tell()")
+        particles, dimension = self.subspace.particles, self.subspace.particle_dimension
+        if not self._coasting.is_full(self._step):
+            directions = self._vertices.new_empty(0, len(self._vertices), dimension)
+        else:
+            rotations = haar_rotations(particles, dimension, self._generator)
+            if self._biased and self._bias is not None:
+                rotations = bias_rotations(rotations, self._bias)
+            directions = torch.einsum("pij,vj->pvi", rotations, self._vertices)
+        radius = self._probe_radius.at(self._step, self._temperature.at(self._step, 0.0))
+        offsets = (directions.unsqueeze(2) * (radius * self._scales).unsqueeze(-1)).reshape(-1, dimension)
+        particle = torch.arange(len(directions), device=offsets.device)
+        particle = particle.repeat_interleave(len(self._vertices) * len(self._scales))
+        self._asked = (directions, len(offsets))
+        return ParticleCandidates(self._point, self.subspace, particle, offsets)
+
+    def tell(self, losses: Tensor) -> StepReport:
+        """Move by the losses (N,) of the candidates last asked for.
+
+        Raises NonFiniteLossError, with the state unchanged, where no loss is finite.
+        """
+        if self._asked is None:
+            raise RuntimeError("tell() was called without ask(); ask for candidates first")
+        directions, expected = self._asked
+        if losses.shape != (expected,):
+            raise ValueError(f"tell() expects losses of shape ({expected},), one per candidate, got {tuple(losses.shape)}")
+        report = self._full_step(directions, losses) if expected else self._coast()
+        self._asked = None
+        self._step += 1
+        return report
+
+    def _coast(self) -> StepReport:
+        self._point = self._point + self._coasting.movement(self._step)
+        return StepReport(None)
+
+    def _full_step(self, directions: Tensor, losses: Tensor) -> StepReport:
+        finite = torch.isfinite(losses)
+        if not finite.any():
+            raise NonFiniteLossError(f"all {len(losses)} candidate losses of step {self._step} are NaN or infinite; check the "
+                                     "model at its current point, or reduce the probe radius")
+        costs = replace_non_finite(losses.float()).reshape(len(directions), len(self._vertices), -1).mean(-1)
+        temperature = self._temperature.at(self._step, 0.0)
+        weights = self._weighting.weights(costs, temperature)
+        coordinates = torch.einsum("pv,pvi->pi", weights, directions)
+        coordinates *= self._step_radius.at(self._step, temperature)
+        displacement = self.subspace.lift(coordinates)
+        movement = self._update.move(displacement, self._step, self._point)
+        if torch.isfinite(movement).all():
+            self._point = self._point + movement
+            self._coasting.record(displacement, movement)
+            self._bias = coordinates if self._biased else None
+        else:
+            self._forget()
+        self._full_steps += 1
+        if self._forget_every and (self._step + 1) % self._forget_every == 0:
+            self._forget()
+        if self._redraw_every and self._full_steps % self._redraw_every == 0:
+            self._redraw(self._draw + 1)
+        return StepReport(float(losses[finite].mean()), {
+            "non_finite": float((~finite).sum()),
+            "cost_range_over_temperature": float((costs.amax(1) - costs.amin(1)).max()) / temperature,
+            "movement": float(movement.norm()),
+        })
+
+    def _redraw(self, draw: int) -> None:
+        self._draw = draw
+        self.subspace.redraw(draw)
+        self._bias = None
+        self._weighting.forget()
+
+    def _forget(self) -> None:
+        self._update.forget()
+        self._coasting.forget()
+        self._weighting.forget()
+        self._bias = None
+
+    def state_dict(self) -> State:
+        """Everything that the next step depends on; to be taken between steps."""
+        if self._asked is not None:
+            raise RuntimeError("state_dict() was called between ask() and tell(); finish the step first")
+        return {
+            "point": self._point,
+            "generator": generator_state(self._generator),
+            "counters": {"step": self._step, "full_steps": self._full_steps, "draw": self._draw},
+            "bias": {} if self._bias is None else {"coordinates": self._bias},
+            "update": self._update.state_dict(),
+            "coasting": self._coasting.state_dict(),
+            "weighting": self._weighting.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue exactly where `state` was taken."""
+        self._point = state["point"].clone()
+        restore_generator(self._generator, state["generator"])
+        counters = state["counters"]
+        self._step, self._full_steps, self._draw = counters["step"], counters["full_steps"], counters["draw"]
+        self.subspace.redraw(self._draw)
+        self._bias = state["bias"].get("coordinates")
+        self._update.load_state_dict(state["update"])
+        self._coasting.load_state_dict(state["coasting"])
+        self._weighting.load_state_dict(state["weighting"])
+        self._asked = None
+
+
+def replace_non_finite(losses: Tensor) -> Tensor:
+    """NaN and infinite losses replaced by max(2 max|finite| + 1, 1e6), so that they repel (method section 6)."""
+    finite = torch.isfinite(losses)
+    largest = torch.where(finite, losses.abs(), 0.0).max()
+    return torch.where(finite, losses, torch.clamp(2 * largest + 1, min=1e6))

@@ -1,0 +1,34 @@
+"""Which run is this: a hash of everything that decides its numbers."""
+
+import hashlib
+import json
+from typing import Any
+
+from polystep.bench.records import RECORD_VERSION
+
+NOT_IDENTIFYING = ("records", "data_dir", "device", "threads", "logger", "checkpoint_seconds")
+"""Settings that say where and how a run is computed and shown, not what is computed."""
+
+
+def run_identity(config: dict[str, Any], data_fingerprint: str) -> str:
+    """First 16 hexadecimal digits of SHA-256 over canonical JSON of the identifying settings (the seed among them), the
+    data fingerprint and the record version.
+    """
+    content = {"config": _identifying(config), "data": data_fingerprint, "record_version": RECORD_VERSION}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def run_name(config: dict[str, Any], identity: str) -> str:
+    """task-optimizer-study-seed-identity: readable, and different for different runs."""
+    names = config["names"]
+    return "-".join([names["task"], names["optimizer"], names["study"], f"seed{config['seed']}", identity])
+
+
+def _identifying(value: Any) -> Any:
+    """The settings without those of NOT_IDENTIFYING, wherever they stand."""
+    if isinstance(value, dict):
+        return {key: _identifying(item) for key, item in value.items() if key not in NOT_IDENTIFYING}
+    if isinstance(value, list):
+        return [_identifying(item) for item in value]
+    return value

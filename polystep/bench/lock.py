@@ -1,0 +1,39 @@
+"""One process per run."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from polystep.bench.files import StorageError
+
+
+class RunBusyError(Exception):
+    """Another process is working on the same run."""
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold the run's folder alone; raises RunBusyError at once where another process holds it.
+
+    The kernel releases the lock when the process ends, however it ends.
+    """
+    path = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a+")  # noqa: SIM115
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}; make the folder writable, or choose another one with "
+                           "records=FOLDER") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise RunBusyError(f"{folder.name} is being computed by process {file.read().strip() or 'unknown'}; wait for it, or "
+                               "stop it and repeat the command") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

@@ -1,0 +1,111 @@
+"""Published results, for comparison only: what arXiv 2605.01928 and its released result files report.
+
+`published_data/README.md` gives the source and the meaning of every column. Methods go by this project's optimiser labels.
+"""
+
+import csv
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+DATA_FOLDER = Path(__file__).with_name("published_data")
+
+_METHOD_KEYS = {"cma_es": "cmaes"}
+# The evaluation counts of these are training samples, not candidates.
+_GRADIENT_METHODS = {"adam"}
+
+
+class PublishedScore(NamedTuple):
+    """Mean and population standard deviation over `n_seeds` seeds, in the unit of the metric (accuracies: fraction)."""
+
+    mean: float
+    std: float
+    n_seeds: int
+
+
+class PublishedCost(NamedTuple):
+    """Wall seconds of one run on `hardware`, and candidates per step; None where the files do not tell."""
+
+    seconds: float | None
+    candidates_per_step: float | None
+    hardware: str
+
+
+def published_score(task: str, method: str, metric: str) -> PublishedScore | None:
+    """The published value of one metric of results.csv; None where the file has no such row."""
+    row = _results().get((task, _method_key(method)), {}).get(metric)
+    return PublishedScore(float(row["mean"]), float(row["std"]), int(row["n_seeds"])) if row else None
+
+
+def published_best_accuracy(task: str, method: str) -> PublishedScore | None:
+    """The published headline accuracy: the best of all looks at the test set, hence optimistic; a fraction."""
+    return published_score(task, method, "best_accuracy")
+
+
+def published_last_accuracy(task: str, method: str) -> PublishedScore | None:
+    """The published test accuracy of the last model; a fraction.
+
+    The last epoch of the logs where they are known, because `final_accuracy` is sometimes that of the restored best model.
+    """
+    from_logs = published_score(task, method, "derived_last_epoch_test_accuracy")
+    return from_logs or published_score(task, method, "final_accuracy")
+
+
+def published_cost(task: str, method: str) -> PublishedCost | None:
+    """What one published run cost on average over its seeds; None where nothing is published."""
+    metrics = _results().get((task, _method_key(method)))
+    if not metrics:
+        return None
+    # Cost columns describe the run, so they are the same in the rows of all its metrics.
+    row = next(iter(metrics.values()))
+    seconds, evaluations, steps = (
+        float(row[column]) for column in ("wall_seconds_mean", "function_evals_mean", "total_steps_mean")
+    )
+    counts_candidates = row["group"] != "ablation" and _method_key(method) not in _GRADIENT_METHODS
+    return PublishedCost(
+        # A zero in these columns means that the run did not record them.
+        seconds=seconds or None,
+        candidates_per_step=evaluations / steps if counts_candidates and evaluations and steps else None,
+        hardware=row["hardware"].partition("/")[0],
+    )
+
+
+def published_curve(task: str, method: str) -> "DataFrame | None":
+    """The published learning curve, one row per step (the index); None where no curve is published.
+
+    Columns: mean and std (population) of the test accuracy over n_seeds seeds, seconds (mean wall time) and end_of_epoch
+    (False for the marks at every 20th step up to 400).
+    """
+    import pandas
+
+    rows = pandas.read_csv(DATA_FOLDER / "learning_curves.csv")
+    rows = rows[(rows["task"] == task) & (rows["method"] == _method_key(method))]
+    if rows.empty:
+        return None
+    steps = rows.groupby("step")
+    return pandas.DataFrame(
+        {
+            "mean": steps["test_accuracy"].mean(),
+            "std": steps["test_accuracy"].std(ddof=0),
+            "n_seeds": steps["seed"].nunique(),
+            "seconds": steps["wall_time"].mean(),
+            "end_of_epoch": steps["epoch"].count() > 0,
+        }
+    )
+
+
+def _method_key(method: str) -> str:
+    return _METHOD_KEYS.get(method, method)
+
+
+@cache
+def _results() -> dict[tuple[str, str], dict[str, dict[str, str]]]:
+    """Rows of results.csv by (task, method), then by metric."""
+    found: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
+    with (DATA_FOLDER / "results.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            found.setdefault((row["task"], row["method"]), {})[row["metric"]] = row
+    return found

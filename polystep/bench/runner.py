@@ -1,0 +1,200 @@
+"""The one loop: an optimiser works on a task under a budget, and a record is left behind."""
+
+import datetime
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
+from polystep.bench.environment import describe_environment
+from polystep.bench.files import StorageError
+from polystep.bench.identity import run_identity, run_name
+from polystep.bench.ledger import Budget, Ledger, MeteredObjective
+from polystep.bench.lock import exclusive
+from polystep.bench.observers import Observer
+from polystep.bench.records import RunRecord, read_record, write_history, write_record
+from polystep.contracts import Optimizer, State, Task
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """When a run is judged. validate_every: steps between validations; test_steps: steps whose points are kept and read on
+    the test set after training, for comparison with published curves (never for selection).
+    """
+
+    validate_every: int
+    test_steps: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        if self.validate_every < 1:
+            raise ValueError(f"evaluation.validate_every must be at least 1, got {self.validate_every}")
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What became of a run: "skipped" means that its finished record was there already."""
+
+    status: Literal["finished", "skipped", "failed", "interrupted"]
+    folder: Path
+    record: RunRecord
+
+
+@dataclass
+class Run:
+    """One run, from its resolved configuration. `build_task()` and `build_optimizer(task)` come from the configuration."""
+
+    config: dict[str, Any]
+    build_task: Callable[[], Task]
+    build_optimizer: Callable[[Task], Optimizer]
+    budget: Budget
+    evaluation: Evaluation
+    records: Path
+    observers: Sequence[Observer] = ()
+    checkpoint_seconds: float = 30.0
+
+    def execute(self) -> RunOutcome:
+        """Work until the budget is used; skip a finished run, resume an interrupted one, record a failure.
+
+        Raises RunBusyError where another process works on the same run, StorageError where files cannot be read or
+        written. Ctrl-C leaves a checkpoint and returns the status "interrupted".
+        """
+        self._ledger = Ledger()
+        self._started = _now()
+        with self._ledger.clock("preparation"):
+            task = self.build_task()
+            self._fingerprint = task.fingerprint
+            self._identity = run_identity(self.config, self._fingerprint)
+            self._name = run_name(self.config, self._identity)
+            self._folder = self.records / self._name
+        with exclusive(self._folder):
+            if (self._folder / "run.json").exists():
+                record = read_record(self._folder)
+                if record.status == "finished":
+                    return RunOutcome("skipped", self._folder, record)
+            return self._work(task)
+
+    def _work(self, task: Task) -> RunOutcome:
+        self._step = 0
+        self._history: list[dict[str, float | int | None]] = []
+        self._selected: State = {}
+        self._marked: dict[str, Tensor] = {}
+        try:
+            with self._ledger.clock("preparation"):
+                optimizer = self.build_optimizer(task)
+            self._resume(task, optimizer)
+            for observer in self.observers:
+                observer.started(self._name, self.config, min(1.0, self._share()))
+            self._train(task, optimizer)
+            return self._end(task, "finished", self._judge(task, optimizer))
+        except KeyboardInterrupt:
+            # the last periodic checkpoint is whole; steps since then are repeated exactly
+            return self._end(task, "interrupted", {})
+        except StorageError:
+            raise
+        except Exception as error:
+            return self._end(task, "failed", {}, {"type": type(error).__name__, "message": str(error),
+                                                  "traceback": traceback.format_exc()})
+
+    def _train(self, task: Task, optimizer: Optimizer) -> None:
+        since_checkpoint = self._ledger.summary()["wall_seconds"]
+        if self._step == 0:
+            self._validate(task, optimizer, None)
+        while self._share() < 1:
+            with self._ledger.clock("data"):
+                objective = MeteredObjective(task.next_objective(), self._ledger)
+            with self._ledger.clock("optimizer"):
+                report = optimizer.step(objective)
+            self._step += 1
+            if self._step in self.evaluation.test_steps:
+                self._marked[str(self._step)] = optimizer.solution.clone()
+            last = self._share() >= 1
+            row = {"loss": report.loss, **report.diagnostics}
+            if last or self._step % self.evaluation.validate_every == 0:
+                self._validate(task, optimizer, row)
+            elif self._step % max(1, self.evaluation.validate_every // 10) == 0:
+                self._log(task, None, row)
+            if self._ledger.summary()["wall_seconds"] - since_checkpoint >= self.checkpoint_seconds or last:
+                self._checkpoint(task, optimizer)
+                since_checkpoint = self._ledger.summary()["wall_seconds"]
+
+    def _validate(self, task: Task, optimizer: Optimizer, row: dict[str, float | None] | None) -> None:
+        with self._ledger.clock("validation"):
+            score = task.validate(optimizer.solution)
+        if not self._selected or task.metric.better(score, self._selected["score"]):
+            self._selected = {"score": score, "step": self._step, "point": optimizer.solution.clone()}
+        self._log(task, score, row or {"loss": None})
+
+    def _log(self, task: Task, score: float | None, row: dict[str, float | None]) -> None:
+        with self._ledger.clock("logging"):
+            spent = self._ledger.spent
+            full = {"step": self._step, "epoch": self._step / task.steps_per_epoch, "validation": score,
+                    "candidate_evaluations": spent.candidate_evaluations, "sample_forwards": spent.sample_forwards,
+                    "seconds": self._ledger.step_seconds, **row}
+            self._history.append(full)
+            for observer in self.observers:
+                observer.progressed(full, min(1.0, self._share()))
+
+    def _judge(self, task: Task, optimizer: Optimizer) -> dict[str, Any]:
+        """Metrics of the record: the only place where the test set is read."""
+        with self._ledger.clock("test"):
+            return {
+                "validation_selected": self._selected["score"],
+                "selected_step": self._selected["step"],
+                "test_selected": task.test(self._selected["point"]),
+                "test_last": task.test(optimizer.solution),
+                "steps": self._step,
+                "test_curve": [{"step": int(step), "test": task.test(point)} for step, point in self._marked.items()],
+            }
+
+    def _end(self, task: Task, status: Literal["finished", "failed", "interrupted"], metrics: dict[str, Any],
+             error: dict[str, str] | None = None) -> RunOutcome:
+        metric = task.metric
+        record = RunRecord(
+            run_id=self._identity, name=self._name, status=status,
+            labels={**{key: self.config["names"][key] for key in ("task", "optimizer", "study")}, "seed": self.config["seed"]},
+            protocol=self.config["names"]["protocol"], config=self.config, data_fingerprint=self._fingerprint,
+            metric={"name": metric.name, "direction": metric.direction, "unit": metric.unit}, metrics=metrics,
+            ledger=self._ledger.summary(), environment=describe_environment(str(self.config["device"])),
+            started=self._started, ended=_now(), error=error,
+        )
+        with self._ledger.clock("logging"):
+            write_history(self._folder, self._history)
+            write_record(self._folder, record)
+        for observer in self.observers:
+            observer.ended(status, metrics)
+        return RunOutcome(status, self._folder, record)
+
+    def _share(self) -> float:
+        return self.budget.used(self._step, self._ledger)
+
+    def _checkpoint(self, task: Task, optimizer: Optimizer) -> None:
+        with self._ledger.clock("checkpoint"):
+            save_checkpoint(self._folder / "checkpoint.safetensors", {
+                "identity": self._identity, "started": self._started, "step": self._step, "selected": self._selected,
+                "marked": self._marked, "history": self._history, "ledger": self._ledger.summary(),
+                "optimizer": optimizer.state_dict(), "task": task.state_dict(),
+            })
+
+    def _resume(self, task: Task, optimizer: Optimizer) -> None:
+        path = self._folder / "checkpoint.safetensors"
+        if not path.exists():
+            return
+        with self._ledger.clock("checkpoint"):
+            state = load_checkpoint(path, torch.device(str(self.config["device"])))
+            if state["identity"] != self._identity:
+                raise StorageError(f"checkpoint {path} belongs to run {state['identity']}, not to {self._identity}; delete it "
+                                   "and repeat the command")
+            self._started, self._step, self._selected = state["started"], state["step"], state["selected"]
+            self._marked, self._history = state["marked"], state["history"]
+            optimizer.load_state_dict(state["optimizer"])
+            task.load_state_dict(state["task"])
+            self._ledger.restore(state["ledger"])
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

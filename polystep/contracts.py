@@ -1,0 +1,166 @@
+"""The three protocols that everything obeys: Optimizer, Objective, Task.
+
+An optimiser asks an objective for the losses of candidates and never sees a data loader, a validation or test set, or
+the ledger. A task hands out one objective per step and judges points. `polystep.conformance` checks both.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from polystep.candidates import Candidates
+from polystep.layout import ParameterLayout
+
+State = dict[str, Any]
+"""A nested dictionary of tensors and JSON values: what a checkpoint can hold."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What evaluating cost so far, counted by the task.
+
+    Units: candidates; candidate x data rows; backward passes x data rows; candidate x clauses; environment steps;
+    seconds of kernel compilation (not part of the evaluation time).
+    """
+
+    candidate_evaluations: int = 0
+    sample_forwards: int = 0
+    backward_passes: int = 0
+    clause_checks: int = 0
+    environment_steps: int = 0
+    compilation_seconds: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(**{f.name: getattr(self, f.name) - getattr(other, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a task's `validate` and `test` return: its name, which direction is better, its unit."""
+
+    name: str
+    direction: Literal["maximize", "minimize"]
+    unit: str
+
+    def better(self, value: float, other: float) -> bool:
+        """Whether `value` is strictly better than `other`; a NaN is never better."""
+        return value > other if self.direction == "maximize" else value < other
+
+    @property
+    def worst(self) -> float:
+        """The value that every real score is better than."""
+        return float("-inf") if self.direction == "maximize" else float("inf")
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one optimiser step saw: the mean candidate loss (None on a step without candidates) and diagnostics."""
+
+    loss: float | None
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """The loss under one fixed mini-batch, set of episodes or set of clauses."""
+
+    @property
+    def spent(self) -> Spent:
+        """What this objective's evaluations have cost so far."""
+        ...
+
+    def losses(self, candidates: Candidates) -> Tensor:
+        """Loss of every candidate, shape (N,), float32, lower is better."""
+        ...
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    """A method that improves a point by asking for losses.
+
+    Constructed as `factory(layout=..., point=..., seed=...)`.
+    """
+
+    @property
+    def solution(self) -> Tensor:
+        """The point that the method would report now, shape (D,)."""
+        ...
+
+    def step(self, objective: Objective) -> StepReport:
+        """One step of the method on one objective."""
+        ...
+
+    def state_dict(self) -> State:
+        """Everything that the next step depends on."""
+        ...
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue exactly where `state` was taken."""
+        ...
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A problem to optimise, with its own data stream and its own judges."""
+
+    metric: Metric
+    layout: ParameterLayout
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the data that the task uses."""
+        ...
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Objectives per pass over the training data; 1 where there is no such pass."""
+        ...
+
+    def initial_point(self, seed: int) -> Tensor:
+        """The starting point that belongs to `seed`, shape (D,)."""
+        ...
+
+    def next_objective(self) -> Objective:
+        """Advance the data stream and return the objective of the next step."""
+        ...
+
+    def validate(self, point: Tensor) -> float:
+        """Score of `point` on data that selects checkpoints; never seen by optimisers."""
+        ...
+
+    def test(self, point: Tensor) -> float:
+        """Score of `point` on data that selects nothing; read after training."""
+        ...
+
+    def state_dict(self) -> State:
+        """The position in the data stream."""
+        ...
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue the data stream exactly where `state` was taken."""
+        ...
+
+
+class AskTellOptimizer(ABC):
+    """Base of optimisers that see losses only: `step` is ask, evaluate, tell."""
+
+    @abstractmethod
+    def ask(self) -> Candidates:
+        """The candidates of the next step; possibly none."""
+
+    @abstractmethod
+    def tell(self, losses: Tensor) -> StepReport:
+        """Take the losses of the candidates last asked for and move."""
+
+    def step(self, objective: Objective) -> StepReport:
+        """Ask, evaluate, tell."""
+        candidates = self.ask()
+        losses = objective.losses(candidates) if len(candidates) else torch.empty(0)
+        return self.tell(losses)

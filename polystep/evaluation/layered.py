@@ -1,0 +1,112 @@
+"""LayeredNetwork: a chain of linear layers and unit-wise activations, the structure that incremental evaluation exploits.
+
+A signal has shape (..., C, U): U units with C channels each (time steps of a spiking network; C = 1 elsewhere). A layer
+computes z = a W^T + b on every channel, then an activation that maps the C_in channels of each unit to C_out channels of
+the same unit. The last activation has one output channel: the logits.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class CompiledActivation:
+    """numba functions of an activation.
+
+    activate(pre, post, units): fill the first `units` columns of post (C_out, U) from those of pre (C_in, U), float32;
+    pre may be overwritten.
+    cell(z) -> (low, high): the output for one-channel input is the same for all z' with low <= z' < high; an empty
+    interval (low = high) is always correct.
+    """
+
+    activate: Any
+    cell: Any
+
+
+class Activation(Protocol):
+    """A map from the channels of a unit to new channels of the same unit."""
+
+    channels: int
+    """Output channels C_out."""
+
+    def apply(self, pre: Tensor) -> Tensor:
+        """(..., C_in, U) -> (..., C_out, U)."""
+        ...
+
+    def compiled(self) -> CompiledActivation:
+        """The same map for the fused path."""
+        ...
+
+
+class SampleLoss(Protocol):
+    """Loss of one sample from its logits and target."""
+
+    def apply(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """(..., B, O) logits and (B,) targets -> (..., B)."""
+        ...
+
+    def compiled(self) -> Any:
+        """numba function (logits (1, U), units, target) -> float, which reads the first `units` logits."""
+        ...
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A linear map, by the names of its tensors in the layout, and the activation that follows."""
+
+    weight: str
+    bias: str
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class LayeredNetwork:
+    """Layers and loss; parameters come from a point."""
+
+    layers: tuple[Layer, ...]
+    loss: SampleLoss
+
+    def pre_activation(self, index: int, signal: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+        """z of layer `index` from its input signal (..., C, I)."""
+        layer = self.layers[index]
+        return F.linear(signal, tensors[layer.weight], tensors[layer.bias])
+
+    def logits_from(self, index: int, pre: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Logits (..., O) from z (..., C, U) of layer `index`."""
+        signal = self.layers[index].activation.apply(pre)
+        for following in range(index + 1, len(self.layers)):
+            signal = self.layers[following].activation.apply(self.pre_activation(following, signal, tensors))
+        return signal.squeeze(-2)
+
+    def trace(self, inputs: Tensor, tensors: Mapping[str, Tensor], targets: Tensor) -> "Trace":
+        """All signals of a forward pass; inputs (B, I)."""
+        signals, pre_activations = [inputs.unsqueeze(1)], []
+        for index, layer in enumerate(self.layers):
+            pre_activations.append(self.pre_activation(index, signals[-1], tensors))
+            signals.append(layer.activation.apply(pre_activations[-1]))
+        logits = signals[-1].squeeze(1)
+        return Trace(signals[:-1], pre_activations, logits, self.loss.apply(logits, targets))
+
+    def logits(self, inputs: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Logits (B, O) of inputs (B, I)."""
+        return self.logits_from(0, self.pre_activation(0, inputs.unsqueeze(-2), tensors), tensors)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Signals of the base point: layer inputs (B, C, I), pre-activations (B, C, U), logits (B, O), losses (B,)."""
+
+    signals: list[Tensor]
+    pre_activations: list[Tensor]
+    logits: Tensor
+    losses: Tensor
+
+
+def with_bias_input(signal: Tensor) -> Tensor:
+    """(..., I) -> (..., I + 1): a last input of ones, which the bias multiplies."""
+    return torch.cat([signal, signal.new_ones(*signal.shape[:-1], 1)], dim=-1)

@@ -1,0 +1,42 @@
+"""BatchObjective: the loss of candidates on one mini-batch, charged as it is evaluated."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from polystep.candidates import Candidates
+from polystep.contracts import Spent
+
+
+class Evaluator(Protocol):
+    """Computes mean losses of candidates on a batch."""
+
+    compilation_seconds: float
+    """Seconds spent so far on compiling kernels; 0 where nothing is compiled."""
+
+    def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss over the rows of the batch, shape (N,), float32."""
+        ...
+
+
+class BatchObjective:
+    """One mini-batch; every candidate sees the same rows."""
+
+    def __init__(self, evaluator: Evaluator, inputs: Tensor, targets: Tensor):
+        """`inputs`: (B, ...). `targets`: (B,)."""
+        if len(inputs) == 0 or len(inputs) != len(targets):
+            raise ValueError(f"a batch needs at least one row and as many targets as inputs, got {len(inputs)} inputs and "
+                             f"{len(targets)} targets")
+        self.evaluator, self.inputs, self.targets = evaluator, inputs, targets
+        self.spent = Spent()
+
+    def losses(self, candidates: Candidates) -> Tensor:
+        """Mean loss of every candidate, shape (N,), float32; charges N evaluations and N B sample forwards."""
+        compiled_before = self.evaluator.compilation_seconds
+        losses = self.evaluator.losses(candidates, self.inputs, self.targets)
+        self.spent += Spent(
+            candidate_evaluations=len(candidates),
+            sample_forwards=len(candidates) * len(self.inputs),
+            compilation_seconds=self.evaluator.compilation_seconds - compiled_before,
+        )
+        return losses

@@ -1,0 +1,180 @@
+"""From the displacement of a step to the movement of the point.
+
+Every subspace lift is linear, so displacements are expressed in parameters and so is all memory: velocity, the direction
+to coast along, the moments of the adaptive rule. Memory therefore survives a redraw of the subspace.
+"""
+
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from polystep.schedule import Schedule, as_schedule
+
+
+class Update(Protocol):
+    """A rule with memory; `forget` drops the memory, `state_dict` holds it."""
+
+    def move(self, displacement: Tensor, step: int, point: Tensor) -> Tensor:
+        """Movement (D,) for a displacement (D,) at step t from `point` (D,)."""
+        ...
+
+    def forget(self) -> None:
+        """Drop the memory."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """The memory."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a memory from `state_dict`."""
+        ...
+
+
+class Plain:
+    """Move by the displacement."""
+
+    def move(self, displacement: Tensor, step: int, point: Tensor) -> Tensor:
+        """The displacement."""
+        return displacement
+
+    def forget(self) -> None:
+        """There is no memory."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """There is no memory."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """There is no memory."""
+
+
+class Momentum:
+    """velocity <- beta_t velocity + displacement; move by the velocity.
+
+    beta_t rises linearly from `start` to `end` over the first `warmup_steps` steps; no (1 - beta) damping. The published
+    runs all warmed up over 49 steps, whatever their length. Source: method section 9.
+    """
+
+    def __init__(self, start: float = 0.5, end: float = 0.95, warmup_steps: int = 49):
+        for name, beta in (("start", start), ("end", end)):
+            if not 0 <= beta < 1:
+                raise ValueError(f"momentum {name} must lie in [0, 1), got {beta}")
+        if warmup_steps < 1:
+            raise ValueError(f"warmup_steps must be at least 1, got {warmup_steps}")
+        self.start, self.end, self.warmup_steps = start, end, warmup_steps
+        self._velocity: Tensor | None = None
+
+    def move(self, displacement: Tensor, step: int, point: Tensor) -> Tensor:
+        """The new velocity."""
+        beta = self.start + min(1.0, step / self.warmup_steps) * (self.end - self.start)
+        self._velocity = displacement if self._velocity is None else beta * self._velocity + displacement
+        return self._velocity
+
+    def forget(self) -> None:
+        """Drop the velocity."""
+        self._velocity = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The velocity."""
+        return {} if self._velocity is None else {"velocity": self._velocity}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a velocity."""
+        self._velocity = state.get("velocity")
+
+
+class Adaptive:
+    """Per-coordinate step sizes from first and second moments of the displacement g, as Adam does with a gradient.
+
+    m <- beta1 m + (1 - beta1) g; v <- beta2 v + (1 - beta2) g^2 with bias correction;
+    movement = rate_t (m/(sqrt(v) + epsilon) - weight_decay point). Source of the rule: Kingma and Ba, arXiv 1412.6980;
+    decoupled decay: Loshchilov and Hutter, arXiv 1711.05101.
+    """
+
+    def __init__(self, learning_rate: float | Schedule, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-12,
+                 weight_decay: float = 0.0):
+        for name, beta in (("beta1", beta1), ("beta2", beta2)):
+            if not 0 <= beta < 1:
+                raise ValueError(f"{name} must lie in [0, 1), got {beta}")
+        if not weight_decay >= 0:
+            raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
+        self.learning_rate = as_schedule(learning_rate, "learning_rate")
+        self.beta1, self.beta2, self.epsilon, self.weight_decay = beta1, beta2, epsilon, weight_decay
+        self._first: Tensor | None = None
+        self._second: Tensor | None = None
+        self._count = 0
+
+    def move(self, displacement: Tensor, step: int, point: Tensor) -> Tensor:
+        """The movement of the rule above."""
+        first = torch.zeros_like(displacement) if self._first is None else self._first
+        second = torch.zeros_like(displacement) if self._second is None else self._second
+        self._first = torch.lerp(displacement, first, self.beta1)
+        self._second = torch.lerp(displacement.square(), second, self.beta2)
+        self._count += 1
+        mean = self._first / (1 - self.beta1**self._count)
+        scale = (self._second / (1 - self.beta2**self._count)).sqrt() + self.epsilon
+        movement: Tensor = self.learning_rate.at(step, 1.0) * (mean / scale - self.weight_decay * point)
+        return movement
+
+    def forget(self) -> None:
+        """Drop both moments."""
+        self._first = self._second = None
+        self._count = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both moments and their number of updates."""
+        return {} if self._first is None else {"first": self._first, "second": self._second, "count": self._count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up moments."""
+        self.forget()
+        if state:
+            self._first, self._second, self._count = state["first"], state["second"], state["count"]
+
+
+class Coasting:
+    """Where a step without evaluation moves: along an exponential average of past full steps (method section 9).
+
+    A step t is full if t mod period = 0 or nothing is stored. After a full step average <- decay average + (1 - decay) D;
+    another step moves by (1 - phase) average with phase = (t mod period)/period. D is the step's displacement
+    ("transport", what the paper describes) or its whole movement with momentum ("total", what the published runs did).
+    """
+
+    def __init__(self, period: int = 3, decay: float = 0.7, direction: Literal["transport", "total"] = "transport"):
+        if period < 1:
+            raise ValueError(f"coasting period must be at least 1, got {period}")
+        if direction not in ("transport", "total"):
+            raise ValueError(f"coasting direction must be 'transport' or 'total', got {direction!r}")
+        if not 0 <= decay < 1:
+            raise ValueError(f"coasting decay must lie in [0, 1), got {decay}")
+        self.period, self.decay, self.direction = period, decay, direction
+        self._average: Tensor | None = None
+
+    def is_full(self, step: int) -> bool:
+        """Whether step t evaluates candidates."""
+        return step % self.period == 0 or self._average is None
+
+    def record(self, displacement: Tensor, movement: Tensor) -> None:
+        """Take in a full step."""
+        moved = displacement if self.direction == "transport" else movement
+        self._average = moved if self._average is None else self.decay * self._average + (1 - self.decay) * moved
+
+    def movement(self, step: int) -> Tensor:
+        """Movement (D,) of a step that is not full."""
+        if self._average is None:
+            raise RuntimeError(f"step {step} cannot coast: no full step has been recorded")
+        return (1 - (step % self.period) / self.period) * self._average
+
+    def forget(self) -> None:
+        """Drop the average, so that the next step is full."""
+        self._average = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The average."""
+        return {} if self._average is None else {"average": self._average}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up an average."""
+        self._average = state.get("average")

@@ -1,0 +1,80 @@
+"""Train one optimiser on one task:  python -m scripts.run task=snn optimizer=polystep seed=42
+
+Every setting can be overridden by Hydra; -m sweeps over comma-separated values. Exit status: 0 done (or was done before),
+1 a run failed, 2 wrong settings or unusable files, 3 another process is at work on the run, 130 interrupted.
+"""
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from rich.console import Console
+
+from polystep.bench.files import StorageError
+from polystep.bench.launch import build_run, check_overrides
+from polystep.bench.lock import RunBusyError
+from polystep.bench.observers import ConsoleObserver
+from polystep.bench.runner import RunOutcome
+from polystep.bench.schema import ConfigError
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+EXIT_STATUS = {"finished": 0, "skipped": 0, "failed": 1, "interrupted": 130}
+
+console = Console()
+statuses: list[int] = []
+
+
+def show(outcome: RunOutcome) -> int:
+    """Say in a line what became of a run; returns the exit status."""
+    where = f"[dim]{outcome.folder}[/dim]"
+    if outcome.status == "skipped":
+        metrics = outcome.record.metrics
+        console.print(f"already done: test {metrics['test_selected']:.4f} (validation-selected), "
+                      f"{metrics['test_last']:.4f} (last); {where}", highlight=False, soft_wrap=True)
+    elif outcome.status == "failed" and outcome.record.error is not None:
+        console.print(f"[red]failed[/red]: {outcome.record.error['type']}: {outcome.record.error['message']}\n"
+                      f"the traceback is in {where}/run.json; repeat the command to try again", highlight=False, soft_wrap=True)
+    elif outcome.status == "interrupted":
+        console.print(f"interrupted; repeat the command to continue; {where}", highlight=False, soft_wrap=True)
+    else:
+        console.print(f"record: {where}", highlight=False, soft_wrap=True)
+    return EXIT_STATUS[outcome.status]
+
+
+def run(composed: DictConfig, choices: dict[str, str]) -> int:
+    """Execute a composed configuration; returns the exit status, with expected failures as one message."""
+    try:
+        return show(build_run(composed, choices, [ConsoleObserver(console)]).execute())
+    except (ConfigError, StorageError) as error:
+        console.print(f"[red]error[/red]: {error}", highlight=False, soft_wrap=True)
+        return 2
+    except RunBusyError as error:
+        console.print(f"busy: {error}", highlight=False, soft_wrap=True)
+        return 3
+
+
+@hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")
+def hydra_run(composed: DictConfig) -> None:
+    """One job of Hydra."""
+    statuses.append(run(composed, dict(HydraConfig.get().runtime.choices)))
+    if statuses[-1] == 130:
+        raise KeyboardInterrupt
+
+
+def main() -> int:
+    """The command."""
+    try:
+        check_overrides(CONFIGS, sys.argv[1:])
+        hydra_run()
+    except ConfigError as error:
+        console.print(f"[red]error[/red]: {error}", highlight=False, soft_wrap=True)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return max(statuses, default=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Benchmark tasks: what the optimisers are compared on."""

@@ -1,0 +1,149 @@
+"""Image classification: mini-batches for training, a validation split for selection, a test set for the end."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from polystep.contracts import Metric, State
+from polystep.evaluation.activations import mean_cross_entropy
+from polystep.evaluation.functional import FunctionalEvaluator
+from polystep.evaluation.fused import FusedEvaluator
+from polystep.evaluation.incremental import IncrementalEvaluator
+from polystep.evaluation.layered import LayeredNetwork
+from polystep.evaluation.objective import BatchObjective, Evaluator
+from polystep.layout import ParameterLayout
+from polystep.random import generator_state, named_generator, restore_generator
+from tasks.data import ImageDataset, load_dataset
+from tasks.networks.initialisation import build_without_randomness
+
+
+class ClassificationNetwork(Protocol):
+    """A torch module, built as `factory(inputs=..., classes=...)`, that also knows its layered description."""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Logits (B, classes) of inputs (B, inputs)."""
+        ...
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the starting values."""
+        ...
+
+    def layered(self) -> LayeredNetwork:
+        """The same network for incremental evaluation."""
+        ...
+
+
+class ClassificationTask:
+    """Train a network on a data set; the score is accuracy.
+
+    The training images are split into training and validation part by the run seed; an objective is one shuffled
+    mini-batch, the last one of an epoch may be smaller. Source: protocol section 3.
+    """
+
+    metric = Metric("accuracy", "maximize", "fraction")
+
+    def __init__(
+        self,
+        network: Callable[..., torch.nn.Module],
+        dataset: str,
+        data_dir: str,
+        seed: int,
+        batch_size: int = 512,
+        validation_size: int = 6000,
+        evaluation: Literal["fused", "incremental", "functional"] = "fused",
+        device: str = "cpu",
+    ):
+        """`validation_size`: images held out of the training set. `evaluation`: the path that computes losses; all agree,
+        "fused" runs on the CPU only and falls back to "incremental" elsewhere.
+        """
+        data = load_dataset(dataset, Path(data_dir))  # type: ignore[arg-type]
+        available = len(data.train_labels)
+        if not 1 <= validation_size < available:
+            raise ValueError(f"task.validation_size must lie in 1..{available - 1} for {dataset}, got {validation_size}")
+        if not 1 <= batch_size <= available - validation_size:
+            raise ValueError(f"task.batch_size must lie in 1..{available - validation_size}, got {batch_size}")
+        self.fingerprint = data.fingerprint
+        self.batch_size = batch_size
+        self._device = torch.device(device)
+        module = build_without_randomness(lambda: network(inputs=data.train_images.shape[1], classes=data.classes))
+        self._module = module.to(self._device).eval()
+        self.layout = ParameterLayout.of_module(self._module)
+        self._layered: LayeredNetwork = self._module.layered()  # type: ignore[operator]
+        self._evaluator = self._build_evaluator(evaluation)
+        self._split(data, validation_size, seed)
+        self._generator = named_generator(seed, "batches")
+        self._start_epoch()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Mini-batches per pass over the training part."""
+        return -(-len(self._train[1]) // self.batch_size)
+
+    def initial_point(self, seed: int) -> Tensor:
+        """The network's own starting values (D,), drawn for `seed`."""
+        self._module.initialise(named_generator(seed, "initial point", device=self._device))  # type: ignore[operator]
+        return self.layout.point_of(self._module)
+
+    def next_objective(self) -> BatchObjective:
+        """The next mini-batch of the shuffled training part."""
+        if self._position >= len(self._order):
+            self._start_epoch()
+        chosen = self._order[self._position : self._position + self.batch_size]
+        self._position += len(chosen)
+        inputs, targets = self._train
+        return BatchObjective(self._evaluator, inputs[chosen], targets[chosen])
+
+    def validate(self, point: Tensor) -> float:
+        """Accuracy on the validation part."""
+        return self._accuracy(point, *self._validation)
+
+    def test(self, point: Tensor) -> float:
+        """Accuracy on the test set."""
+        return self._accuracy(point, *self._test)
+
+    def state_dict(self) -> State:
+        """The generator at the start of this epoch and the position in the epoch."""
+        return {"epoch_generator": self._epoch_generator, "position": self._position}
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue the shuffled stream where `state` was taken."""
+        restore_generator(self._generator, state["epoch_generator"])
+        self._start_epoch()
+        self._position = state["position"]
+
+    def _start_epoch(self) -> None:
+        self._epoch_generator = generator_state(self._generator)
+        self._order = torch.randperm(len(self._train[1]), generator=self._generator).to(self._device)
+        self._position = 0
+
+    def _build_evaluator(self, evaluation: str) -> Evaluator:
+        if evaluation == "fused":
+            return FusedEvaluator(self._layered, self.layout)
+        if evaluation == "incremental":
+            return IncrementalEvaluator(self._layered, self.layout)
+        if evaluation == "functional":
+            return FunctionalEvaluator(self._module, mean_cross_entropy, self.layout)
+        raise ValueError(f"task.evaluation must be fused, incremental or functional, got {evaluation!r}")
+
+    def _split(self, data: ImageDataset, validation_size: int, seed: int) -> None:
+        generator = named_generator(seed, "validation split")
+        order = torch.randperm(len(data.train_labels), generator=generator)
+        inputs = torch.from_numpy(data.normalised(data.train_images)).to(self._device)
+        targets = torch.tensor(data.train_labels).to(self._device)
+        train, validation = order[validation_size:].to(self._device), order[:validation_size].to(self._device)
+        self._train = inputs[train], targets[train]
+        self._validation = inputs[validation], targets[validation]
+        self._test = (torch.from_numpy(data.normalised(data.test_images)).to(self._device),
+                      torch.tensor(data.test_labels).to(self._device))
+
+    @torch.no_grad()
+    def _accuracy(self, point: Tensor, inputs: Tensor, targets: Tensor) -> float:
+        tensors = self.layout.unflatten(point)
+        correct = [int((self._layered.logits(part, tensors).argmax(-1) == wanted).sum())
+                   for part, wanted in zip(inputs.split(2000), targets.split(2000), strict=True)]
+        return sum(correct) / len(targets)
+
+

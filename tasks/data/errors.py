@@ -1,0 +1,21 @@
+"""What can go wrong when a data set is asked for."""
+
+
+class DataError(Exception):
+    """Base of the failures that a user can remedy; the message names the remedy."""
+
+
+class UnknownDataset(DataError):
+    """No data set of this name is registered."""
+
+
+class DataCorrupt(DataError):
+    """A local file does not hold the content that its name promises."""
+
+
+class DataUnavailable(DataError):
+    """A data set is not there and could not be fetched, or could not be stored."""
+
+
+class SourceFailed(Exception):
+    """One source did not deliver; the message is the reason, and the next source is tried."""

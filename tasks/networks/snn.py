@@ -1,0 +1,57 @@
+"""The hard-LIF spiking network of the paper: 784-128-10, 15 steps, static input current, logits = spike counts."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from polystep.evaluation.activations import CrossEntropy
+from polystep.evaluation.layered import Layer, LayeredNetwork
+from tasks.networks.initialisation import initialise_linear_layers
+from tasks.networks.leaky_integrate_and_fire import (
+    ConstantCurrentSpikes,
+    SpikeCounts,
+    compiled_count_cross_entropy,
+    simulate,
+)
+
+
+class SpikingNetwork(nn.Module):
+    """Linear, LIF, Linear, LIF over T time steps; the input current is the same at every step. Source: protocol section 3."""
+
+    def __init__(self, inputs: int = 784, classes: int = 10, hidden: int = 128, steps: int = 15, decay: float = 0.95):
+        super().__init__()
+        self.fc1 = nn.Linear(inputs, hidden)
+        self.fc2 = nn.Linear(hidden, classes)
+        self.steps, self.decay = steps, decay
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Spike counts (B, classes) of inputs (B, inputs), simulated step by step: the reference of the faster paths."""
+        current = self.fc1(inputs)
+        spikes = simulate(current.expand(self.steps, *current.shape), self.decay)
+        return simulate(self.fc2(spikes), self.decay).sum(0)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Torch's default starting values, drawn from `generator`."""
+        initialise_linear_layers(self, generator)
+
+    def layered(self) -> LayeredNetwork:
+        """The same network for incremental evaluation."""
+        return LayeredNetwork(
+            (
+                Layer("fc1.weight", "fc1.bias", ConstantCurrentSpikes(self.steps, self.decay)),
+                Layer("fc2.weight", "fc2.bias", SpikeCounts(self.decay)),
+            ),
+            SpikeCountCrossEntropy(self.steps),
+        )
+
+
+class SpikeCountCrossEntropy(CrossEntropy):
+    """Cross-entropy whose fused form knows that logits are whole numbers up to T."""
+
+    def __init__(self, steps: int):
+        self.steps = steps
+
+    def compiled(self) -> Any:
+        """The same loss for the fused path."""
+        return compiled_count_cross_entropy(self.steps)

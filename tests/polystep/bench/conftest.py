@@ -1,0 +1,71 @@
+"""Synthetic records, so that what a report must show is known exactly."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polystep.bench.records import RunRecord, read_record, write_history, write_record
+
+AddRun = Callable[..., RunRecord]
+
+
+@pytest.fixture
+def add_run(tmp_path: Path) -> AddRun:
+    """Writes one run below `tmp_path / "records"`; arguments named like record fields replace those fields."""
+
+    def add(
+        optimizer: str = "polystep",
+        seed: int = 42,
+        study: str = "paper",
+        test: float = 0.9,
+        task: str = "snn",
+        history: bool = True,
+        **changes: Any,
+    ) -> RunRecord:
+        content: dict[str, Any] = {
+            "run_id": f"{seed:016x}",
+            "name": f"{task}-{optimizer}-{study}-seed{seed}",
+            "status": "finished",
+            "labels": {"task": task, "optimizer": optimizer, "study": study, "seed": seed},
+            "protocol": "paper",
+            "config": {"seed": seed, "optimizer": {"name": optimizer}, "device": "cpu"},
+            "data_fingerprint": "data",
+            "metric": {"name": "accuracy", "direction": "maximize", "unit": "fraction"},
+            "metrics": {
+                "test_selected": test,
+                "test_last": test - 0.01,
+                "steps": 200,
+                "test_curve": [{"step": 20, "test": test - 0.5}, {"step": 100, "test": test - 0.3}],
+            },
+            "ledger": {
+                "spent": {"candidate_evaluations": 200 * 8688},
+                "clocks": {"optimizer": 10.0, "evaluation": 40.0, "validation": 5.0},
+                "peak_memory_bytes": 500_000_000,
+            },
+            "environment": {"processor": "some processor", "packages": {"torch": "2.13.0"}},
+            "started": "2026-01-01T00:00:00+00:00",
+            "ended": "2026-01-01T00:01:00+00:00",
+        }
+        record = RunRecord(**content | changes)
+        folder = tmp_path / "records" / record.name
+        write_record(folder, record)
+        if history:
+            steps = range(0, 201, 10)
+            write_history(folder, [_history_row(step) for step in steps])
+        return read_record(folder)
+
+    return add
+
+
+def _history_row(step: int) -> dict[str, float | int | None]:
+    return {
+        "step": step,
+        "epoch": step / 106,
+        "loss": None if step == 0 else 1 / step,
+        "validation": step / 250 if step % 20 == 0 else None,
+        "candidate_evaluations": step * 8688,
+        "sample_forwards": step * 8688 * 512,
+        "seconds": step * 0.25,
+    }

@@ -1,0 +1,167 @@
+"""Reports from whatever records exist."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from polystep.bench import report
+from polystep.bench.files import StorageError
+from polystep.bench.report import Expected, build_report
+from scripts.report import main
+
+KINDS = (
+    "Expected runs without a finished record",
+    "Failed runs",
+    "Interrupted or still running",
+    "Repetitions left out (a later run has the same settings and seed)",
+    "Unreadable files",
+)
+FILES = {
+    f"tables/{name}.{kind}" for name in ("results", "early_curve", "environments") for kind in ("csv", "md", "tex")
+}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_report_has_tables_figures_and_says_what_is_missing(add_run, tmp_path: Path) -> None:
+    add_run(seed=42)
+    add_run("spsa", seed=42, test=0.3)
+    error = {"type": "ValueError", "message": "bad", "traceback": "Traceback\n  File x\nValueError: loss is *NaN*\n"}
+    add_run(seed=123, status="failed", error=error, test=0.123456)
+    add_run(seed=456, status="interrupted")
+    records, output = tmp_path / "records", tmp_path / "output"
+    (records / "killed").mkdir()
+    (records / "broken").mkdir()
+    (records / "broken" / "run.json").write_text("{")
+    expected: list[Expected] = [
+        "snn-polystep-paper-seed42",
+        {"optimizer": "spsa", "protocol": "paper"},
+        {"optimizer": "cma_es", "seed": 1},
+    ]
+    summary = build_report(records, output, expected)
+    assert summary.finished == 2
+    assert tuple(summary.gaps) == KINDS
+    absent, failed, interrupted, repeated, unreadable = summary.gaps.values()
+    assert absent == ["optimizer cma_es, seed 1"]
+    assert failed == ["snn-polystep-paper-seed123: ValueError: loss is *NaN*"]
+    assert interrupted == ["snn-polystep-paper-seed456", "killed: no run.json yet"]
+    assert repeated == []
+    assert len(unreadable) == 1 and "broken" in unreadable[0]
+    written = files(output)
+    assert set(written) == FILES | {f"figures/learning_curves_snn_paper.{kind}" for kind in ("png", "pdf")} | {
+        "REPORT.md"
+    }
+    assert {str(path.relative_to(output)) for path in summary.written} == set(written)
+    text = written["REPORT.md"].decode()
+    assert "polystep, study paper, protocol paper: test accuracy 90.00 % (n=1) validation-selected" in text
+    assert "published: 93.36 ± 0.22 % test-selected, 93.17 ± 0.40 % last epoch" in text
+    assert "best mean validation-selected test score of 2 entries is 90.00 % (n=1) by polystep" in text
+    assert "![Learning curves on task snn, protocol paper](figures/learning_curves_snn_paper.png)" in text
+    assert r"ValueError: loss is \*NaN\*" in text
+    assert "No list of expected runs" not in text
+    # Scores of failed runs appear nowhere.
+    assert "0.123456" not in written["tables/results.csv"].decode() and "12.3" not in text
+
+
+def test_minimised_metrics_are_led_by_the_lowest(add_run, tmp_path: Path) -> None:
+    metric = {"name": "error", "direction": "minimize", "unit": ""}
+    add_run("a", test=0.2, metric=metric, task="other")
+    add_run("b", test=0.4, metric=metric, task="other")
+    build_report(tmp_path / "records", tmp_path / "output")
+    text = (tmp_path / "output" / "REPORT.md").read_text()
+    assert "of 2 entries is 0.2 (n=1) by a" in text
+    assert "No finished run of the paper's method" not in text
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_no_records(tmp_path: Path, exists: bool) -> None:
+    if exists:
+        (tmp_path / "records").mkdir()
+    summary = build_report(tmp_path / "records", tmp_path / "output")
+    assert summary.finished == 0
+    text = (tmp_path / "output" / "REPORT.md").read_text()
+    assert "Built from 0 finished runs" in text
+    assert "No list of expected runs was given" in text
+    assert set(files(tmp_path / "output")) == FILES | {"REPORT.md"}
+
+
+def test_a_damaged_history_costs_the_figure_only(add_run, tmp_path: Path) -> None:
+    add_run(history=False)
+    summary = build_report(tmp_path / "records", tmp_path / "output")
+    assert summary.finished == 1
+    assert "history.csv" in summary.gaps["Unreadable files"][0]
+    assert "90.00 %" in (tmp_path / "output" / "tables" / "results.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"labels": {"task": "snn"}}, {"metrics": []}, {"metric": {"name": "accuracy"}}, {"protocol": None}, {"name": 3}],
+)
+def test_incomplete_records_are_listed_and_not_used(add_run, tmp_path: Path, damage: dict) -> None:
+    path = add_run().folder / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    summary = build_report(tmp_path / "records", tmp_path / "output")
+    assert summary.finished == 0
+    assert len(summary.gaps["Unreadable files"]) == 1
+
+
+def test_repetitions_are_listed(add_run, tmp_path: Path) -> None:
+    add_run(name="early", ended="2026-01-01T00:00:00+00:00", test=0.1)
+    add_run(name="late", ended="2026-02-01T00:00:00+00:00", test=0.9)
+    summary = build_report(tmp_path / "records", tmp_path / "output")
+    assert summary.finished == 1
+    assert summary.gaps[KINDS[3]] == ["early"]
+
+
+def test_equal_records_give_equal_files(add_run, tmp_path: Path) -> None:
+    add_run()
+    build_report(tmp_path / "records", tmp_path / "first")
+    build_report(tmp_path / "records", tmp_path / "second")
+    assert files(tmp_path / "first") == files(tmp_path / "second")
+
+
+def test_a_report_that_dies_leaves_every_old_file_whole(
+    add_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_run()
+    output = tmp_path / "output"
+    build_report(tmp_path / "records", output)
+    before = files(output)
+    add_run(seed=2)
+
+    def die(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "write_figure", die)
+    with pytest.raises(KeyboardInterrupt):
+        build_report(tmp_path / "records", output)
+    after = files(output)
+    assert set(after) == set(before)
+    assert after["REPORT.md"] == before["REPORT.md"]
+    assert after["figures/learning_curves_snn_paper.png"] == before["figures/learning_curves_snn_paper.png"]
+
+
+def test_command(add_run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add_run()
+    add_run(seed=2, status="failed", error={"type": "ValueError", "message": "too [bold] for us"})
+    assert main(["--records", str(tmp_path / "records"), "--output", str(tmp_path / "output")]) == 0
+    printed = capsys.readouterr().out
+    assert "1 finished runs" in printed and "REPORT.md" in printed and "too [bold] for us" in printed
+
+
+def test_command_explains_failures(add_run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert main(["--records", str(tmp_path), "--output", str(blocked)]) == 2
+    assert main(["--records", str(blocked), "--output", str(tmp_path / "output")]) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 2 and "cannot write" in errors[0] and "cannot list" in errors[1]
+
+
+def test_records_that_are_a_file_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "records").write_text("")
+    with pytest.raises(StorageError, match="cannot list"):
+        build_report(tmp_path / "records", tmp_path / "output")
