@@ -71,7 +71,9 @@ class PolyStep(AskTellOptimizer):
         device = point.device
         self.subspace = subspace(layout=layout, particle_dimension=particle_dimension, seed=seed, device=device)
         self._vertices = polytope_vertices(polytope, particle_dimension).to(device)
-        self._scales = torch.arange(1, probes + 1, device=device) / (probes if probe_placement == "outermost" else probes + 1)
+        self._scales = torch.arange(1, probes + 1, device=device) / (
+            probes if probe_placement == "outermost" else probes + 1
+        )
         self._temperature = as_schedule(temperature, "temperature")
         self._step_radius = as_schedule(step_radius, "step_radius")
         self._probe_radius = as_schedule(probe_radius, "probe_radius")
@@ -93,7 +95,9 @@ class PolyStep(AskTellOptimizer):
     def ask(self) -> ParticleCandidates:
         """Probe points, particle-major, then vertex, then probe; none on a coasting step."""
         if self._asked is not None:
-            raise RuntimeError("ask() was called twice without tell(); give the losses of the first candidates to tell()")
+            raise RuntimeError(
+                "ask() was called twice without tell(); give the losses of the first candidates to tell()"
+            )
         particles, dimension = self.subspace.particles, self.subspace.particle_dimension
         if not self._coasting.is_full(self._step):
             directions = self._vertices.new_empty(0, len(self._vertices), dimension)
@@ -118,7 +122,9 @@ class PolyStep(AskTellOptimizer):
             raise RuntimeError("tell() was called without ask(); ask for candidates first")
         directions, expected = self._asked
         if losses.shape != (expected,):
-            raise ValueError(f"tell() expects losses of shape ({expected},), one per candidate, got {tuple(losses.shape)}")
+            raise ValueError(
+                f"tell() expects losses of shape ({expected},), one per candidate, got {tuple(losses.shape)}"
+            )
         report = self._full_step(directions, losses) if expected else self._coast()
         self._asked = None
         self._step += 1
@@ -131,8 +137,10 @@ class PolyStep(AskTellOptimizer):
     def _full_step(self, directions: Tensor, losses: Tensor) -> StepReport:
         finite = torch.isfinite(losses)
         if not finite.any():
-            raise NonFiniteLossError(f"all {len(losses)} candidate losses of step {self._step} are NaN or infinite; check the "
-                                     "model at its current point, or reduce the probe radius")
+            raise NonFiniteLossError(
+                f"all {len(losses)} candidate losses of step {self._step} are NaN or infinite; check the "
+                "model at its current point, or reduce the probe radius"
+            )
         costs = replace_non_finite(losses.float()).reshape(len(directions), len(self._vertices), -1).mean(-1)
         temperature = self._temperature.at(self._step, 0.0)
         weights = self._weighting.weights(costs, temperature)
@@ -151,11 +159,14 @@ class PolyStep(AskTellOptimizer):
             self._forget()
         if self._redraw_every and self._full_steps % self._redraw_every == 0:
             self._redraw(self._draw + 1)
-        return StepReport(float(losses[finite].mean()), {
-            "non_finite": float((~finite).sum()),
-            "cost_range_over_temperature": float((costs.amax(1) - costs.amin(1)).max()) / temperature,
-            "movement": float(movement.norm()),
-        })
+        return StepReport(
+            float(losses[finite].mean()),
+            {
+                "non_finite": float((~finite).sum()),
+                "cost_range_over_temperature": float((costs.amax(1) - costs.amin(1)).max()) / temperature,
+                "movement": float(movement.norm()),
+            },
+        )
 
     def _redraw(self, draw: int) -> None:
         self._draw = draw

@@ -49,7 +49,9 @@ class SeededCandidates:
     def __init__(self, base: Tensor, seeds: Tensor, scale: Tensor):
         """`base`: (D,). `seeds`: (N,) integers. `scale`: (N,)."""
         if seeds.shape != scale.shape or seeds.ndim != 1:
-            raise ValueError(f"seeds and scale must both have shape (N,), got {tuple(seeds.shape)}, {tuple(scale.shape)}")
+            raise ValueError(
+                f"seeds and scale must both have shape (N,), got {tuple(seeds.shape)}, {tuple(scale.shape)}"
+            )
         self.base, self.seeds, self.scale = base, seeds, scale
 
     def __len__(self) -> int:
@@ -74,7 +76,9 @@ class ParticleCandidates:
     def __init__(self, base: Tensor, subspace: "Subspace", particle: Tensor, offset: Tensor):
         """`base`: (D,). `particle`: (N,) indices below P. `offset`: (N, d) coordinates."""
         if offset.shape != (len(particle), subspace.particle_dimension):
-            raise ValueError(f"offset must have shape ({len(particle)}, {subspace.particle_dimension}), got {tuple(offset.shape)}")
+            raise ValueError(
+                f"offset must have shape ({len(particle)}, {subspace.particle_dimension}), got {tuple(offset.shape)}"
+            )
         self.base, self.subspace, self.particle, self.offset = base, subspace, particle, offset
 
     def __len__(self) -> int:

@@ -22,7 +22,9 @@ def polytope_vertices(polytope: Polytope, dimension: int) -> Tensor:
         return torch.cat([identity, -identity])
     if polytope == "simplex":
         shift = (math.sqrt(dimension + 1) + 1) / dimension**1.5
-        vertices = torch.cat([math.sqrt(1 + 1 / dimension) * identity - shift, torch.full((1, dimension), dimension**-0.5)])
+        vertices = torch.cat(
+            [math.sqrt(1 + 1 / dimension) * identity - shift, torch.full((1, dimension), dimension**-0.5)]
+        )
         return vertices - vertices.mean(0)
     if polytope == "cube":
         bits = (torch.arange(2**dimension).unsqueeze(1) >> torch.arange(dimension)) & 1

@@ -43,8 +43,10 @@ class ParameterLayout:
             entries.append(Entry(name, tuple(shape), offset, tuple(names_of[name])))
             offset += entries[-1].size
         if offset == 0:
-            raise ValueError("there is nothing to optimise: the layout has no parameters; give a module with at least one "
-                             "floating-point parameter that requires gradients")
+            raise ValueError(
+                "there is nothing to optimise: the layout has no parameters; give a module with at least one "
+                "floating-point parameter that requires gradients"
+            )
         self.entries = tuple(entries)
         self.size = offset
 
@@ -63,8 +65,10 @@ class ParameterLayout:
             if not parameter.requires_grad:
                 continue
             if not parameter.is_floating_point():
-                raise ValueError(f"parameter {name!r} has type {parameter.dtype}; only real floating-point parameters can be "
-                                 "optimised: freeze it with requires_grad_(False)")
+                raise ValueError(
+                    f"parameter {name!r} has type {parameter.dtype}; only real floating-point parameters can be "
+                    "optimised: freeze it with requires_grad_(False)"
+                )
             known = owner.get(parameter.data_ptr()) if parameter.numel() else None
             if known is None:
                 shapes[name] = tuple(parameter.shape)
@@ -72,11 +76,15 @@ class ParameterLayout:
             elif known[1].shape == parameter.shape and known[1].stride() == parameter.stride():
                 aliases[name] = known[0]
             else:
-                raise ValueError(f"parameter {name!r} of shape {tuple(parameter.shape)} shares memory with {known[0]!r} of "
-                                 f"shape {tuple(known[1].shape)}; tie whole tensors of equal shape, or give {name!r} its own memory")
+                raise ValueError(
+                    f"parameter {name!r} of shape {tuple(parameter.shape)} shares memory with {known[0]!r} of "
+                    f"shape {tuple(known[1].shape)}; tie whole tensors of equal shape, or give {name!r} its own memory"
+                )
         if not shapes:
-            raise ValueError(f"{type(module).__name__} has no trainable floating-point parameters, so there is nothing to "
-                             "optimise; set requires_grad_(True) on those that shall move")
+            raise ValueError(
+                f"{type(module).__name__} has no trainable floating-point parameters, so there is nothing to "
+                "optimise; set requires_grad_(True) on those that shall move"
+            )
         return cls(shapes, aliases)
 
     def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:

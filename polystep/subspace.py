@@ -26,8 +26,10 @@ class Subspace(ABC):
         if particle_dimension < 1:
             raise ValueError(f"particle_dimension must be at least 1, got {particle_dimension}")
         if particle_dimension > coordinates:
-            raise ValueError(f"particle_dimension {particle_dimension} is larger than the {coordinates} coordinates of "
-                             f"{type(self).__name__}; choose a particle_dimension of at most {coordinates}")
+            raise ValueError(
+                f"particle_dimension {particle_dimension} is larger than the {coordinates} coordinates of "
+                f"{type(self).__name__}; choose a particle_dimension of at most {coordinates}"
+            )
         self.layout, self.particle_dimension, self.coordinates = layout, particle_dimension, coordinates
         self.particles = math.ceil(coordinates / particle_dimension)
         self.draw = 0
@@ -91,10 +93,18 @@ class RowSubspace(Subspace):
     is the `bias` beside a weight of as many rows, else one row of its own.
     """
 
-    def __init__(self, layout: ParameterLayout, particle_dimension: int, seed: int, rank: int = 32,
-                 device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        layout: ParameterLayout,
+        particle_dimension: int,
+        seed: int,
+        rank: int = 32,
+        device: torch.device | str = "cpu",
+    ):
         if not 1 <= particle_dimension <= rank:
-            raise ValueError(f"particle_dimension must lie in 1..{rank}, the rank of each row, got {particle_dimension}")
+            raise ValueError(
+                f"particle_dimension must lie in 1..{rank}, the rank of each row, got {particle_dimension}"
+            )
         self.groups = _row_groups(layout, rank, particle_dimension)
         used = sum(group.rows * group.rank for group in self.groups)
         super().__init__(layout, particle_dimension, used)
@@ -181,8 +191,16 @@ class HybridSubspace(Subspace):
     The published runs used projection_seed 0 for every run seed. Source: method section 12.
     """
 
-    def __init__(self, layout: ParameterLayout, particle_dimension: int, seed: int, rank: int = 4,
-                 projection_seed: int | None = None, dense_bytes: int = 10**9, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        layout: ParameterLayout,
+        particle_dimension: int,
+        seed: int,
+        rank: int = 4,
+        projection_seed: int | None = None,
+        dense_bytes: int = 10**9,
+        device: torch.device | str = "cpu",
+    ):
         """`projection_seed`: fixes the projections across run seeds; None derives them from the run seed."""
         if rank < 1:
             raise ValueError(f"rank must be at least 1, got {rank}")
@@ -195,16 +213,22 @@ class HybridSubspace(Subspace):
     def redraw(self, draw: int) -> None:
         """New projections, number `draw` of the sequence that belongs to the projection seed."""
         self.draw = draw
-        self._projections = [self._project(entry, count, draw)
-                             for entry, count in zip(self.layout.entries, self._counts, strict=True)]
+        self._projections = [
+            self._project(entry, count, draw) for entry, count in zip(self.layout.entries, self._counts, strict=True)
+        ]
 
     def _project(self, entry: Entry, count: int, draw: int) -> Tensor:
         """The projection matrix (elements, coordinates) of one tensor: dense, or sparse COO."""
         generator = named_generator(self._seed, "hybrid subspace", entry.name, draw, device=self._device)
         if count == entry.size:
             index = torch.arange(count, device=self._device)
-            return torch.sparse_coo_tensor(torch.stack([index, index]), torch.ones(count, device=self._device),
-                                           (count, count), is_coalesced=True, check_invariants=False)
+            return torch.sparse_coo_tensor(
+                torch.stack([index, index]),
+                torch.ones(count, device=self._device),
+                (count, count),
+                is_coalesced=True,
+                check_invariants=False,
+            )
         if entry.size * count * 4 > self._dense_bytes:
             return _very_sparse_rademacher(entry.size, count, generator)
         gaussian = torch.randn(entry.size, count, generator=generator, device=self._device)
@@ -248,5 +272,6 @@ def _very_sparse_rademacher(elements: int, coordinates: int, generator: torch.Ge
     sign = torch.randint(2, (coordinates, entries), generator=generator, device=device) * 2.0 - 1.0
     column = torch.arange(coordinates, device=device).unsqueeze(1).expand(-1, entries)
     index = torch.stack([row.reshape(-1), column.reshape(-1)])
-    return torch.sparse_coo_tensor(index, sign.reshape(-1) / math.sqrt(entries), (elements, coordinates),
-                                   check_invariants=False).coalesce()
+    return torch.sparse_coo_tensor(
+        index, sign.reshape(-1) / math.sqrt(entries), (elements, coordinates), check_invariants=False
+    ).coalesce()

@@ -93,8 +93,14 @@ class Adaptive:
     decoupled decay: Loshchilov and Hutter, arXiv 1711.05101.
     """
 
-    def __init__(self, learning_rate: float | Schedule, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-12,
-                 weight_decay: float = 0.0):
+    def __init__(
+        self,
+        learning_rate: float | Schedule,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-12,
+        weight_decay: float = 0.0,
+    ):
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             if not 0 <= beta < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {beta}")

@@ -55,8 +55,9 @@ class Sinkhorn:
     its realised row sums. Source: method sections 7 and 8.
     """
 
-    def __init__(self, iterations: int = 50, tolerance: float = 1e-6, relaxation: float = 1.0,
-                 column_penalty: float = math.inf):
+    def __init__(
+        self, iterations: int = 50, tolerance: float = 1e-6, relaxation: float = 1.0, column_penalty: float = math.inf
+    ):
         if iterations < 1:
             raise ValueError(f"iterations must be at least 1, got {iterations}")
         if not 0.5 <= relaxation <= 1.95:

@@ -17,12 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 when all data sets are ready, 1 after an explained failure.
     """
-    parser = argparse.ArgumentParser(
-        "python -m scripts.fetch_data", description="Fetch and verify data sets."
-    )
-    parser.add_argument(
-        "--data-dir", type=Path, default=Path("data"), help="where they are kept; default: data"
-    )
+    parser = argparse.ArgumentParser("python -m scripts.fetch_data", description="Fetch and verify data sets.")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where they are kept; default: data")
     parser.add_argument("names", nargs="*", default=list(LOADERS), help=f"default: {' '.join(LOADERS)}")
     options = parser.parse_args(arguments)
     try:

@@ -31,11 +31,19 @@ def show(outcome: RunOutcome) -> int:
     where = f"[dim]{outcome.folder}[/dim]"
     if outcome.status == "skipped":
         metrics = outcome.record.metrics
-        console.print(f"already done: test {metrics['test_selected']:.4f} (validation-selected), "
-                      f"{metrics['test_last']:.4f} (last); {where}", highlight=False, soft_wrap=True)
+        console.print(
+            f"already done: test {metrics['test_selected']:.4f} (validation-selected), "
+            f"{metrics['test_last']:.4f} (last); {where}",
+            highlight=False,
+            soft_wrap=True,
+        )
     elif outcome.status == "failed" and outcome.record.error is not None:
-        console.print(f"[red]failed[/red]: {outcome.record.error['type']}: {outcome.record.error['message']}\n"
-                      f"the traceback is in {where}/run.json; repeat the command to try again", highlight=False, soft_wrap=True)
+        console.print(
+            f"[red]failed[/red]: {outcome.record.error['type']}: {outcome.record.error['message']}\n"
+            f"the traceback is in {where}/run.json; repeat the command to try again",
+            highlight=False,
+            soft_wrap=True,
+        )
     elif outcome.status == "interrupted":
         console.print(f"interrupted; repeat the command to continue; {where}", highlight=False, soft_wrap=True)
     else:

@@ -62,7 +62,9 @@ class ClassificationTask:
         data = load_dataset(dataset, Path(data_dir))  # type: ignore[arg-type]
         available = len(data.train_labels)
         if not 1 <= validation_size < available:
-            raise ValueError(f"task.validation_size must lie in 1..{available - 1} for {dataset}, got {validation_size}")
+            raise ValueError(
+                f"task.validation_size must lie in 1..{available - 1} for {dataset}, got {validation_size}"
+            )
         if not 1 <= batch_size <= available - validation_size:
             raise ValueError(f"task.batch_size must lie in 1..{available - validation_size}, got {batch_size}")
         self.fingerprint = data.fingerprint
@@ -136,14 +138,16 @@ class ClassificationTask:
         train, validation = order[validation_size:].to(self._device), order[:validation_size].to(self._device)
         self._train = inputs[train], targets[train]
         self._validation = inputs[validation], targets[validation]
-        self._test = (torch.from_numpy(data.normalised(data.test_images)).to(self._device),
-                      torch.tensor(data.test_labels).to(self._device))
+        self._test = (
+            torch.from_numpy(data.normalised(data.test_images)).to(self._device),
+            torch.tensor(data.test_labels).to(self._device),
+        )
 
     @torch.no_grad()
     def _accuracy(self, point: Tensor, inputs: Tensor, targets: Tensor) -> float:
         tensors = self.layout.unflatten(point)
-        correct = [int((self._layered.logits(part, tensors).argmax(-1) == wanted).sum())
-                   for part, wanted in zip(inputs.split(2000), targets.split(2000), strict=True)]
+        correct = [
+            int((self._layered.logits(part, tensors).argmax(-1) == wanted).sum())
+            for part, wanted in zip(inputs.split(2000), targets.split(2000), strict=True)
+        ]
         return sum(correct) / len(targets)
-
-

@@ -32,8 +32,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}; free space there, or make the folder writable, "
-                           "then repeat the command (finished work is kept)") from error
+        raise StorageError(
+            f"cannot write {path}: {error.strerror or error}; free space there, or make the folder writable, "
+            "then repeat the command (finished work is kept)"
+        ) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):

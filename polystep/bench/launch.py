@@ -48,12 +48,18 @@ def check_overrides(config_dir: Path, arguments: Sequence[str]) -> None:
         if override.key_or_group in groups and not override.is_sweep_override():
             valid = sorted(path.stem for path in (config_dir / override.key_or_group).glob("*.yaml"))
             if str(override.value()) not in valid:
-                raise ConfigError(f"{override.key_or_group}={override.value()} does not exist; choose one of {', '.join(valid)}")
+                raise ConfigError(
+                    f"{override.key_or_group}={override.value()} does not exist; choose one of {', '.join(valid)}"
+                )
     chosen = [override for override in parsed if override.key_or_group in groups and not override.is_sweep_override()]
     with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
         known = compose("config", overrides=[str(override.input_line) for override in chosen])
     for override in parsed:
-        if override.key_or_group not in groups and not override.key_or_group.startswith("hydra") and not override.is_add():
+        if (
+            override.key_or_group not in groups
+            and not override.key_or_group.startswith("hydra")
+            and not override.is_add()
+        ):
             _check_path(known, override.key_or_group.split("."), groups)
 
 
@@ -73,8 +79,10 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
     """
     if OmegaConf.is_missing(composed, "protocol"):
         name = f"{choices['study']}_{choices['task']}_{choices['optimizer']}"
-        raise ConfigError(f"study={choices['study']} has no settings for optimizer={choices['optimizer']} on "
-                          f"task={choices['task']}; add configs/settings/{name}.yaml, or use study=default")
+        raise ConfigError(
+            f"study={choices['study']} has no settings for optimizer={choices['optimizer']} on "
+            f"task={choices['task']}; add configs/settings/{name}.yaml, or use study=default"
+        )
     try:
         config: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -82,7 +90,9 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
     for section in SECTIONS:
         check_node(config[section], section, PASSED_BY_HARNESS.get(section, ()))
     _check_top_level(config)
-    config["names"] = {key: choices[key] for key in ("task", "optimizer", "study")} | {"protocol": config.pop("protocol")}
+    config["names"] = {key: choices[key] for key in ("task", "optimizer", "study")} | {
+        "protocol": config.pop("protocol")
+    }
     _use_threads(config["threads"])
     try:
         budget, evaluation = instantiate(config["budget"]), instantiate(config["evaluation"])
@@ -92,10 +102,14 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
     return Run(
         config=config,
         build_task=lambda: _build(config["task"], "task"),
-        build_optimizer=lambda task: _build(config["optimizer"], "optimizer", layout=task.layout,
-                                            point=task.initial_point(config["seed"])),
-        budget=budget, evaluation=evaluation, records=Path(config["records"]),
-        observers=[*observers, *logger], checkpoint_seconds=config["checkpoint_seconds"],
+        build_optimizer=lambda task: _build(
+            config["optimizer"], "optimizer", layout=task.layout, point=task.initial_point(config["seed"])
+        ),
+        budget=budget,
+        evaluation=evaluation,
+        records=Path(config["records"]),
+        observers=[*observers, *logger],
+        checkpoint_seconds=config["checkpoint_seconds"],
     )
 
 
@@ -122,10 +136,14 @@ def _check_top_level(config: dict[str, Any]) -> None:
             raise ConfigError(unknown(key, key, valid))
     for key in ("seed", "threads"):
         value = config[key]
-        if not (isinstance(value, int) and not isinstance(value, bool) and value >= 0) and not (key == "threads" and value is None):
+        if not (isinstance(value, int) and not isinstance(value, bool) and value >= 0) and not (
+            key == "threads" and value is None
+        ):
             raise ConfigError(f"{key}={value!r} is not valid; expected a whole number of at least 0")
     if not isinstance(config["checkpoint_seconds"], int | float) or config["checkpoint_seconds"] < 0:
-        raise ConfigError(f"checkpoint_seconds={config['checkpoint_seconds']!r} is not valid; expected a number of at least 0")
+        raise ConfigError(
+            f"checkpoint_seconds={config['checkpoint_seconds']!r} is not valid; expected a number of at least 0"
+        )
     try:
         device = torch.device(config["device"])
     except (RuntimeError, TypeError):

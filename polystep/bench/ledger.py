@@ -14,10 +14,30 @@ from torch import Tensor
 from polystep.candidates import Candidates
 from polystep.contracts import Objective, Spent
 
-Clock = Literal["preparation", "optimizer", "evaluation", "compilation", "data", "validation", "test", "logging",
-                "checkpoint", "other"]
-CLOCKS: tuple[Clock, ...] = ("preparation", "optimizer", "evaluation", "compilation", "data", "validation", "test", "logging",
-                             "checkpoint", "other")
+Clock = Literal[
+    "preparation",
+    "optimizer",
+    "evaluation",
+    "compilation",
+    "data",
+    "validation",
+    "test",
+    "logging",
+    "checkpoint",
+    "other",
+]
+CLOCKS: tuple[Clock, ...] = (
+    "preparation",
+    "optimizer",
+    "evaluation",
+    "compilation",
+    "data",
+    "validation",
+    "test",
+    "logging",
+    "checkpoint",
+    "other",
+)
 STEP_CLOCKS: tuple[Clock, ...] = ("optimizer", "evaluation")
 
 
@@ -60,8 +80,12 @@ class Ledger:
         """Everything in JSON values."""
         self._charge()
         self.peak_memory_bytes = max(self.peak_memory_bytes, _peak_memory_bytes())
-        return {"spent": asdict(self.spent), "clocks": dict(self.seconds), "wall_seconds": sum(self.seconds.values()),
-                "peak_memory_bytes": self.peak_memory_bytes}
+        return {
+            "spent": asdict(self.spent),
+            "clocks": dict(self.seconds),
+            "wall_seconds": sum(self.seconds.values()),
+            "peak_memory_bytes": self.peak_memory_bytes,
+        }
 
     def restore(self, summary: dict[str, Any]) -> None:
         """Add what an earlier process of the same run had spent."""
@@ -117,10 +141,15 @@ class Budget:
 
     def used(self, steps: int, ledger: Ledger) -> float:
         """Largest used share over all limits; the run ends at 1."""
-        amounts = {"steps": steps, "seconds": ledger.step_seconds,
-                   "candidate_evaluations": ledger.spent.candidate_evaluations,
-                   "sample_forwards": ledger.spent.sample_forwards}
-        shares = [amount / float(getattr(self, name)) for name, amount in amounts.items() if getattr(self, name) is not None]
+        amounts = {
+            "steps": steps,
+            "seconds": ledger.step_seconds,
+            "candidate_evaluations": ledger.spent.candidate_evaluations,
+            "sample_forwards": ledger.spent.sample_forwards,
+        }
+        shares = [
+            amount / float(getattr(self, name)) for name, amount in amounts.items() if getattr(self, name) is not None
+        ]
         return max(shares)
 
 

@@ -24,15 +24,19 @@ def exclusive(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(path, "a+")  # noqa: SIM115
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}; make the folder writable, or choose another one with "
-                           "records=FOLDER") from error
+        raise StorageError(
+            f"cannot write {path}: {error.strerror}; make the folder writable, or choose another one with "
+            "records=FOLDER"
+        ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise RunBusyError(f"{folder.name} is being computed by process {file.read().strip() or 'unknown'}; wait for it, or "
-                               "stop it and repeat the command") from None
+            raise RunBusyError(
+                f"{folder.name} is being computed by process {file.read().strip() or 'unknown'}; wait for it, or "
+                "stop it and repeat the command"
+            ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

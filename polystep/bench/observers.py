@@ -32,9 +32,16 @@ class ConsoleObserver:
     def __init__(self, console: Console):
         self._console = console
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn(),
-            TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False), TextColumn("{task.fields[state]}"),
-            console=console, disable=not console.is_terminal, speed_estimate_period=60,
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn("{task.fields[state]}"),
+            console=console,
+            disable=not console.is_terminal,
+            speed_estimate_period=60,
         )
         self._task = self._progress.add_task("", total=1.0, state="")
         self._name = self._state = ""
@@ -42,7 +49,9 @@ class ConsoleObserver:
     def started(self, name: str, config: dict[str, Any], share: float) -> None:
         """Show the bar."""
         self._name = name
-        self._console.print(f"run {name}" + (f": resuming at {share:.0%}" if share else ""), highlight=False, soft_wrap=True)
+        self._console.print(
+            f"run {name}" + (f": resuming at {share:.0%}" if share else ""), highlight=False, soft_wrap=True
+        )
         self._progress.update(self._task, description=name.rsplit("-", 1)[0], completed=share)
         self._progress.start()
 
@@ -56,26 +65,37 @@ class ConsoleObserver:
         if validation and not self._console.is_terminal:
             seconds = row["seconds"] or 0.0
             left = f", about {seconds * (1 - share) / share:.0f} s left" if share else ""
-            self._console.print(f"  {share:4.0%} step {row['step']} {loss}{validation}, {seconds:.0f} s of steps{left}",
-                                highlight=False, soft_wrap=True)
+            self._console.print(
+                f"  {share:4.0%} step {row['step']} {loss}{validation}, {seconds:.0f} s of steps{left}",
+                highlight=False,
+                soft_wrap=True,
+            )
 
     def ended(self, status: str, metrics: dict[str, Any]) -> None:
         """Remove the bar and print the outcome."""
         self._progress.stop()
-        numbers = ", ".join(f"{key} {metrics[key]:.4f}" for key in ("validation_selected", "test_selected", "test_last")
-                            if metrics.get(key) is not None)
-        self._console.print(f"{status}: {self._name}" + (f": {numbers}" if numbers else ""), highlight=False, soft_wrap=True)
+        numbers = ", ".join(
+            f"{key} {metrics[key]:.4f}"
+            for key in ("validation_selected", "test_selected", "test_last")
+            if metrics.get(key) is not None
+        )
+        self._console.print(
+            f"{status}: {self._name}" + (f": {numbers}" if numbers else ""), highlight=False, soft_wrap=True
+        )
 
 
 class WandbObserver:
     """Logs history rows and final metrics to Weights & Biases (extra `wandb`); offline unless told otherwise."""
 
-    def __init__(self, project: str = "polystep", mode: Literal["offline", "online"] = "offline", folder: str = "results/wandb"):
+    def __init__(
+        self, project: str = "polystep", mode: Literal["offline", "online"] = "offline", folder: str = "results/wandb"
+    ):
         try:
             import wandb
         except ImportError:
-            raise ValueError("logger=wandb needs the package wandb; install it with: pip install -c constraints.txt "
-                             "'.[wandb]'") from None
+            raise ValueError(
+                "logger=wandb needs the package wandb; install it with: pip install -c constraints.txt '.[wandb]'"
+            ) from None
         # without it even an offline run makes a connection attempt
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self._wandb, self._project, self._mode, self._folder = wandb, project, mode, folder
@@ -84,8 +104,15 @@ class WandbObserver:
     def started(self, name: str, config: dict[str, Any], share: float) -> None:
         """Open the W&B run."""
         os.makedirs(self._folder, exist_ok=True)
-        self._run = self._wandb.init(project=self._project, name=name, config=config, mode=self._mode, dir=self._folder,
-                                     resume="allow", id=name.rsplit("-", 1)[-1])
+        self._run = self._wandb.init(
+            project=self._project,
+            name=name,
+            config=config,
+            mode=self._mode,
+            dir=self._folder,
+            resume="allow",
+            id=name.rsplit("-", 1)[-1],
+        )
 
     def progressed(self, row: Row, share: float) -> None:
         """Log the row."""

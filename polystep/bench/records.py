@@ -65,12 +65,15 @@ def read_record(folder: Path) -> RunRecord:
     if not isinstance(content, dict):
         raise StorageError(f"{path} holds no record; delete the folder and repeat the run")
     if content.get("record_version") != RECORD_VERSION:
-        raise StorageError(f"{path} has record version {content.get('record_version')}, this code reads {RECORD_VERSION}; "
-                           "delete the folder and repeat the run, or use the code that wrote it")
+        raise StorageError(
+            f"{path} has record version {content.get('record_version')}, this code reads {RECORD_VERSION}; "
+            "delete the folder and repeat the run, or use the code that wrote it"
+        )
     names = {f.name for f in fields(RunRecord)} - {"folder"}
     if names != set(content):
-        raise StorageError(f"{path} has missing or unknown fields {sorted(names ^ set(content))}; delete the folder and "
-                           "repeat the run")
+        raise StorageError(
+            f"{path} has missing or unknown fields {sorted(names ^ set(content))}; delete the folder and repeat the run"
+        )
     return RunRecord(**content, folder=folder)
 
 

@@ -97,8 +97,12 @@ class Run:
         except StorageError:
             raise
         except Exception as error:
-            return self._end(task, "failed", {}, {"type": type(error).__name__, "message": str(error),
-                                                  "traceback": traceback.format_exc()})
+            return self._end(
+                task,
+                "failed",
+                {},
+                {"type": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()},
+            )
 
     def _train(self, task: Task, optimizer: Optimizer) -> None:
         since_checkpoint = self._ledger.summary()["wall_seconds"]
@@ -132,9 +136,15 @@ class Run:
     def _log(self, task: Task, score: float | None, row: dict[str, float | None]) -> None:
         with self._ledger.clock("logging"):
             spent = self._ledger.spent
-            full = {"step": self._step, "epoch": self._step / task.steps_per_epoch, "validation": score,
-                    "candidate_evaluations": spent.candidate_evaluations, "sample_forwards": spent.sample_forwards,
-                    "seconds": self._ledger.step_seconds, **row}
+            full = {
+                "step": self._step,
+                "epoch": self._step / task.steps_per_epoch,
+                "validation": score,
+                "candidate_evaluations": spent.candidate_evaluations,
+                "sample_forwards": spent.sample_forwards,
+                "seconds": self._ledger.step_seconds,
+                **row,
+            }
             self._history.append(full)
             for observer in self.observers:
                 observer.progressed(full, min(1.0, self._share()))
@@ -151,16 +161,32 @@ class Run:
                 "test_curve": [{"step": int(step), "test": task.test(point)} for step, point in self._marked.items()],
             }
 
-    def _end(self, task: Task, status: Literal["finished", "failed", "interrupted"], metrics: dict[str, Any],
-             error: dict[str, str] | None = None) -> RunOutcome:
+    def _end(
+        self,
+        task: Task,
+        status: Literal["finished", "failed", "interrupted"],
+        metrics: dict[str, Any],
+        error: dict[str, str] | None = None,
+    ) -> RunOutcome:
         metric = task.metric
         record = RunRecord(
-            run_id=self._identity, name=self._name, status=status,
-            labels={**{key: self.config["names"][key] for key in ("task", "optimizer", "study")}, "seed": self.config["seed"]},
-            protocol=self.config["names"]["protocol"], config=self.config, data_fingerprint=self._fingerprint,
-            metric={"name": metric.name, "direction": metric.direction, "unit": metric.unit}, metrics=metrics,
-            ledger=self._ledger.summary(), environment=describe_environment(str(self.config["device"])),
-            started=self._started, ended=_now(), error=error,
+            run_id=self._identity,
+            name=self._name,
+            status=status,
+            labels={
+                **{key: self.config["names"][key] for key in ("task", "optimizer", "study")},
+                "seed": self.config["seed"],
+            },
+            protocol=self.config["names"]["protocol"],
+            config=self.config,
+            data_fingerprint=self._fingerprint,
+            metric={"name": metric.name, "direction": metric.direction, "unit": metric.unit},
+            metrics=metrics,
+            ledger=self._ledger.summary(),
+            environment=describe_environment(str(self.config["device"])),
+            started=self._started,
+            ended=_now(),
+            error=error,
         )
         with self._ledger.clock("logging"):
             write_history(self._folder, self._history)
@@ -174,11 +200,20 @@ class Run:
 
     def _checkpoint(self, task: Task, optimizer: Optimizer) -> None:
         with self._ledger.clock("checkpoint"):
-            save_checkpoint(self._folder / "checkpoint.safetensors", {
-                "identity": self._identity, "started": self._started, "step": self._step, "selected": self._selected,
-                "marked": self._marked, "history": self._history, "ledger": self._ledger.summary(),
-                "optimizer": optimizer.state_dict(), "task": task.state_dict(),
-            })
+            save_checkpoint(
+                self._folder / "checkpoint.safetensors",
+                {
+                    "identity": self._identity,
+                    "started": self._started,
+                    "step": self._step,
+                    "selected": self._selected,
+                    "marked": self._marked,
+                    "history": self._history,
+                    "ledger": self._ledger.summary(),
+                    "optimizer": optimizer.state_dict(),
+                    "task": task.state_dict(),
+                },
+            )
 
     def _resume(self, task: Task, optimizer: Optimizer) -> None:
         path = self._folder / "checkpoint.safetensors"
@@ -187,8 +222,10 @@ class Run:
         with self._ledger.clock("checkpoint"):
             state = load_checkpoint(path, torch.device(str(self.config["device"])))
             if state["identity"] != self._identity:
-                raise StorageError(f"checkpoint {path} belongs to run {state['identity']}, not to {self._identity}; delete it "
-                                   "and repeat the command")
+                raise StorageError(
+                    f"checkpoint {path} belongs to run {state['identity']}, not to {self._identity}; delete it "
+                    "and repeat the command"
+                )
             self._started, self._step, self._selected = state["started"], state["step"], state["selected"]
             self._marked, self._history = state["marked"], state["history"]
             optimizer.load_state_dict(state["optimizer"])

@@ -36,11 +36,18 @@ def check_node(node: Any, path: str, supplied: Iterable[str] = ()) -> None:
         elif key in hints and not _fits(value, hints[key]):
             raise ConfigError(f"{path}.{key}={value!r} is not valid; expected {describe(hints[key])}")
     if not node.get("_partial_"):
-        missing = [name for name in valid if name not in settings and signature.parameters[name].default is inspect.Parameter.empty
-                   and signature.parameters[name].kind is not inspect.Parameter.VAR_KEYWORD]
+        missing = [
+            name
+            for name in valid
+            if name not in settings
+            and signature.parameters[name].default is inspect.Parameter.empty
+            and signature.parameters[name].kind is not inspect.Parameter.VAR_KEYWORD
+        ]
         if missing:
-            raise ConfigError(f"{path} lacks {', '.join(missing)}, which {node['_target_']} needs; add it to the yaml file or to "
-                              f"the command line, as {path}.{missing[0]}=VALUE")
+            raise ConfigError(
+                f"{path} lacks {', '.join(missing)}, which {node['_target_']} needs; add it to the yaml file or to "
+                f"the command line, as {path}.{missing[0]}=VALUE"
+            )
 
 
 def unknown(path: str, key: str, valid: Iterable[str]) -> str:
@@ -59,7 +66,8 @@ def describe(hint: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return " or ".join(describe(argument) for argument in arguments)
     return {type(None): "null", bool: "true or false", int: "a whole number", float: "a number", str: "a text"}.get(
-        hint, getattr(hint, "__name__", str(hint)))
+        hint, getattr(hint, "__name__", str(hint))
+    )
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -83,5 +91,6 @@ def _locate(target: str, path: str) -> Any:
     try:
         return getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"{path}._target_={target} cannot be imported ({error}); give the dotted path of a class or "
-                          "function") from error
+        raise ConfigError(
+            f"{path}._target_={target} cannot be imported ({error}); give the dotted path of a class or function"
+        ) from error

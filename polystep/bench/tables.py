@@ -114,10 +114,7 @@ def _published_marks(group: Group) -> dict[int, Quantity]:
     curve = published_curve(group.task, group.optimizer) if group.published_best else None
     if curve is None:
         return {}
-    return {
-        int(row.Index): Quantity(row.mean, row.std, int(row.n_seeds), group.unit)
-        for row in curve.itertuples()
-    }
+    return {int(row.Index): Quantity(row.mean, row.std, int(row.n_seeds), group.unit) for row in curve.itertuples()}
 
 
 def _names(group: Group) -> dict[str, Cell]:

@@ -29,13 +29,16 @@ class LayerColumns:
     slot: NDArray[np.int64]
     value: NDArray[np.float32]
 
-    def as_tuple(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    def as_tuple(
+        self,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """The fields in order, for a kernel."""
         return self.runs, self.run_input, self.run_start, self.slot, self.value
 
 
-def split_columns(subspace: HybridSubspace, network: LayeredNetwork, layout: ParameterLayout,
-                  units: list[int]) -> tuple[Tensor, list[LayerColumns]]:
+def split_columns(
+    subspace: HybridSubspace, network: LayeredNetwork, layout: ParameterLayout, units: list[int]
+) -> tuple[Tensor, list[LayerColumns]]:
     """For each particle the layer that it moves, or SEVERAL_LAYERS, shape (P,); and the columns of each layer.
 
     `units`: padded number of units of each layer.
@@ -59,16 +62,21 @@ def split_columns(subspace: HybridSubspace, network: LayeredNetwork, layout: Par
         owners = particle[chosen].unique()
         home[owners] = torch.where(home[owners] == len(network.layers), index, SEVERAL_LAYERS)
         slot = coordinate[chosen] * (channels * units[index]) + unit[chosen]
-        found.append(_sorted_runs(particle[chosen], source[chosen], slot, columns.values[chosen], subspace.particles,
-                                  inputs + 1))
+        found.append(
+            _sorted_runs(particle[chosen], source[chosen], slot, columns.values[chosen], subspace.particles, inputs + 1)
+        )
         channels = layer.activation.channels
     return home, found
 
 
-def _sorted_runs(particle: Tensor, source: Tensor, slot: Tensor, value: Tensor, particles: int, inputs: int) -> LayerColumns:
+def _sorted_runs(
+    particle: Tensor, source: Tensor, slot: Tensor, value: Tensor, particles: int, inputs: int
+) -> LayerColumns:
     key = particle * inputs + source
     order = torch.argsort(key, stable=True)
     run_key, length = torch.unique_consecutive(key[order], return_counts=True)
     runs = torch.searchsorted(run_key // inputs, torch.arange(particles + 1))
     start = torch.cat([torch.zeros(1, dtype=torch.int64), length.cumsum(0)])
-    return LayerColumns(runs.numpy(), (run_key % inputs).numpy(), start.numpy(), slot[order].numpy(), value[order].numpy())
+    return LayerColumns(
+        runs.numpy(), (run_key % inputs).numpy(), start.numpy(), slot[order].numpy(), value[order].numpy()
+    )

@@ -20,8 +20,13 @@ class FunctionalEvaluator:
 
     compilation_seconds = 0.0
 
-    def __init__(self, module: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], layout: ParameterLayout | None = None,
-                 memory_bytes: int = 512 * 2**20):
+    def __init__(
+        self,
+        module: nn.Module,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        layout: ParameterLayout | None = None,
+        memory_bytes: int = 512 * 2**20,
+    ):
         """`loss(outputs, targets)`: a scalar. `memory_bytes`: bound for the parameters and activations of a chunk, as far
         as they can be estimated from the parameters and the output of one candidate.
         """
@@ -38,8 +43,10 @@ class FunctionalEvaluator:
         self.module.eval()
         try:
             chunk = self._chunk(inputs)
-            parts = [self._part(candidates.dense(slice(first, first + chunk)), inputs, targets)
-                     for first in range(0, len(candidates), chunk)]
+            parts = [
+                self._part(candidates.dense(slice(first, first + chunk)), inputs, targets)
+                for first in range(0, len(candidates), chunk)
+            ]
         finally:
             self.module.train(was_training)
         return torch.cat(parts) if parts else torch.empty(0, device=inputs.device)
@@ -60,8 +67,11 @@ class FunctionalEvaluator:
                 failure = reason
             one_by_one = self._loop(points, inputs, targets)
             self._vectorise = False
-            warnings.warn(f"vmap cannot take {type(self.module).__name__}, so candidates are evaluated one at a time, which is "
-                          f"slower; the reason: {str(failure).strip().splitlines()[0]}", stacklevel=2)
+            warnings.warn(
+                f"vmap cannot take {type(self.module).__name__}, so candidates are evaluated one at a time, which is "
+                f"slower; the reason: {str(failure).strip().splitlines()[0]}",
+                stacklevel=2,
+            )
             return one_by_one
         return self._loop(points, inputs, targets)
 

@@ -49,7 +49,9 @@ class FusedEvaluator:
                 return self._hybrid_losses(candidates, candidates.subspace, inputs, targets)
         return self._general.losses(candidates, inputs, targets)
 
-    def _row_losses(self, candidates: ParticleCandidates, subspace: RowSubspace, inputs: Tensor, targets: Tensor) -> Tensor:
+    def _row_losses(
+        self, candidates: ParticleCandidates, subspace: RowSubspace, inputs: Tensor, targets: Tensor
+    ) -> Tensor:
         base = self._base(candidates.base, inputs, targets)
         group, row, block = (part.numpy() for part in subspace.locate(candidates.particle))
         offset = candidates.offset.numpy()
@@ -63,13 +65,21 @@ class FusedEvaluator:
                 found = self._run(self.kernels.output_rows, *moved, base.logits, base.targets, base.losses)
             else:
                 bounds = self.kernels.cells[index](moved[3][:, 0, :])
-                found = self._run(self.kernels.hidden_rows[index], *moved, *bounds, base.padded[index + 1], base.weights,
-                                  base.targets, base.losses)
+                found = self._run(
+                    self.kernels.hidden_rows[index],
+                    *moved,
+                    *bounds,
+                    base.padded[index + 1],
+                    base.weights,
+                    base.targets,
+                    base.losses,
+                )
             losses[chosen] = found
         return torch.from_numpy(losses)
 
-    def _hybrid_losses(self, candidates: ParticleCandidates, subspace: HybridSubspace, inputs: Tensor,
-                       targets: Tensor) -> Tensor:
+    def _hybrid_losses(
+        self, candidates: ParticleCandidates, subspace: HybridSubspace, inputs: Tensor, targets: Tensor
+    ) -> Tensor:
         layer_of, columns = self._layer_columns(subspace)
         base = self._base(candidates.base, inputs, targets)
         losses = torch.full((len(candidates),), float(base.losses.mean()))
@@ -80,14 +90,27 @@ class FusedEvaluator:
             particle, count = torch.unique_consecutive(candidates.particle[chosen], return_counts=True)
             first = np.concatenate([[0], count.cumsum(0).numpy()])
             signal = with_bias_input(base.signals[index]).contiguous().numpy()
-            bounds = self.kernels.cells[index](base.padded[index][:, 0, :])
-            found = self._run(self.kernels.layers[index], particle.numpy(), first, candidates.offset[chosen].numpy(),
-                              columns[index].as_tuple(), signal, base.padded[index], *bounds, base.padded[min(index + 1, last)],
-                              base.weights, base.targets, base.losses)
+            bounds = self.kernels.cells[index](base.padded[index])
+            found = self._run(
+                self.kernels.layers[index],
+                particle.numpy(),
+                first,
+                candidates.offset[chosen].numpy(),
+                columns[index].as_tuple(),
+                signal,
+                base.padded[index],
+                *bounds,
+                base.padded[min(index + 1, last)],
+                base.weights,
+                base.targets,
+                base.losses,
+            )
             losses[chosen] = torch.from_numpy(found)
         straddling = (home == SEVERAL_LAYERS).nonzero().squeeze(1)
         if len(straddling):
-            rest = ParticleCandidates(candidates.base, subspace, candidates.particle[straddling], candidates.offset[straddling])
+            rest = ParticleCandidates(
+                candidates.base, subspace, candidates.particle[straddling], candidates.offset[straddling]
+            )
             losses[straddling] = self._general.losses(rest, inputs, targets)
         return losses
 
@@ -117,8 +140,15 @@ class FusedEvaluator:
             missing = _padded(self._units[index]) - self._units[index]
             weight = F.pad(tensors[layer.weight], (0, 0, 0, missing)).T.contiguous()
             weights += [weight.numpy(), F.pad(tensors[layer.bias], (0, missing)).contiguous().numpy()]
-        return Base(trace.signals, trace.pre_activations, [_pad_units(pre) for pre in trace.pre_activations],
-                    _pad_units(trace.logits), tuple(weights), targets.numpy(), trace.losses.contiguous().numpy())
+        return Base(
+            trace.signals,
+            trace.pre_activations,
+            [_pad_units(pre).reshape(len(inputs), -1) for pre in trace.pre_activations],
+            _pad_units(trace.logits),
+            tuple(weights),
+            targets.numpy(),
+            trace.losses.contiguous().numpy(),
+        )
 
     def _layer_columns(self, subspace: HybridSubspace) -> tuple[Tensor, list[LayerColumns]]:
         """The columns of the subspace last seen, sorted once per redraw."""
@@ -130,7 +160,7 @@ class FusedEvaluator:
 
 @dataclass(frozen=True)
 class Base:
-    """The base point's forward pass as the kernels read it; `padded`: pre-activations (B, C, U) with padded units;
+    """The base point's forward pass as the kernels read it; `padded`: pre-activations (B, C U) with padded units;
     weights: (inputs, units) and bias of each layer in turn, padded.
     """
 

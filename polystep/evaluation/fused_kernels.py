@@ -1,6 +1,7 @@
 """The numba loops of the fused path, built for one network from its activations and its loss.
 
-Sizes are closed over as constants, so that the compiler unrolls and vectorises the loops over units.
+Sizes are closed over as constants and signals are flat (channel c of unit u at c x units + u), so that the compiler knows
+all distances and vectorises the loops over units: this made the output layer of the spiking network 13 times faster.
 """
 
 from dataclasses import dataclass
@@ -69,30 +70,29 @@ def _build_cells(cell: Any) -> Any:
 
 def _build_workspace(channels: list[int], units: list[int]) -> Any:
     """Scratch memory of one candidate: for every layer its pre-activation and its signal."""
-    shapes = tuple((channels[i], channels[i + 1], units[i]) for i in range(len(units)))
-    if len(shapes) == 1:
-        (in0, out0, u0), = shapes
+    in_size, out_size = channels[len(units) - 1] * units[-1], channels[len(units)] * units[-1]
+    if len(units) == 1:
 
         @njit
         def workspace():
-            return ((np.empty((in0, u0), np.float32), np.empty((out0, u0), np.float32)),)
+            return ((np.empty(in_size, np.float32), np.empty(out_size, np.float32)),)
     else:
         head = _build_workspace(channels[:-1], units[:-1])
-        last_in, last_out, last_units = shapes[-1]
 
         @njit
         def workspace():
-            return (*head(), (np.empty((last_in, last_units), np.float32), np.empty((last_out, last_units), np.float32)))
+            return (*head(), (np.empty(in_size, np.float32), np.empty(out_size, np.float32)))
 
     return workspace
 
 
-def _build_tail(index: int, activations: list[Any], channels: list[int], units: list[int], loss: Any, outputs: int,
-                following_tail: Any) -> Any:
-    """tail(pre, target, weights, work): loss of one sample from the pre-activation (C, U) of layer `index`."""
+def _build_tail(
+    index: int, activations: list[Any], channels: list[int], units: list[int], loss: Any, outputs: int, next_tail: Any
+) -> Any:
+    """tail(pre, target, weights, work): loss of one sample from the pre-activation of layer `index`, which it may change."""
     activate = activations[index].activate
     width, post_channels = units[index], channels[index + 1]
-    if following_tail is None:
+    if next_tail is None:
 
         @njit
         def tail(pre, target, weights, work):
@@ -111,21 +111,20 @@ def _build_tail(index: int, activations: list[Any], channels: list[int], units: 
             weight, bias = weights[weight_slot], weights[bias_slot]
             for channel in range(post_channels):
                 for output in range(following_width):
-                    following[channel, output] = bias[output]
+                    following[channel * following_width + output] = bias[output]
                 for unit in range(weight.shape[0]):
-                    value = signal[channel, unit]
+                    value = signal[channel * width + unit]
                     if value != 0:
                         for output in range(following_width):
-                            following[channel, output] += value * weight[unit, output]
-            return following_tail(following, target, weights, work)
+                            following[channel * following_width + output] += value * weight[unit, output]
+            return next_tail(following, target, weights, work)
 
     return tail
 
 
-def _build_patch(activation: Any, sizes: tuple[int, int, int]) -> Any:
+def _build_patch(activation: Any, post_channels: int, width: int) -> Any:
     """patch(before, after, signals, column, following): following += change of one unit's signal x its weights."""
     activate = activation.activate
-    _, post_channels, width = sizes
 
     @njit
     def patch(before, after, signals, column, following):
@@ -134,25 +133,43 @@ def _build_patch(activation: Any, sizes: tuple[int, int, int]) -> Any:
         activate(after, new, 1)
         changed = False
         for channel in range(post_channels):
-            difference = new[channel, 0] - old[channel, 0]
+            difference = new[channel] - old[channel]
             if difference != 0:
                 changed = True
                 for output in range(width):
-                    following[channel, output] += difference * column[output]
+                    following[channel * width + output] += difference * column[output]
         return changed
 
     return patch
 
 
-def _build_hidden_rows(activation: Any, sizes: tuple[int, int, int], tail: Any, workspace: Any, following_index: int) -> Any:
+def _build_move(channels: int) -> Any:
+    """move(...): the row's pre-activations (C, B) after a step along a particle's directions."""
+
+    @njit
+    def move(row, offset, first, projected):
+        moved = row.copy()
+        for k in range(len(offset)):
+            step, direction = offset[k], projected[first + k]
+            for channel in range(channels):
+                for b in range(row.shape[1]):
+                    moved[channel, b] += step * direction[channel, b]
+        return moved
+
+    return move
+
+
+def _build_hidden_rows(
+    activation: Any, sizes: tuple[int, int, int], tail: Any, workspace: Any, following_index: int
+) -> Any:
     """Losses of candidates that move one row of a layer that is not the last.
 
-    z (U, C, B); projected (rank, C, B); low, high (U, B): where one-channel units keep their output; following (B, C', U')
+    z (U, C, B); projected (rank, C, B); low, high (U, B): where one-channel units keep their output; following (B, C' U')
     pre-activation of the next layer.
     """
     in_channels, post_channels, width = sizes
-    patch = _build_patch(activation, sizes)
-    one_channel, weight_slot = in_channels == 1, 2 * following_index
+    patch, move = _build_patch(activation, post_channels, width), _build_move(in_channels)
+    one_channel, weight_slot, following_size = in_channels == 1, 2 * following_index, post_channels * width
 
     @njit(parallel=True)
     def hidden_rows(row, block, offset, z, projected, low, high, following, weights, targets, base_losses):
@@ -161,12 +178,7 @@ def _build_hidden_rows(activation: Any, sizes: tuple[int, int, int], tail: Any, 
         losses = np.empty(len(row), np.float32)
         for n in prange(len(row)):
             unit = row[n]
-            moved = z[unit].copy()
-            for k in range(dimension):
-                step, direction = offset[n, k], projected[block[n] * dimension + k]
-                for channel in range(in_channels):
-                    for b in range(samples):
-                        moved[channel, b] += step * direction[channel, b]
+            moved = move(z[unit], offset[n], block[n] * dimension, projected)
             maybe = np.empty(samples, np.int32)
             count = 0
             for b in range(samples):
@@ -176,19 +188,18 @@ def _build_hidden_rows(activation: Any, sizes: tuple[int, int, int], tail: Any, 
                 else:
                     count += 1
             work = workspace()
-            before, after = np.empty((in_channels, 1), np.float32), np.empty((in_channels, 1), np.float32)
-            signals = (np.empty((post_channels, 1), np.float32), np.empty((post_channels, 1), np.float32))
+            patched = work[following_index][0]
+            before, after = np.empty(in_channels, np.float32), np.empty(in_channels, np.float32)
+            signals = (np.empty(post_channels, np.float32), np.empty(post_channels, np.float32))
             column = weights[weight_slot][unit]
             total = 0.0
-            patched = work[following_index][0]
             for i in range(count):
                 b = maybe[i]
                 for channel in range(in_channels):
-                    before[channel, 0] = z[unit, channel, b]
-                    after[channel, 0] = moved[channel, b]
-                for channel in range(post_channels):
-                    for output in range(width):
-                        patched[channel, output] = following[b, channel, output]
+                    before[channel] = z[unit, channel, b]
+                    after[channel] = moved[channel, b]
+                for k in range(following_size):
+                    patched[k] = following[b, k]
                 if patch(before, after, signals, column, patched):
                     total += tail(patched, targets[b], weights, work) - base_losses[b]
             losses[n] = base + total / samples
@@ -200,6 +211,7 @@ def _build_hidden_rows(activation: Any, sizes: tuple[int, int, int], tail: Any, 
 def _build_output_rows(activation: Any, in_channels: int, units: int, loss: Any, outputs: int) -> Any:
     """Losses of candidates that move one row of the last layer; z (U, C, B), projected (rank, C, B), logits (B, U)."""
     activate = activation.activate
+    move = _build_move(in_channels)
 
     @njit(parallel=True)
     def output_rows(row, block, offset, z, projected, logits, targets, base_losses):
@@ -208,23 +220,18 @@ def _build_output_rows(activation: Any, in_channels: int, units: int, loss: Any,
         losses = np.empty(len(row), np.float32)
         for n in prange(len(row)):
             unit = row[n]
-            moved = z[unit].copy()
-            for k in range(dimension):
-                step, direction = offset[n, k], projected[block[n] * dimension + k]
-                for channel in range(in_channels):
-                    for b in range(samples):
-                        moved[channel, b] += step * direction[channel, b]
-            pre, post = np.empty((in_channels, 1), np.float32), np.empty((1, 1), np.float32)
-            patched = np.empty((1, units), np.float32)
+            moved = move(z[unit], offset[n], block[n] * dimension, projected)
+            pre, post = np.empty(in_channels, np.float32), np.empty(1, np.float32)
+            patched = np.empty(units, np.float32)
             total = 0.0
             for b in range(samples):
                 for channel in range(in_channels):
-                    pre[channel, 0] = moved[channel, b]
+                    pre[channel] = moved[channel, b]
                 activate(pre, post, 1)
-                if post[0, 0] != logits[b, unit]:
+                if post[0] != logits[b, unit]:
                     for output in range(units):
-                        patched[0, output] = logits[b, output]
-                    patched[0, unit] = post[0, 0]
+                        patched[output] = logits[b, output]
+                    patched[unit] = post[0]
                     total += loss(patched, outputs, targets[b]) - base_losses[b]
             losses[n] = base + total / samples
         return losses
@@ -233,20 +240,19 @@ def _build_output_rows(activation: Any, in_channels: int, units: int, loss: Any,
 
 
 def _build_images(channels: int, units: int) -> Any:
-    """images(...): how one sample's pre-activation (C, U) answers to each coordinate of a particle, (d, C, U)."""
+    """images(...): how one sample's pre-activation answers to each coordinate of a particle, flat (d, C, U)."""
 
     @njit
     def images(particle, columns, signal, image):
         runs, run_input, run_start, slot, value = columns
         image[:] = 0
-        flat = image.reshape((image.shape[0] * channels * units,))
         for run in range(runs[particle], runs[particle + 1]):
             for channel in range(channels):
                 level = signal[channel, run_input[run]]
                 if level != 0:
                     for entry in range(run_start[run], run_start[run + 1]):
                         # slot = coordinate x channels x units + unit
-                        flat[slot[entry] + channel * units] += level * value[entry]
+                        image[slot[entry] + channel * units] += level * value[entry]
 
     return images
 
@@ -254,9 +260,10 @@ def _build_images(channels: int, units: int) -> Any:
 def _build_whole_layer(channels: int, units: int, tail: Any, workspace: Any) -> Any:
     """Losses of candidates that move one layer anyhow: every sample is computed again from that layer on.
 
-    particle (R,) and first (R + 1,): candidates first[r] .. first[r+1] move particle r. z (B, C, U).
+    particle (R,) and first (R + 1,): candidates first[r] .. first[r+1] move particle r. z (B, C U).
     """
     images = _build_images(channels, units)
+    size = channels * units
 
     @njit(parallel=True)
     def layer(particle, first, offset, columns, signal, z, low, high, following, weights, targets, base_losses):
@@ -264,19 +271,17 @@ def _build_whole_layer(channels: int, units: int, tail: Any, workspace: Any) -> 
         losses = np.empty(len(offset), np.float32)
         for r in prange(len(particle)):
             work = workspace()
-            image = np.empty((dimension, channels, units), np.float32)
-            moved = np.empty((channels, units), np.float32)
+            image, moved = np.empty(dimension * size, np.float32), np.empty(size, np.float32)
             totals = np.zeros(first[r + 1] - first[r])
             for b in range(samples):
                 images(particle[r], columns, signal[b], image)
                 for v in range(len(totals)):
-                    for channel in range(channels):
-                        for unit in range(units):
-                            moved[channel, unit] = z[b, channel, unit]
-                        for k in range(dimension):
-                            step = offset[first[r] + v, k]
-                            for unit in range(units):
-                                moved[channel, unit] += step * image[k, channel, unit]
+                    for i in range(size):
+                        moved[i] = z[b, i]
+                    for k in range(dimension):
+                        step = offset[first[r] + v, k]
+                        for i in range(size):
+                            moved[i] += step * image[k * size + i]
                     totals[v] += tail(moved, targets[b], weights, work)
             for v in range(len(totals)):
                 losses[first[r] + v] = totals[v] / samples
@@ -285,13 +290,14 @@ def _build_whole_layer(channels: int, units: int, tail: Any, workspace: Any) -> 
     return layer
 
 
-def _build_patched_layer(activation: Any, sizes: tuple[int, int, int], tail: Any, workspace: Any,
-                         following_index: int) -> Any:
+def _build_patched_layer(
+    activation: Any, sizes: tuple[int, int, int], tail: Any, workspace: Any, following_index: int
+) -> Any:
     """As the whole-layer kernel, for one-channel layers before the last: only units that leave their cell are patched."""
     units, post_channels, width = sizes
-    weight_slot = 2 * following_index
     images = _build_images(1, units)
-    patch = _build_patch(activation, sizes)
+    patch = _build_patch(activation, post_channels, width)
+    weight_slot, following_size = 2 * following_index, post_channels * width
 
     @njit(parallel=True)
     def layer(particle, first, offset, columns, signal, z, low, high, following, weights, targets, base_losses):
@@ -302,37 +308,34 @@ def _build_patched_layer(activation: Any, sizes: tuple[int, int, int], tail: Any
             work = workspace()
             patched = work[following_index][0]
             weight = weights[weight_slot]
-            image = np.empty((dimension, 1, units), np.float32)
-            moved = np.empty(units, np.float32)
+            image, moved = np.empty(dimension * units, np.float32), np.empty(units, np.float32)
             maybe = np.empty(units, np.int32)
-            before, after = np.empty((1, 1), np.float32), np.empty((1, 1), np.float32)
-            signals = (np.empty((post_channels, 1), np.float32), np.empty((post_channels, 1), np.float32))
+            before, after = np.empty(1, np.float32), np.empty(1, np.float32)
+            signals = (np.empty(post_channels, np.float32), np.empty(post_channels, np.float32))
             totals = np.zeros(first[r + 1] - first[r])
             for b in range(samples):
                 images(particle[r], columns, signal[b], image)
                 for v in range(len(totals)):
                     for unit in range(units):
-                        moved[unit] = z[b, 0, unit]
+                        moved[unit] = z[b, unit]
                     for k in range(dimension):
                         step = offset[first[r] + v, k]
                         for unit in range(units):
-                            moved[unit] += step * image[k, 0, unit]
+                            moved[unit] += step * image[k * units + unit]
                     count = 0
-                    for unit in range(units):
+                    # padded units have no weights
+                    for unit in range(weight.shape[0]):
                         maybe[count] = unit
                         count += not (low[b, unit] <= moved[unit] < high[b, unit])
                     if count == 0:
                         continue
-                    for channel in range(post_channels):
-                        for output in range(width):
-                            patched[channel, output] = following[b, channel, output]
+                    for k in range(following_size):
+                        patched[k] = following[b, k]
                     changed = False
                     for i in range(count):
                         unit = maybe[i]
-                        # padded units have no weights
-                        if unit < weight.shape[0]:
-                            before[0, 0], after[0, 0] = z[b, 0, unit], moved[unit]
-                            changed |= patch(before, after, signals, weight[unit], patched)
+                        before[0], after[0] = z[b, unit], moved[unit]
+                        changed |= patch(before, after, signals, weight[unit], patched)
                     if changed:
                         totals[v] += tail(patched, targets[b], weights, work) - base_losses[b]
             for v in range(len(totals)):

@@ -44,8 +44,9 @@ class IncrementalEvaluator:
                 losses[part] = self._row_losses(index, row[part], change, tensors, trace, targets)
         return losses
 
-    def _row_losses(self, index: int, row: Tensor, change: Tensor, tensors: Mapping[str, Tensor], trace: Trace,
-                    targets: Tensor) -> Tensor:
+    def _row_losses(
+        self, index: int, row: Tensor, change: Tensor, tensors: Mapping[str, Tensor], trace: Trace, targets: Tensor
+    ) -> Tensor:
         """Mean losses (n,) where unit row[n] of layer `index` receives the extra input change (n, B, C)."""
         activation = self.network.layers[index].activation
         pre = trace.pre_activations[index][:, :, row].permute(2, 0, 1)

@@ -12,7 +12,7 @@ MINUS_INFINITY = np.float32(-np.inf)
 def identity(pre, post, units):
     """post = pre"""
     for unit in range(units):
-        post[0, unit] = pre[0, unit]
+        post[unit] = pre[unit]
 
 
 @njit
@@ -25,7 +25,7 @@ def identity_cell(z):
 def relu(pre, post, units):
     """post = max(pre, 0)"""
     for unit in range(units):
-        post[0, unit] = max(pre[0, unit], np.float32(0.0))
+        post[unit] = max(pre[unit], np.float32(0.0))
 
 
 @njit
@@ -38,11 +38,11 @@ def relu_cell(z):
 
 @njit
 def cross_entropy(logits, units, target):
-    """log sum exp(logits[0, :units]) - logits[0, target], stable."""
-    largest = logits[0, 0]
+    """log sum exp(logits[:units]) - logits[target], stable."""
+    largest = logits[0]
     for unit in range(1, units):
-        largest = max(largest, logits[0, unit])
+        largest = max(largest, logits[unit])
     total = np.float32(0.0)
     for unit in range(units):
-        total += math.exp(logits[0, unit] - largest)
-    return math.log(total) + largest - logits[0, target]
+        total += math.exp(logits[unit] - largest)
+    return math.log(total) + largest - logits[target]

@@ -18,8 +18,8 @@ from torch import Tensor
 class CompiledActivation:
     """numba functions of an activation.
 
-    activate(pre, post, units): fill the first `units` columns of post (C_out, U) from those of pre (C_in, U), float32;
-    pre may be overwritten.
+    activate(pre, post, units): fill post from pre; both float32, flat, channel c of unit u at c units + u. pre may be
+    overwritten.
     cell(z) -> (low, high): the output for one-channel input is the same for all z' with low <= z' < high; an empty
     interval (low = high) is always correct.
     """
@@ -51,7 +51,7 @@ class SampleLoss(Protocol):
         ...
 
     def compiled(self) -> Any:
-        """numba function (logits (1, U), units, target) -> float, which reads the first `units` logits."""
+        """numba function (logits, units, target) -> float, which reads the first `units` logits."""
         ...
 
 

@@ -25,8 +25,10 @@ class BatchObjective:
     def __init__(self, evaluator: Evaluator, inputs: Tensor, targets: Tensor):
         """`inputs`: (B, ...). `targets`: (B,)."""
         if len(inputs) == 0 or len(inputs) != len(targets):
-            raise ValueError(f"a batch needs at least one row and as many targets as inputs, got {len(inputs)} inputs and "
-                             f"{len(targets)} targets")
+            raise ValueError(
+                f"a batch needs at least one row and as many targets as inputs, got {len(inputs)} inputs and "
+                f"{len(targets)} targets"
+            )
         self.evaluator, self.inputs, self.targets = evaluator, inputs, targets
         self.spent = Spent()
 

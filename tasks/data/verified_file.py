@@ -62,8 +62,7 @@ class VerifiedFile:
         problem = problem or self.mismatch(raw)
         if problem:
             raise DataCorrupt(
-                f"{path} is corrupt or truncated: {problem}. "
-                f"Delete it and run `python -m scripts.fetch_data` again."
+                f"{path} is corrupt or truncated: {problem}. Delete it and run `python -m scripts.fetch_data` again."
             )
         return raw
 

@@ -73,7 +73,7 @@ class ConstantCurrentSpikes:
         thresholds = torch.from_numpy(firing_thresholds(self.channels, self.decay)).to(pre.device)
         trains = torch.from_numpy(spike_trains(self.channels)).to(pre.device)
         # a NaN current never reaches a threshold in the simulation, but bucketize puts it above all
-        reached = torch.bucketize(torch.nan_to_num(pre.squeeze(-2), nan=-1.0), thresholds, right=True)
+        reached = torch.bucketize(torch.nan_to_num(pre.squeeze(-2), nan=-1.0).contiguous(), thresholds, right=True)
         return trains[reached].movedim(-1, -2)
 
     def compiled(self) -> CompiledActivation:
@@ -95,9 +95,9 @@ class ConstantCurrentSpikes:
         @njit
         def activate(pre, post, units):
             for unit in range(units):
-                row = reached(pre[0, unit])
+                row = reached(pre[unit])
                 for step in range(steps):
-                    post[step, unit] = trains[row, step]
+                    post[step * units + unit] = trains[row, step]
 
         @njit
         def cell(z):
@@ -112,31 +112,29 @@ class SpikeCounts:
 
     channels = 1
 
-    def __init__(self, decay: float):
-        self.decay = decay
+    def __init__(self, steps: int, decay: float):
+        self.steps, self.decay = steps, decay
 
     def apply(self, pre: Tensor) -> Tensor:
         """(..., T, U) -> (..., 1, U)."""
         return simulate(pre.movedim(-2, 0), self.decay).sum(0).unsqueeze(-2)
 
     def compiled(self) -> CompiledActivation:
-        """The same map for the fused path; keeps the membranes in `pre`."""
+        """The same map for the fused path."""
         from numba import njit
 
-        decay, one, zero = np.float32(self.decay), np.float32(1), np.float32(0)
+        steps, decay, one, zero = self.steps, np.float32(self.decay), np.float32(1), np.float32(0)
 
         @njit
         def activate(pre, post, units):
             for unit in range(units):
-                post[0, unit] = zero
-            for step in range(pre.shape[0]):
-                for unit in range(units):
-                    membrane = pre[step, unit]
-                    if step > 0:
-                        membrane = decay * pre[step - 1, unit] + membrane
+                membrane, count = zero, zero
+                for step in range(steps):
+                    membrane = decay * membrane + pre[step * units + unit]
                     fired = membrane >= one
-                    post[0, unit] += one if fired else zero
-                    pre[step, unit] = zero if fired else membrane
+                    count += one if fired else zero
+                    membrane = zero if fired else membrane
+                post[unit] = count
 
         @njit
         def cell(z):
@@ -154,12 +152,12 @@ def compiled_count_cross_entropy(largest_count: int) -> Any:
 
     @njit
     def cross_entropy(logits, units, target):
-        largest = logits[0, 0]
+        largest = logits[0]
         for unit in range(1, units):
-            largest = max(largest, logits[0, unit])
+            largest = max(largest, logits[unit])
         total = logarithm_of_one
         for unit in range(units):
-            total += exponentials[int(largest - logits[0, unit])]
-        return np.log(total) + largest - logits[0, target]
+            total += exponentials[int(largest - logits[unit])]
+        return np.log(total) + largest - logits[target]
 
     return cross_entropy

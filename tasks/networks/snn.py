@@ -40,7 +40,7 @@ class SpikingNetwork(nn.Module):
         return LayeredNetwork(
             (
                 Layer("fc1.weight", "fc1.bias", ConstantCurrentSpikes(self.steps, self.decay)),
-                Layer("fc2.weight", "fc2.bias", SpikeCounts(self.decay)),
+                Layer("fc2.weight", "fc2.bias", SpikeCounts(self.steps, self.decay)),
             ),
             SpikeCountCrossEntropy(self.steps),
         )

