@@ -1,40 +1,56 @@
-"""Build tables, figures and REPORT.md from records: `python -m scripts.report [--records results/records]`."""
+"""Build tables, figures and REPORT.md from records:  python -m scripts.report
+
+It takes seconds, and says which runs of the profile are missing.
+"""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from polystep.bench.composition import compose_config
 from polystep.bench.files import StorageError
-from polystep.bench.report import build_report
+from polystep.bench.launch import build_run
+from polystep.bench.profiles import PlannedRun, read_profile
+from polystep.bench.report import ReportSummary, build_report
+from polystep.bench.schema import ConfigError
+from scripts.run import CONFIGS, RECORDS, RESULTS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Builds the report and prints what was written and what is missing.
-
-    Returns:
-        Exit status: 0 when the report was written, 2 after an explained failure.
-    """
+    """The command; exit status 0 when the report was written, 2 after an explained failure."""
     parser = argparse.ArgumentParser(prog="python -m scripts.report", description="Build the report from records.")
+    parser.add_argument("--records", type=Path, default=RECORDS, help="folder of the runs (default: %(default)s)")
     parser.add_argument(
-        "--records", type=Path, default=Path("results/records"), help="folder of the runs (default: %(default)s)"
+        "--output", type=Path, default=RESULTS, help="folder of tables, figures and REPORT.md (default: %(default)s)"
     )
     parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("results"),
-        help="folder of tables, figures and REPORT.md (default: %(default)s)",
+        "--profile",
+        default="paper",
+        help="whose missing runs are listed, a file of configs/profile (default: %(default)s)",
     )
     options = parser.parse_args(arguments)
-    try:
-        summary = build_report(options.records, options.output)
-    except StorageError as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), markup=False, highlight=False)
-        return 2
     console = Console(soft_wrap=True)
-    console.print(f"{summary.finished} finished runs in {options.records}", style="bold", markup=False)
+    try:
+        expected = expected_runs(read_profile(CONFIGS, options.profile))
+        show_summary(build_report(options.records, options.output, expected), console)
+    except (ConfigError, StorageError) as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
+        return 2
+    return 0
+
+
+def expected_runs(planned: Sequence[PlannedRun]) -> dict[str, dict[str, Any]]:
+    """The configuration of each planned run, by its title."""
+    return {run.title: build_run(*compose_config(CONFIGS, run.overrides)).config for run in planned}
+
+
+def show_summary(summary: ReportSummary, console: Console) -> None:
+    """Print what a report was built from, what it wrote and what is missing."""
+    console.print(f"report from {summary.finished} finished runs", style="bold", markup=False)
     for path in summary.written:
         console.print(f"  wrote {path}", markup=False, highlight=False)
     for kind, sentences in summary.gaps.items():
@@ -42,7 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(f"{kind}: {len(sentences)}", style="bold yellow", markup=False)
         for sentence in sentences:
             console.print(f"  {sentence}", markup=False, highlight=False)
-    return 0
 
 
 if __name__ == "__main__":

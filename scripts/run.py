@@ -12,14 +12,18 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
+from polystep.bench.composition import check_overrides
 from polystep.bench.files import StorageError
-from polystep.bench.launch import build_run, check_overrides
+from polystep.bench.launch import build_run
 from polystep.bench.lock import RunBusyError
 from polystep.bench.observers import ConsoleObserver
 from polystep.bench.runner import RunOutcome
 from polystep.bench.schema import ConfigError
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = ROOT / "configs"
+RESULTS = Path("results")
+RECORDS = RESULTS / "records"
 EXIT_STATUS = {"finished": 0, "skipped": 0, "failed": 1, "interrupted": 130}
 
 console = Console()

@@ -14,7 +14,7 @@ def run_identity(config: dict[str, Any], data_fingerprint: str) -> str:
     """First 16 hexadecimal digits of SHA-256 over canonical JSON of the identifying settings (the seed among them), the
     data fingerprint and the record version.
     """
-    content = {"config": _identifying(config), "data": data_fingerprint, "record_version": RECORD_VERSION}
+    content = {"config": identifying_settings(config), "data": data_fingerprint, "record_version": RECORD_VERSION}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
@@ -25,10 +25,10 @@ def run_name(config: dict[str, Any], identity: str) -> str:
     return "-".join([names["task"], names["optimizer"], names["study"], f"seed{config['seed']}", identity])
 
 
-def _identifying(value: Any) -> Any:
+def identifying_settings(value: Any) -> Any:
     """The settings without those of NOT_IDENTIFYING, wherever they stand."""
     if isinstance(value, dict):
-        return {key: _identifying(item) for key, item in value.items() if key not in NOT_IDENTIFYING}
+        return {key: identifying_settings(item) for key, item in value.items() if key not in NOT_IDENTIFYING}
     if isinstance(value, list):
-        return [_identifying(item) for item in value]
+        return [identifying_settings(item) for item in value]
     return value

@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -19,57 +16,6 @@ from polystep.bench.schema import ConfigError, check_node, unknown
 
 SECTIONS = ("task", "optimizer", "budget", "evaluation", "logger")
 PASSED_BY_HARNESS = {"optimizer": ("layout", "point")}
-
-
-def compose_config(config_dir: Path, overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, str]]:
-    """The configuration of one run and the chosen name of each group; raises ConfigError for what Hydra refuses."""
-    check_overrides(config_dir, overrides)
-    try:
-        with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
-            composed = compose("config", overrides=list(overrides), return_hydra_config=True)
-        choices = dict(composed.hydra.runtime.choices)
-        return OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]), choices
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(" ".join(str(error).split())) from None
-
-
-def check_overrides(config_dir: Path, arguments: Sequence[str]) -> None:
-    """Refuse, with the valid choices, command-line arguments that name an unknown setting or choice; raises ConfigError.
-
-    Flags (such as -m) and sweeps pass; so do Hydra's own settings.
-    """
-    overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
-    try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
-    except HydraException as error:
-        raise ConfigError(" ".join(str(error).split())) from None
-    groups = {path.parent.relative_to(config_dir).as_posix() for path in config_dir.rglob("*.yaml")} - {"."}
-    for override in parsed:
-        if override.key_or_group in groups and not override.is_sweep_override():
-            valid = sorted(path.stem for path in (config_dir / override.key_or_group).glob("*.yaml"))
-            if str(override.value()) not in valid:
-                raise ConfigError(
-                    f"{override.key_or_group}={override.value()} does not exist; choose one of {', '.join(valid)}"
-                )
-    chosen = [override for override in parsed if override.key_or_group in groups and not override.is_sweep_override()]
-    with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
-        known = compose("config", overrides=[str(override.input_line) for override in chosen])
-    for override in parsed:
-        if (
-            override.key_or_group not in groups
-            and not override.key_or_group.startswith("hydra")
-            and not override.is_add()
-        ):
-            _check_path(known, override.key_or_group.split("."), groups)
-
-
-def _check_path(known: DictConfig, keys: Sequence[str], groups: set[str]) -> None:
-    place: Any = known
-    for depth, key in enumerate(keys):
-        if not isinstance(place, DictConfig) or key not in place:
-            valid = [str(name) for name in place] if isinstance(place, DictConfig) else []
-            raise ConfigError(unknown(".".join(keys[: depth + 1]), key, valid if depth else [*valid, *groups]))
-        place = place._get_node(key)
 
 
 def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Sequence[Observer] = ()) -> Run:
@@ -93,7 +39,7 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
     config["names"] = {key: choices[key] for key in ("task", "optimizer", "study")} | {
         "protocol": config.pop("protocol")
     }
-    _use_threads(config["threads"])
+    use_threads(config["threads"])
     try:
         budget, evaluation = instantiate(config["budget"]), instantiate(config["evaluation"])
         logger = [instantiate(config["logger"])] if "_target_" in config["logger"] else []
@@ -152,7 +98,7 @@ def _check_top_level(config: dict[str, Any]) -> None:
         raise ConfigError("device=cuda is not available on this machine; use device=cpu")
 
 
-def _use_threads(threads: int | None) -> None:
+def use_threads(threads: int | None) -> None:
     import numba
 
     count = threads or len(os.sched_getaffinity(0))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from polystep.bench.figures import learning_curves, read_history, write_figure
 from polystep.bench.files import StorageError, write_text
 from polystep.bench.groups import Group, group_runs
+from polystep.bench.identity import identifying_settings
 from polystep.bench.records import RunRecord, read_records
 from polystep.bench.rendering import Table, escape_markdown, to_markdown, write_table
 from polystep.bench.tables import early_curve_table, environments_table, results_table
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 METHOD_OF_THE_PAPER = "polystep"
-
-Expected = str | Mapping[str, Any]
-"""A run that should exist: its name, or labels (and "protocol") that it must have."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,10 @@ class ReportSummary:
     written: list[Path]
 
 
-def build_report(records: Path, output: Path, expected: Sequence[Expected] | None = None) -> ReportSummary:
+def build_report(records: Path, output: Path, expected: Mapping[str, dict[str, Any]] | None = None) -> ReportSummary:
     """Build tables, figures and REPORT.md in `output` from the folder `records`; only finished runs enter them.
+
+    `expected`: configurations of runs that should exist, by the title under which to list those that do not.
 
     Every file is replaced as a whole, REPORT.md last, so an interrupted report leaves no damaged file. Records of which
     nothing can be made are listed, never fatal.
@@ -49,7 +49,7 @@ def build_report(records: Path, output: Path, expected: Sequence[Expected] | Non
     used = [run for group in groups for run in group.runs]
     histories, damaged = _histories(used)
     gaps = {
-        "Expected runs without a finished record": _absent(runs, expected or ()),
+        "Expected runs without a finished record": _absent(runs, expected or {}),
         "Failed runs": [f"{run.name}: {_last_line(run)}" for run in runs if run.status == "failed"],
         "Interrupted or still running": [r.name for r in runs if r.status == "interrupted"] + _without_record(records),
         "Repetitions left out (a later run has the same settings and seed)": [
@@ -120,16 +120,9 @@ def _histories(runs: Sequence[RunRecord]) -> tuple[dict[str, "DataFrame"], list[
     return found, problems
 
 
-def _absent(runs: Sequence[RunRecord], expected: Sequence[Expected]) -> list[str]:
-    def meets(run: RunRecord, wanted: Expected) -> bool:
-        if isinstance(wanted, str):
-            return run.name == wanted
-        known = run.labels | {"protocol": run.protocol}
-        return all(known.get(key) == value for key, value in wanted.items())
-
-    finished = [run for run in runs if run.status == "finished"]
-    absent = [wanted for wanted in expected if not any(meets(run, wanted) for run in finished)]
-    return [w if isinstance(w, str) else ", ".join(f"{key} {value}" for key, value in w.items()) for w in absent]
+def _absent(runs: Sequence[RunRecord], expected: Mapping[str, dict[str, Any]]) -> list[str]:
+    present = [identifying_settings(run.config) for run in runs if run.status == "finished"]
+    return [title for title, config in expected.items() if identifying_settings(config) not in present]
 
 
 def _last_line(run: RunRecord) -> str:

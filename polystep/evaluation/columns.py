@@ -52,7 +52,7 @@ def split_columns(
     channels = 1
     for index, layer in enumerate(network.layers):
         weight, bias = entries[layer.weight], entries[layer.bias]
-        rows, inputs = weight.shape
+        inputs = weight.shape[1]
         of_weight = (columns.elements >= weight.offset) & (columns.elements < weight.offset + weight.size)
         of_bias = (columns.elements >= bias.offset) & (columns.elements < bias.offset + bias.size)
         within = columns.elements - weight.offset

@@ -7,7 +7,7 @@ import pytest
 
 from polystep.bench import report
 from polystep.bench.files import StorageError
-from polystep.bench.report import Expected, build_report
+from polystep.bench.report import build_report
 from scripts.report import main
 
 KINDS = (
@@ -36,16 +36,17 @@ def test_a_report_has_tables_figures_and_says_what_is_missing(add_run, tmp_path:
     (records / "killed").mkdir()
     (records / "broken").mkdir()
     (records / "broken" / "run.json").write_text("{")
-    expected: list[Expected] = [
-        "snn-polystep-paper-seed42",
-        {"optimizer": "spsa", "protocol": "paper"},
-        {"optimizer": "cma_es", "seed": 1},
-    ]
+    expected = {
+        # the device says where a run is computed, not what
+        "polystep seed=42": {"seed": 42, "optimizer": {"name": "polystep"}, "device": "cuda"},
+        "polystep seed=123": {"seed": 123, "optimizer": {"name": "polystep"}, "device": "cpu"},
+        "cma_es seed=1": {"seed": 1, "optimizer": {"name": "cma_es"}, "device": "cpu"},
+    }
     summary = build_report(records, output, expected)
     assert summary.finished == 2
     assert tuple(summary.gaps) == KINDS
     absent, failed, interrupted, repeated, unreadable = summary.gaps.values()
-    assert absent == ["optimizer cma_es, seed 1"]
+    assert absent == ["polystep seed=123", "cma_es seed=1"]
     assert failed == ["snn-polystep-paper-seed123: ValueError: loss is *NaN*"]
     assert interrupted == ["snn-polystep-paper-seed456", "killed: no run.json yet"]
     assert repeated == []

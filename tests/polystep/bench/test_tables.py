@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polystep.bench.files import StorageError
-from polystep.bench.groups import STEP_CLOCKS, Group, Quantity, average, group_runs
-from polystep.bench.ledger import STEP_CLOCKS as CLOCKS_OF_THE_LEDGER
+from polystep.bench.groups import Group, Quantity, average, group_runs
 from polystep.bench.rendering import (
     Column,
     Table,
@@ -176,10 +175,6 @@ def test_environments_count_runs(add_run) -> None:
         ("processor", "another", "1"),
         ("processor", "some processor", "2"),
     ]
-
-
-def test_step_clocks_are_those_of_the_ledger() -> None:
-    assert STEP_CLOCKS == CLOCKS_OF_THE_LEDGER
 
 
 def test_renderers() -> None:

@@ -1,0 +1,50 @@
+# make help explains every target.
+PYTHON ?= python3
+PROFILE ?= quick
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help environment reproduce-paper report data speed test test-fast lint clean
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  PROFILE=quick    one seed, reduced budgets, minutes (default); PROFILE=paper: five seeds, full budgets, hours"
+	@echo "  PYTHON=python3   interpreter that the environment is made with, 3.11 or newer"
+
+environment: $(INSTALLED) ## create .venv with the pinned packages
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, $(PYTHON) is older; name another one: make PYTHON=/path/to/python"; exit 1; }
+	@echo "creating the environment in $(VENV) (about a minute)"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench,dev]'
+	@touch $@
+
+reproduce-paper: $(INSTALLED) ## get the data, run the experiments of PROFILE, build tables and figures in results/
+	@$(RUN) -m scripts.reproduce --profile $(PROFILE)
+
+report: $(INSTALLED) ## rebuild tables and figures from the records in results/
+	@$(RUN) -m scripts.report
+
+data: $(INSTALLED) ## fetch and verify the data sets into data/
+	@$(RUN) -m scripts.fetch_data
+
+speed: $(INSTALLED) ## measure candidates per second of every evaluation path
+	@$(RUN) -m scripts.benchmark_speed
+
+test: $(INSTALLED) ## run all tests
+	@$(RUN) -m pytest
+
+test-fast: $(INSTALLED) ## run the tests that take less than ten seconds each
+	@$(RUN) -m pytest -m "not slow"
+
+lint: $(INSTALLED) ## check style and types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+clean: ## remove the environment; data and results stay
+	rm -rf $(VENV)

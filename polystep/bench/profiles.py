@@ -1,0 +1,51 @@
+"""Profiles: the lists of runs that `make reproduce-paper` works through and that a report expects."""
+
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from polystep.bench.schema import ConfigError
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a profile: its Hydra overrides and how long it takes on two cores."""
+
+    overrides: tuple[str, ...]
+    minutes: float
+
+    @property
+    def title(self) -> str:
+        """The overrides, as on a command line."""
+        return " ".join(self.overrides)
+
+
+def profile_names(config_dir: Path) -> list[str]:
+    """The profiles that exist."""
+    return sorted(path.stem for path in (config_dir / "profile").glob("*.yaml"))
+
+
+def read_profile(config_dir: Path, name: str) -> list[PlannedRun]:
+    """The runs of a profile, seed by seed where it names seeds, so that an early stop leaves whole comparisons.
+
+    Raises ConfigError for an unknown or malformed profile.
+    """
+    path = config_dir / "profile" / f"{name}.yaml"
+    if name not in profile_names(config_dir):
+        raise ConfigError(f"profile {name} does not exist; choose one of {', '.join(profile_names(config_dir))}")
+    try:
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+        seeds = [[f"seed={seed}"] for seed in content.get("seeds", [])] or [[]]
+        return [
+            PlannedRun((*run["overrides"], *seed), float(run["minutes"]))
+            for seed, run in product(seeds, content["runs"])
+        ]
+    except (OmegaConfBaseException, YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{path} is not a profile ({error}); it needs runs, each with overrides and minutes"
+        ) from error

@@ -1,0 +1,123 @@
+"""Conformance checks that every optimiser and every task must pass.
+
+They raise AssertionError with a sentence about what is violated, so that they serve tests here and in other packages.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from polystep.candidates import Candidates, DenseCandidates
+from polystep.contracts import Objective, Optimizer, Spent, State, Task
+from polystep.layout import ParameterLayout
+
+
+class QuadraticObjective:
+    """f(x) = |x - 1|^2 / D, a cheap objective for checking optimisers."""
+
+    def __init__(self) -> None:
+        self.spent = Spent()
+
+    def losses(self, candidates: Candidates) -> Tensor:
+        """f of every candidate, shape (N,)."""
+        self.spent += Spent(candidate_evaluations=len(candidates))
+        return (candidates.dense(slice(None)) - 1).square().mean(-1)
+
+
+def check_optimizer(factory: Callable[..., Optimizer], steps: int = 5) -> None:
+    """Check an optimiser, built as `factory(layout=..., point=..., seed=...)`, against its contract.
+
+    Shapes; determinism by seed; another seed moves otherwise; the start is not changed in place; resuming from a
+    state after some steps continues bit for bit; evaluations go through the objective; the global random state of torch is
+    left alone.
+    """
+    layout = ParameterLayout({"first.weight": (6, 7), "first.bias": (6,), "second.weight": (4, 6), "second.bias": (4,)})
+    start = torch.linspace(-0.5, 0.5, layout.size)
+
+    def build(seed: int) -> Optimizer:
+        return factory(layout=layout, point=start, seed=seed)
+
+    global_state = torch.get_rng_state()
+    optimizer = build(0)
+    assert optimizer.solution.shape == start.shape, f"solution must have shape {tuple(start.shape)}"
+    assert torch.equal(optimizer.solution, start), "before the first step the solution must be the starting point"
+    trajectory = _trajectory(optimizer, steps)
+    assert torch.equal(start, torch.linspace(-0.5, 0.5, layout.size)), "the starting point was changed in place"
+    assert torch.equal(torch.stack(trajectory), torch.stack(_trajectory(build(0), steps))), "same seed, different steps"
+    assert not torch.equal(trajectory[-1], _trajectory(build(1), steps)[-1]), "the seed changes nothing"
+    assert torch.isfinite(trajectory[-1]).all(), "the solution is not finite"
+    for interrupted_after in range(steps):
+        first = build(0)
+        _trajectory(first, interrupted_after)
+        state = _copy(first.state_dict())
+        second = build(0)
+        second.load_state_dict(state)
+        resumed = _trajectory(second, steps - interrupted_after)
+        assert torch.equal(resumed[-1], trajectory[-1]), f"resuming after {interrupted_after} steps gives other numbers"
+    objective = QuadraticObjective()
+    build(0).step(objective)
+    assert objective.spent.candidate_evaluations > 0, "the first step evaluated no candidate through the objective"
+    assert torch.equal(torch.get_rng_state(), global_state), "the global random state was used"
+
+
+def check_task(factory: Callable[[int], Task], steps: int = 3) -> None:
+    """Check a task, built as `factory(seed)`, against its contract.
+
+    Shapes; determinism by seed; finite losses; the ledger is charged by the number of candidates; the data stream resumes
+    exactly; scores are repeatable; the global random state of torch is left alone.
+    """
+    global_state = torch.get_rng_state()
+    task, twin = factory(0), factory(0)
+    point = task.initial_point(0)
+    assert point.shape == (task.layout.size,), f"initial_point must have shape ({task.layout.size},)"
+    assert torch.equal(point, twin.initial_point(0)), "initial_point is not determined by the seed"
+    assert not torch.equal(point, task.initial_point(1)), "initial_point ignores the seed"
+    assert task.fingerprint == twin.fingerprint, "the fingerprint of the same data differs"
+    assert task.steps_per_epoch >= 1, "steps_per_epoch must be at least 1"
+    candidates = DenseCandidates(torch.stack([point, point + 0.1, point]))
+    losses = [_check_objective(task.next_objective(), candidates) for _ in range(steps)]
+    repeated = [twin.next_objective().losses(candidates) for _ in range(steps)]
+    assert torch.equal(torch.stack(losses), torch.stack(repeated)), "the data stream is not determined by the seed"
+    state = _copy(task.state_dict())
+    continued = task.next_objective().losses(candidates)
+    resumed = factory(0)
+    resumed.load_state_dict(state)
+    assert torch.equal(resumed.next_objective().losses(candidates), continued), (
+        "the data stream does not resume exactly"
+    )
+    for judge in (task.validate, task.test):
+        score = judge(point)
+        assert score == judge(point), f"{judge.__name__} gives another score for the same point"
+        assert score == score, f"{judge.__name__} gives NaN for the initial point"
+    assert task.metric.direction in ("maximize", "minimize"), "metric.direction must be maximize or minimize"
+    assert torch.equal(torch.get_rng_state(), global_state), "the global random state was used"
+
+
+def _check_objective(objective: Objective, candidates: Candidates) -> Tensor:
+    before = objective.spent
+    losses = objective.losses(candidates)
+    assert losses.shape == (len(candidates),), f"losses must have shape ({len(candidates)},), got {tuple(losses.shape)}"
+    assert losses.dtype == torch.float32, f"losses must be float32, got {losses.dtype}"
+    assert torch.isfinite(losses).all(), "losses at the initial point are not finite"
+    assert torch.equal(losses[0], losses[2]), "equal candidates have different losses"
+    charged = (objective.spent - before).candidate_evaluations
+    assert charged == len(candidates), f"{len(candidates)} candidates were charged as {charged}"
+    return losses
+
+
+def _trajectory(optimizer: Optimizer, steps: int) -> list[Tensor]:
+    objective = QuadraticObjective()
+    points = [optimizer.solution.clone()]
+    for _ in range(steps):
+        optimizer.step(objective)
+        points.append(optimizer.solution.clone())
+    return points
+
+
+def _copy(state: State) -> State:
+    """A deep copy, so that later steps cannot reach into a stored state."""
+    return {
+        key: _copy(value) if isinstance(value, dict) else value.clone() if isinstance(value, Tensor) else value
+        for key, value in state.items()
+    }

@@ -1,0 +1,115 @@
+"""Candidates per second of the evaluation paths on the same candidates:  python -m scripts.benchmark_speed
+
+For each task with a choice of path: one mini-batch, the candidates of one PolyStep step (an evenly spaced subset), every
+path in turn in the same process; medians over repeats, after compilation. The last row is a training step as a whole.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from polystep.bench.composition import compose_config
+from polystep.bench.files import StorageError
+from polystep.bench.launch import use_threads
+from polystep.bench.rendering import Cell, Column, Table, to_markdown, write_table
+from polystep.bench.schema import ConfigError
+from polystep.candidates import ParticleCandidates
+from scripts.run import CONFIGS, RESULTS
+
+PATHS = ("functional", "incremental", "fused")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.benchmark_speed", description="Measure evaluation speed.")
+    parser.add_argument("tasks", nargs="*", default=["snn"], help="files of configs/task (default: snn)")
+    parser.add_argument("--candidates", type=int, default=1104, help="candidates per evaluation (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=5, help="timed evaluations per path (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=RESULTS / "tables", help="folder (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    console = Console(soft_wrap=True)
+    try:
+        use_threads(None)
+        rows = [row for task in options.tasks for row in _measure(task, options.candidates, options.repeats, console)]
+        table = _table(rows, options.repeats)
+        write_table(table, options.output)
+    except (ConfigError, StorageError) as error:
+        console.print(f"[red]error[/red]: {error}", highlight=False)
+        return 2
+    console.print(to_markdown(table), markup=False, highlight=False)
+    return 0
+
+
+def _measure(task_name: str, count: int, repeats: int, console: Console) -> list[dict[str, Cell]]:
+    composed, _ = compose_config(CONFIGS, [f"task={task_name}", "optimizer=polystep"])
+    config = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(config, dict)
+    tasks = {path: instantiate(config["task"], evaluation=path) for path in PATHS}
+    task = tasks["fused"]
+    optimizer = instantiate(config["optimizer"], layout=task.layout, point=task.initial_point(42))
+    candidates = optimizer.ask()
+    chosen = torch.linspace(0, len(candidates) - 1, min(count, len(candidates))).long()
+    subset = ParticleCandidates(
+        candidates.base, candidates.subspace, candidates.particle[chosen], candidates.offset[chosen]
+    )
+    rows: list[dict[str, Cell]] = []
+    reference, functional_rate = None, None
+
+    def add_row(path: str, evaluated: int, seconds: float, difference: float | None) -> float:
+        rate = evaluated / seconds
+        ratio = None if functional_rate is None else f"{rate / functional_rate:.1f}"
+        shown = None if difference is None else f"{difference:.1e}"
+        rows.append({"task": task_name, "path": path, "candidates": evaluated, "rate": round(rate), "ratio": ratio,
+                     "difference": shown})  # fmt: skip
+        return rate
+
+    for path in PATHS:
+        console.print(f"{task_name}: {path}, {len(subset)} candidates, {repeats} repeats", highlight=False)
+        objective = tasks[path].next_objective()
+        losses = objective.losses(subset)
+        reference = losses if reference is None else reference
+        seconds = _median_seconds(partial(objective.losses, subset), repeats)
+        rate = add_row(path, len(subset), seconds, float((losses - reference).abs().max()))
+        functional_rate = functional_rate or rate
+    optimizer.tell(task.next_objective().losses(candidates))
+    seconds = _median_seconds(lambda: optimizer.step(task.next_objective()), 10 * repeats)
+    add_row("training step, fused", len(candidates), seconds, None)
+    return rows
+
+
+def _median_seconds(action: Callable[[], object], repeats: int) -> float:
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def _table(rows: list[dict[str, Cell]], repeats: int) -> Table:
+    columns = (
+        Column("task", "Task"),
+        Column("path", "Evaluation path"),
+        Column("candidates", "Candidates per evaluation"),
+        Column("rate", "Candidates per second"),
+        Column("ratio", "Times the functional path"),
+        Column("difference", "Largest difference in loss"),
+    )
+    notes = (
+        f"Medians of {repeats} evaluations (ten times as many training steps), {torch.get_num_threads()} threads, "
+        "compilation excluded.",
+    )
+    return Table("speed", "Candidates per second", columns, rows, notes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,543 @@
+"""PolyStep: one step, non-finite losses, coasting, redraws, and resuming (method sections 5 to 9, 15 and 17)."""
+
+import copy
+import math
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from polystep.algorithm import NonFiniteLossError, PolyStep
+from polystep.candidates import Candidates
+from polystep.contracts import Spent
+from polystep.geometry import Polytope
+from polystep.layout import ParameterLayout
+from polystep.schedule import Cosine, Linear, ProportionalToTemperature
+from polystep.subspace import FullSpace, HybridSubspace, RowSubspace
+from polystep.update import Adaptive, Coasting, Momentum, Plain
+from polystep.weighting import Sinkhorn, Softmax
+
+Loss = Callable[[Tensor], Tensor]
+
+SUBSPACES = {
+    "full": FullSpace,
+    "row": partial(RowSubspace, rank=4),
+    "hybrid": partial(HybridSubspace, rank=1),
+}
+
+
+class FunctionObjective:
+    """Losses of points (N, D) from a function; remembers how many candidates it saw."""
+
+    def __init__(self, loss: Loss):
+        self.loss = loss
+        self.seen: list[int] = []
+
+    @property
+    def spent(self) -> Spent:
+        return Spent(candidate_evaluations=sum(self.seen))
+
+    def losses(self, candidates: Candidates) -> Tensor:
+        self.seen.append(len(candidates))
+        return self.loss(candidates.dense(slice(None)))
+
+
+@pytest.fixture
+def layout() -> ParameterLayout:
+    return ParameterLayout({"fc1.weight": (3, 5), "fc1.bias": (3,), "fc2.weight": (2, 3), "fc2.bias": (2,)})
+
+
+@pytest.fixture
+def gradient(layout: ParameterLayout) -> Tensor:
+    return torch.randn(layout.size, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def build(layout: ParameterLayout) -> Callable[..., PolyStep]:
+    def polystep(**settings: Any) -> PolyStep:
+        defaults = {"point": torch.zeros(layout.size), "seed": 0, "subspace": FullSpace, "particle_dimension": 2}
+        return PolyStep(layout, **(defaults | {"update": Plain()} | settings))
+
+    return polystep
+
+
+@pytest.fixture
+def quadratic(layout: ParameterLayout) -> FunctionObjective:
+    target = torch.linspace(-1, 1, layout.size)
+    return FunctionObjective(lambda points: (points - target).square().sum(1))
+
+
+def coordinate_gradient(optimizer: PolyStep, gradient: Tensor) -> Tensor:
+    """The gradient (P, d) with respect to the coordinates of a linear loss."""
+    subspace = optimizer.subspace
+    z = torch.zeros(subspace.particles, subspace.particle_dimension, requires_grad=True)
+    (subspace.lift(z) @ gradient).backward()
+    assert z.grad is not None
+    return z.grad
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("polytope", ["orthoplex", "cube", "simplex"])
+@pytest.mark.parametrize("subspace", SUBSPACES)
+def test_linear_response_is_gradient_descent_for_every_rotation(
+    build: Callable[..., PolyStep], gradient: Tensor, subspace: str, polytope: Polytope, seed: int
+) -> None:
+    dimension, temperature, step_radius, probe_radius = 4, 5000.0, 3.0, 0.5
+    optimizer = build(
+        seed=seed,
+        subspace=SUBSPACES[subspace],
+        particle_dimension=dimension,
+        polytope=polytope,
+        temperature=temperature,
+        step_radius=step_radius,
+        probe_radius=probe_radius,
+        redraw_every=0,
+    )
+    optimizer.step(FunctionObjective(lambda points: points @ gradient))
+    size = step_radius * probe_radius / (dimension * temperature)
+    expected = -size * optimizer.subspace.lift(coordinate_gradient(optimizer, gradient))
+    torch.testing.assert_close(optimizer.solution, expected, rtol=0, atol=float(2e-3 * expected.norm()))
+
+
+@pytest.mark.parametrize(("placement", "mean_distance"), [("outermost", 2 / 3), ("interior", 1 / 2)])
+def test_several_probes_respond_at_their_mean_distance(
+    build: Callable[..., PolyStep], gradient: Tensor, placement: str, mean_distance: float
+) -> None:
+    optimizer = build(temperature=1000.0, probes=3, probe_placement=placement)
+    optimizer.step(FunctionObjective(lambda points: points @ gradient))
+    expected = -mean_distance / (2 * 1000.0) * gradient
+    torch.testing.assert_close(optimizer.solution, expected, rtol=0, atol=float(2e-3 * expected.norm()))
+
+
+@pytest.mark.parametrize("weighting", [Softmax, Sinkhorn])
+@pytest.mark.parametrize("polytope", ["orthoplex", "cube", "simplex"])
+@pytest.mark.parametrize("subspace", SUBSPACES)
+def test_plateau_freezes_the_point(
+    build: Callable[..., PolyStep], subspace: str, polytope: Polytope, weighting: type
+) -> None:
+    optimizer = build(subspace=SUBSPACES[subspace], polytope=polytope, weighting=weighting(), temperature=0.1)
+    report = optimizer.step(FunctionObjective(lambda points: torch.full((len(points),), 2.5)))
+    assert report.loss == 2.5
+    assert optimizer.solution.abs().max() < 1e-6
+
+
+def test_small_temperature_moves_to_the_cheapest_vertices(build: Callable[..., PolyStep], gradient: Tensor) -> None:
+    optimizer = build(temperature=1e-6, step_radius=0.5, probe_radius=0.1)
+    candidates = optimizer.ask()
+    losses = candidates.dense(slice(None)) @ gradient
+    optimizer.tell(losses)
+    best = losses.reshape(-1, 4).argmin(1)
+    offsets = candidates.offset.reshape(-1, 4, 2)[torch.arange(len(best)), best]
+    torch.testing.assert_close(optimizer.solution, optimizer.subspace.lift(offsets * 5))
+
+
+def test_step_is_the_weighted_mean_of_the_step_vertices(build: Callable[..., PolyStep], gradient: Tensor) -> None:
+    optimizer = build(temperature=0.7, step_radius=3.0, probe_radius=0.5, particle_dimension=3)
+    candidates = optimizer.ask()
+    losses = candidates.dense(slice(None)) @ gradient
+    optimizer.tell(losses)
+    weights = torch.softmax(-losses.reshape(-1, 6) / 0.7, dim=1)
+    vertices = candidates.offset.reshape(-1, 6, 3) * 6
+    expected = optimizer.subspace.lift((weights.unsqueeze(-1) * vertices).sum(1))
+    torch.testing.assert_close(optimizer.solution, expected)
+
+
+@pytest.mark.parametrize(
+    ("probes", "placement", "distances"),
+    [
+        (1, "outermost", [0.6]),
+        (1, "interior", [0.3]),
+        (3, "outermost", [0.2, 0.4, 0.6]),
+        (3, "interior", [0.15, 0.3, 0.45]),
+    ],
+)
+def test_probes_lie_along_each_vertex_in_order(
+    build: Callable[..., PolyStep], probes: int, placement: str, distances: list[float]
+) -> None:
+    optimizer = build(probes=probes, probe_placement=placement, probe_radius=0.6, particle_dimension=3)
+    candidates = optimizer.ask()
+    particles = optimizer.subspace.particles
+    assert len(candidates) == particles * 6 * probes
+    assert torch.equal(candidates.particle, torch.arange(particles).repeat_interleave(6 * probes))
+    offsets = candidates.offset.reshape(particles, 6, probes, 3)
+    norms = offsets.norm(dim=-1)
+    torch.testing.assert_close(norms, torch.tensor(distances).expand_as(norms))
+    torch.testing.assert_close(offsets[:, :3], -offsets[:, 3:])
+    for k, distance in enumerate(distances):
+        torch.testing.assert_close(offsets[:, :, k] / distance, offsets[:, :, 0] / distances[0])
+
+
+def test_radii_follow_their_schedules(build: Callable[..., PolyStep], gradient: Tensor) -> None:
+    optimizer = build(
+        temperature=Linear(4.0, 2.0, 2),
+        probe_radius=ProportionalToTemperature(0.5),
+        step_radius=Cosine(1e3, 0.0, 2),
+    )
+    seen = []
+    for _ in range(3):
+        before = optimizer.solution
+        candidates = optimizer.ask()
+        optimizer.tell(candidates.dense(slice(None)) @ gradient)
+        seen.append((candidates.offset.norm(dim=1).max().item(), float((optimizer.solution - before).norm())))
+    assert [radius for radius, _ in seen] == pytest.approx([2.0, 1.5, 1.0], rel=1e-5)
+    assert seen[0][1] > seen[1][1] > seen[2][1] == 0
+
+
+def test_report_describes_the_losses(build: Callable[..., PolyStep]) -> None:
+    optimizer = build(temperature=0.5)
+    losses = torch.arange(float(len(optimizer.ask())))
+    report = optimizer.tell(losses)
+    assert report.loss == pytest.approx(losses.mean().item())
+    assert report.diagnostics["non_finite"] == 0
+    assert report.diagnostics["cost_range_over_temperature"] == pytest.approx(3 / 0.5)
+    assert report.diagnostics["movement"] == pytest.approx(optimizer.solution.norm().item())
+
+
+def test_start_is_not_changed(build: Callable[..., PolyStep], quadratic: FunctionObjective) -> None:
+    start = torch.zeros(26)
+    optimizer = build(point=start)
+    optimizer.step(quadratic)
+    assert torch.equal(start, torch.zeros(26))
+    assert not torch.equal(optimizer.solution, start)
+
+
+def test_asking_twice_is_an_error(build: Callable[..., PolyStep]) -> None:
+    optimizer = build()
+    optimizer.ask()
+    with pytest.raises(RuntimeError, match="ask\\(\\) was called twice"):
+        optimizer.ask()
+
+
+def test_telling_without_asking_is_an_error(build: Callable[..., PolyStep]) -> None:
+    optimizer = build()
+    with pytest.raises(RuntimeError, match="without ask"):
+        optimizer.tell(torch.zeros(52))
+    optimizer.tell(torch.zeros(len(optimizer.ask())))
+    with pytest.raises(RuntimeError, match="without ask"):
+        optimizer.tell(torch.zeros(52))
+
+
+def test_wrong_number_of_losses_is_an_error(build: Callable[..., PolyStep]) -> None:
+    optimizer = build()
+    count = len(optimizer.ask())
+    with pytest.raises(ValueError, match=rf"shape \({count},\), one per candidate, got \(3,\)"):
+        optimizer.tell(torch.zeros(3))
+    optimizer.tell(torch.zeros(count))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"probes": 0},
+        {"probe_placement": "middle"},
+        {"redraw_every": -1},
+        {"forget_every": -1},
+        {"point": torch.zeros(3)},
+        {"temperature": math.nan},
+        {"temperature": 0.0},
+        {"temperature": -1.0},
+        {"step_radius": math.inf},
+        {"probe_radius": math.nan},
+    ],
+    ids=str,
+)
+def test_invalid_setting_is_named(build: Callable[..., PolyStep], settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        build(**settings)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("weighting", [Softmax, Sinkhorn])
+def test_candidates_without_a_finite_loss_repel_and_are_counted(
+    build: Callable[..., PolyStep], bad: float, weighting: type
+) -> None:
+    optimizer = build(weighting=weighting())
+    candidates = optimizer.ask()
+    forbidden = (candidates.particle == 0) & (candidates.offset[:, 0] > 0)
+    report = optimizer.tell(torch.where(forbidden, bad, 3.0))
+    assert report.diagnostics["non_finite"] == forbidden.sum()
+    assert report.loss == 3.0
+    assert torch.isfinite(optimizer.solution).all()
+    assert optimizer.solution[0] < -0.1
+
+
+def test_one_bad_probe_spoils_its_vertex(build: Callable[..., PolyStep]) -> None:
+    optimizer = build(probes=2)
+    candidates = optimizer.ask()
+    losses = torch.zeros(len(candidates))
+    losses[1] = math.nan
+    optimizer.tell(losses)
+    moved = optimizer.solution[:2]
+    assert moved @ candidates.offset[1] < -0.1
+    assert optimizer.solution[2:].abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_step_without_any_finite_loss_changes_nothing(
+    build: Callable[..., PolyStep], quadratic: FunctionObjective, bad: float
+) -> None:
+    undisturbed, disturbed = (build(update=Momentum(), weighting=Sinkhorn()) for _ in range(2))
+    for optimizer in (undisturbed, disturbed):
+        optimizer.step(quadratic)
+    before = disturbed.solution.clone()
+    candidates = disturbed.ask()
+    with pytest.raises(NonFiniteLossError, match="candidate losses of step 1 are NaN or infinite"):
+        disturbed.tell(torch.full((len(candidates),), bad))
+    assert torch.equal(disturbed.solution, before)
+    disturbed.tell(quadratic.losses(candidates))
+    undisturbed.step(quadratic)
+    for optimizer in (undisturbed, disturbed):
+        optimizer.step(quadratic)
+    assert torch.equal(disturbed.solution, undisturbed.solution)
+
+
+def test_movement_that_is_not_finite_is_dropped_with_all_memory(
+    build: Callable[..., PolyStep], quadratic: FunctionObjective
+) -> None:
+    class Exploding(Momentum):
+        def move(self, displacement: Tensor, step: int, point: Tensor) -> Tensor:
+            return super().move(displacement, step, point) * (math.inf if step == 3 else 1.0)
+
+    optimizer = build(update=Exploding(), coasting=Coasting(period=3))
+    for _ in range(3):
+        optimizer.step(quadratic)
+    before = optimizer.solution.clone()
+    optimizer.step(quadratic)
+    assert torch.equal(optimizer.solution, before)
+    assert optimizer.state_dict()["update"] == optimizer.state_dict()["coasting"] == {}
+    assert optimizer.step(quadratic).loss is not None
+
+
+def test_coasting_steps_evaluate_nothing(build: Callable[..., PolyStep], quadratic: FunctionObjective) -> None:
+    optimizer = build(coasting=Coasting(period=3))
+    reports = [optimizer.step(quadratic) for _ in range(7)]
+    assert quadratic.seen == [52, 52, 52]
+    assert [report.loss is None for report in reports] == [False, True, True, False, True, True, False]
+
+
+def test_candidates_of_a_coasting_step_are_written_out_as_no_points(
+    build: Callable[..., PolyStep], quadratic: FunctionObjective
+) -> None:
+    for subspace in SUBSPACES.values():
+        optimizer = build(subspace=subspace, coasting=Coasting(period=2))
+        optimizer.step(quadratic)
+        assert optimizer.ask().dense(slice(None)).shape == (0, 26)
+
+
+@pytest.mark.parametrize("direction", ["transport", "total"])
+def test_coasting_repeats_the_displacement_or_the_whole_movement(
+    build: Callable[..., PolyStep], quadratic: FunctionObjective, direction: str
+) -> None:
+    settings = {"update": Momentum(start=0.8, end=0.8), "redraw_every": 0}
+    coasting = build(coasting=Coasting(period=3, decay=0.7, direction=direction), **settings)
+    points = [coasting.solution]
+    for _ in range(6):
+        coasting.step(quadratic)
+        points.append(coasting.solution)
+    moved = [after - before for before, after in zip(points, points[1:], strict=False)]
+    first = moved[0]
+    torch.testing.assert_close(moved[1], first * 2 / 3, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(moved[2], first / 3, rtol=1e-4, atol=1e-6)
+    second = moved[3] if direction == "total" else moved[3] - 0.8 * first
+    average = 0.7 * first + 0.3 * second
+    torch.testing.assert_close(moved[4], average * 2 / 3, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(moved[5], average / 3, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("redraw_every", "period", "draws"),
+    [(0, 1, [0, 0, 0, 0, 0]), (1, 1, [1, 2, 3, 4, 5]), (2, 1, [0, 1, 1, 2, 2]), (2, 2, [0, 0, 1, 1, 1])],
+)
+def test_projections_are_redrawn_every_so_many_full_steps(
+    build: Callable[..., PolyStep], quadratic: FunctionObjective, redraw_every: int, period: int, draws: list[int]
+) -> None:
+    optimizer = build(subspace=SUBSPACES["row"], redraw_every=redraw_every, coasting=Coasting(period=period))
+    seen = []
+    for _ in range(5):
+        optimizer.step(quadratic)
+        seen.append(optimizer.subspace.draw)
+    assert seen == draws
+
+
+def test_redraw_keeps_velocity_and_coasting(build: Callable[..., PolyStep], quadratic: FunctionObjective) -> None:
+    settings = {"subspace": SUBSPACES["row"], "redraw_every": 1}
+    optimizer = build(update=Momentum(), coasting=Coasting(period=2), weighting=Sinkhorn(), **settings)
+    optimizer.step(quadratic)
+    state = optimizer.state_dict()
+    assert set(state["update"]) == {"velocity"}
+    assert set(state["coasting"]) == {"average"}
+    assert state["weighting"] == {}
+
+
+def test_memory_is_forgotten_at_its_interval_while_projections_stay(
+    build: Callable[..., PolyStep], quadratic: FunctionObjective
+) -> None:
+    settings = {"subspace": SUBSPACES["hybrid"], "redraw_every": 0, "biased_rotation": True}
+    optimizer = build(update=Momentum(), weighting=Sinkhorn(), forget_every=3, **settings)
+    memory = []
+    for _ in range(7):
+        optimizer.step(quadratic)
+        state = optimizer.state_dict()
+        memory.append([bool(state[name]) for name in ("update", "weighting", "coasting", "bias")])
+    assert memory == [[step % 3 != 0] * 4 for step in range(1, 8)]
+    assert optimizer.subspace.draw == 0
+
+
+def test_biased_rotation_probes_along_the_last_displacement(
+    build: Callable[..., PolyStep], quadratic: FunctionObjective
+) -> None:
+    optimizer = build(particle_dimension=2, biased_rotation=True, redraw_every=0)
+    optimizer.step(quadratic)
+    moved = optimizer.solution.reshape(-1, 2)
+    offsets = optimizer.ask().offset.reshape(-1, 4, 2)
+    torch.testing.assert_close(offsets[:, 0], moved / moved.norm(dim=1, keepdim=True), rtol=0, atol=1e-5)
+
+
+def test_bias_survives_where_there_is_nothing_to_redraw(
+    build: Callable[..., PolyStep], quadratic: FunctionObjective
+) -> None:
+    plain, biased = (build(subspace=FullSpace, biased_rotation=biased) for biased in (False, True))
+    for optimizer in (plain, biased):
+        optimizer.step(quadratic)
+    assert not torch.allclose(plain.ask().offset, biased.ask().offset)
+
+
+RESUMED = {
+    "coasting total": {"coasting": partial(Coasting, period=3, direction="total"), "update": Momentum},
+    "coasting transport": {"coasting": partial(Coasting, period=2), "update": partial(Adaptive, 0.05)},
+    "biased": {"biased_rotation": True, "redraw_every": 3},
+    "forgetting": {"update": Momentum, "forget_every": 3, "redraw_every": 2},
+    "scheduled": {"temperature": Cosine(2.0, 0.1, 6), "step_radius": Linear(1.0, 0.1, 6), "probes": 2},
+    "simplex": {"polytope": "simplex", "redraw_every": 0},
+} | {
+    f"{update.__name__} {weighting.__name__}": {
+        "update": partial(update, **rate),
+        "weighting": partial(weighting, **penalty),
+        "redraw_every": 2,
+    }
+    for update, rate in ((Plain, {}), (Momentum, {}), (Adaptive, {"learning_rate": 0.05, "weight_decay": 0.1}))
+    for weighting, penalty in ((Softmax, {}), (Sinkhorn, {"column_penalty": 1.0}))
+}
+CALLED = ("update", "weighting", "coasting")
+
+
+@pytest.fixture(params=SUBSPACES)
+def configured(request: pytest.FixtureRequest, build: Callable[..., PolyStep]) -> Callable[[str], PolyStep]:
+    def polystep(name: str) -> PolyStep:
+        settings = {key: value() if key in CALLED else value for key, value in RESUMED[name].items()}
+        return build(subspace=SUBSPACES[request.param], **settings)
+
+    return polystep
+
+
+@pytest.mark.parametrize("name", RESUMED)
+@pytest.mark.parametrize("taken_after", [0, 1, 4])
+def test_resuming_is_bit_equal(
+    configured: Callable[[str], PolyStep], name: str, taken_after: int, quadratic: FunctionObjective
+) -> None:
+    optimizer = configured(name)
+    for _ in range(taken_after):
+        optimizer.step(quadratic)
+    state = optimizer.state_dict()
+    stored = copy.deepcopy(state)
+    points = [optimizer.solution.clone() for _ in range(5) if optimizer.step(quadratic)]
+    assert_equal_states(state, stored)
+    resumed = configured(name)
+    resumed.step(quadratic)
+    resumed.load_state_dict(stored)
+    assert_equal_states(resumed.state_dict(), stored)
+    for point in points:
+        resumed.step(quadratic)
+        assert torch.equal(resumed.solution, point)
+
+
+def assert_equal_states(state: Any, other: Any) -> None:
+    """Equality of nested dictionaries of tensors and JSON values."""
+    assert type(state) is type(other)
+    if isinstance(state, dict):
+        assert set(state) == set(other)
+        for key in state:
+            assert isinstance(key, str)
+            assert_equal_states(state[key], other[key])
+    elif isinstance(state, Tensor):
+        assert torch.equal(state, other)
+    else:
+        assert isinstance(state, int | float | str | bool | None)
+        assert state == other
+
+
+def test_state_cannot_be_taken_within_a_step(build: Callable[..., PolyStep]) -> None:
+    optimizer = build()
+    optimizer.ask()
+    with pytest.raises(RuntimeError, match=r"between ask\(\) and tell\(\)"):
+        optimizer.state_dict()
+
+
+def test_loading_a_state_abandons_the_step_begun(build: Callable[..., PolyStep]) -> None:
+    optimizer = build()
+    state = optimizer.state_dict()
+    first = optimizer.ask().offset
+    optimizer.load_state_dict(state)
+    assert torch.equal(optimizer.ask().offset, first)
+
+
+def test_seed_determines_the_run(build: Callable[..., PolyStep], quadratic: FunctionObjective) -> None:
+    points = []
+    for seed in (3, 3, 4):
+        optimizer = build(seed=seed)
+        for _ in range(3):
+            optimizer.step(quadratic)
+        points.append(optimizer.solution)
+    assert torch.equal(points[0], points[1])
+    assert not torch.equal(points[0], points[2])
+
+
+def test_global_random_state_is_left_alone(
+    configured: Callable[[str], PolyStep], quadratic: FunctionObjective
+) -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    optimizer = configured("biased")
+    for _ in range(3):
+        optimizer.step(quadratic)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])
+    assert random.getstate() == before[2]
+
+
+@pytest.mark.parametrize("subspace", ["full", "row"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"update": Adaptive(Cosine(0.1, 0.0, 100))},
+        {"update": Momentum(0.5, 0.7), "coasting": Coasting(period=3)},
+        {"weighting": Sinkhorn(column_penalty=0.1)},
+        {"probes": 2, "polytope": "simplex", "biased_rotation": True},
+    ],
+    ids=["plain", "adaptive", "momentum", "sinkhorn", "simplex"],
+)
+def test_minimises_a_quadratic(
+    build: Callable[..., PolyStep], quadratic: FunctionObjective, subspace: str, settings: dict[str, Any]
+) -> None:
+    radii = {"temperature": 0.3, "step_radius": 0.5, "probe_radius": 0.5}
+    optimizer = build(subspace=SUBSPACES[subspace], **(radii | settings))
+    start = quadratic.loss(optimizer.solution.unsqueeze(0)).item()
+    for _ in range(100):
+        optimizer.step(quadratic)
+    assert quadratic.loss(optimizer.solution.unsqueeze(0)).item() < 0.01 * start
+
+
+def test_minimises_over_the_reach_of_fixed_projections(
+    build: Callable[..., PolyStep], quadratic: FunctionObjective
+) -> None:
+    optimizer = build(subspace=SUBSPACES["hybrid"], redraw_every=0, temperature=0.3, probe_radius=0.5, step_radius=0.5)
+    for _ in range(100):
+        optimizer.step(quadratic)
+    residual = coordinate_gradient(optimizer, optimizer.solution - torch.linspace(-1, 1, 26))
+    start = coordinate_gradient(optimizer, torch.linspace(-1, 1, 26))
+    assert residual.norm() < 0.05 * start.norm()

@@ -1,0 +1,76 @@
+"""Dense, seeded and particle candidates, written out as points."""
+
+import pytest
+import torch
+
+from polystep.candidates import DenseCandidates, ParticleCandidates, SeededCandidates
+from polystep.layout import ParameterLayout
+from polystep.subspace import FullSpace
+
+SLICES = [slice(None), slice(1, 3), slice(2, 100), slice(0, 0)]
+
+
+@pytest.fixture
+def seeded() -> SeededCandidates:
+    return SeededCandidates(torch.arange(5.0), torch.tensor([7, 7, 8, 2**62]), torch.tensor([0.5, -0.5, 0.5, 2.0]))
+
+
+@pytest.fixture
+def space() -> FullSpace:
+    return FullSpace(ParameterLayout({"tensor": (5,)}), particle_dimension=2, seed=0)
+
+
+@pytest.mark.parametrize("part", SLICES)
+def test_dense_candidates_are_their_points(part: slice) -> None:
+    points = torch.arange(12.0).reshape(4, 3)
+    candidates = DenseCandidates(points)
+    assert len(candidates) == 4
+    assert torch.equal(candidates.dense(part), points[part])
+
+
+@pytest.mark.parametrize("part", SLICES)
+def test_part_of_seeded_candidates_is_part_of_all(seeded: SeededCandidates, part: slice) -> None:
+    assert len(seeded) == 4
+    assert torch.equal(seeded.dense(part), seeded.dense(slice(None))[part])
+
+
+def test_seeded_candidates_add_scaled_noise_to_the_base(seeded: SeededCandidates) -> None:
+    moved = seeded.dense(slice(None)) - seeded.base
+    torch.testing.assert_close(moved[3], 2 * seeded.noise(3))
+    assert not torch.allclose(seeded.noise(0), seeded.noise(2))
+
+
+def test_negative_scale_gives_the_antithetic_partner(seeded: SeededCandidates) -> None:
+    moved = seeded.dense(slice(0, 2)) - seeded.base
+    torch.testing.assert_close(moved[0], -moved[1])
+
+
+def test_noise_is_standard_normal() -> None:
+    noise = SeededCandidates(torch.zeros(20_000), torch.tensor([1]), torch.ones(1)).noise(0)
+    assert noise.mean() == pytest.approx(0, abs=0.03)
+    assert noise.std() == pytest.approx(1, abs=0.03)
+
+
+def test_noise_leaves_the_global_random_state_alone(seeded: SeededCandidates) -> None:
+    before = torch.get_rng_state()
+    seeded.dense(slice(None))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("part", SLICES)
+def test_particle_candidates_move_one_particle_each(space: FullSpace, part: slice) -> None:
+    base = torch.arange(5.0)
+    offset = torch.tensor([[10.0, 20], [30, 40], [50, 60], [70, 80]])
+    candidates = ParticleCandidates(base, space, torch.tensor([1, 0, 2, 1]), offset)
+    changes = torch.tensor([[0.0, 0, 10, 20, 0], [30, 40, 0, 0, 0], [0, 0, 0, 0, 50], [0, 0, 70, 80, 0]])
+    assert len(candidates) == 4
+    assert torch.equal(candidates.dense(part), (base + changes)[part])
+
+
+def test_shapes_are_checked(space: FullSpace) -> None:
+    with pytest.raises(ValueError, match=r"points must have shape \(N, D\), got \(3,\)"):
+        DenseCandidates(torch.zeros(3))
+    with pytest.raises(ValueError, match=r"seeds and scale must both have shape \(N,\)"):
+        SeededCandidates(torch.zeros(3), torch.tensor([1, 2]), torch.ones(3))
+    with pytest.raises(ValueError, match=r"offset must have shape \(2, 2\), got \(2, 3\)"):
+        ParticleCandidates(torch.zeros(5), space, torch.tensor([0, 1]), torch.zeros(2, 3))
