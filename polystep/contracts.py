@@ -15,6 +15,11 @@ from torch import Tensor
 from polystep.candidates import Candidates
 from polystep.layout import ParameterLayout
 
+
+class ExpectedError(Exception):
+    """A failure that a user can remedy; the message says how, and commands print it without a traceback."""
+
+
 State = dict[str, Any]
 """A nested dictionary of tensors and JSON values: what a checkpoint can hold."""
 

@@ -18,11 +18,10 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from polystep.bench.composition import compose_config
-from polystep.bench.files import StorageError
 from polystep.bench.launch import use_threads
 from polystep.bench.rendering import Cell, Column, Table, to_markdown, write_table
-from polystep.bench.schema import ConfigError
 from polystep.candidates import ParticleCandidates
+from polystep.contracts import ExpectedError
 from scripts.run import CONFIGS, RESULTS
 
 PATHS = ("functional", "incremental", "fused")
@@ -42,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = [row for task in options.tasks for row in _measure(task, options.candidates, options.repeats, console)]
         table = _table(rows, options.repeats)
         write_table(table, options.output)
-    except (ConfigError, StorageError) as error:
+    except ExpectedError as error:
         console.print(f"[red]error[/red]: {error}", highlight=False)
         return 2
     console.print(to_markdown(table), markup=False, highlight=False)

@@ -12,11 +12,10 @@ from typing import Any
 from rich.console import Console
 
 from polystep.bench.composition import compose_config
-from polystep.bench.files import StorageError
 from polystep.bench.launch import build_run
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.report import ReportSummary, build_report
-from polystep.bench.schema import ConfigError
+from polystep.contracts import ExpectedError
 from scripts.run import CONFIGS, RECORDS, RESULTS
 
 
@@ -37,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         expected = expected_runs(read_profile(CONFIGS, options.profile))
         show_summary(build_report(options.records, options.output, expected), console)
-    except (ConfigError, StorageError) as error:
+    except ExpectedError as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
         return 2
     return 0

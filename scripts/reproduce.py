@@ -8,19 +8,15 @@ import sys
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from polystep.bench.composition import compose_config
-from polystep.bench.files import StorageError
-from polystep.bench.launch import build_run
-from polystep.bench.lock import RunBusyError
-from polystep.bench.observers import ConsoleObserver
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.report import build_report
-from polystep.bench.schema import ConfigError
+from polystep.contracts import ExpectedError
 from scripts.report import expected_runs, show_summary
-from scripts.run import CONFIGS, EXIT_STATUS, RECORDS, RESULTS, show
+from scripts.run import CONFIGS, EXIT_STATUS, RECORDS, RESULTS, console, execute, explain
+from tasks.data import DataUnavailable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,39 +26,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--profile", default="quick", help="a file of configs/profile (default: %(default)s)")
     options = parser.parse_args(arguments)
-    console = Console(soft_wrap=True)
     try:
         planned = read_profile(CONFIGS, options.profile)
-        _show_plan(console, options.profile, planned)
+        _show_plan(options.profile, planned)
         statuses = []
         started = time.monotonic()
         for position, run in enumerate(planned, 1):
             left = sum(later.minutes for later in planned[position - 1 :])
             console.rule(f"run {position} of {len(planned)}, at most {left:.0f} minutes left", align="left")
-            statuses.append(_execute(console, run))
+            statuses.append(_execute(run))
             if statuses[-1] == EXIT_STATUS["interrupted"]:
                 return statuses[-1]
         console.rule(f"report, after {(time.monotonic() - started) / 60:.1f} minutes", align="left")
         show_summary(build_report(RECORDS, RESULTS, expected_runs(planned)), console)
-    except (ConfigError, StorageError) as error:
-        console.print(f"[red]error[/red]: {error}", highlight=False)
-        return 2
+    except ExpectedError as error:
+        return explain(error)
     except KeyboardInterrupt:
         console.print("interrupted; repeat the command to continue")
         return EXIT_STATUS["interrupted"]
     return max(statuses, default=0)
 
 
-def _execute(console: Console, planned: PlannedRun) -> int:
-    composed, choices = compose_config(CONFIGS, planned.overrides)
+def _execute(planned: PlannedRun) -> int:
+    """Run one entry of the profile, or its substitute where the data cannot be had; returns the exit status."""
     try:
-        return show(build_run(composed, choices, [ConsoleObserver(console)]).execute())
-    except RunBusyError as error:
-        console.print(f"busy: {error}", highlight=False)
-        return 3
+        return execute(*compose_config(CONFIGS, planned.overrides))
+    except DataUnavailable as error:
+        status = explain(error)
+    except ExpectedError as error:
+        return explain(error)
+    if planned.without_data is None:
+        return status
+    title = " ".join(planned.without_data)
+    console.print(
+        f"[bold red]THE DATA CANNOT BE HAD.[/bold red] Running {title} instead: it exercises the code, and its numbers say "
+        "nothing about the paper.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return _execute(PlannedRun(planned.without_data, planned.minutes))
 
 
-def _show_plan(console: Console, name: str, planned: Sequence[PlannedRun]) -> None:
+def _show_plan(name: str, planned: Sequence[PlannedRun]) -> None:
     table = Table(
         title=f"Profile {name}: {len(planned)} runs, about {sum(run.minutes for run in planned):.0f} minutes "
         "on two cores; finished runs are skipped",

@@ -5,6 +5,7 @@ Every setting can be overridden by Hydra; -m sweeps over comma-separated values.
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import hydra
@@ -13,18 +14,17 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from polystep.bench.composition import check_overrides
-from polystep.bench.files import StorageError
 from polystep.bench.launch import build_run
 from polystep.bench.lock import RunBusyError
 from polystep.bench.observers import ConsoleObserver
 from polystep.bench.runner import RunOutcome
-from polystep.bench.schema import ConfigError
+from polystep.contracts import ExpectedError
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "configs"
 RESULTS = Path("results")
 RECORDS = RESULTS / "records"
-EXIT_STATUS = {"finished": 0, "skipped": 0, "failed": 1, "interrupted": 130}
+EXIT_STATUS = {"finished": 0, "skipped": 0, "failed": 1, "error": 2, "busy": 3, "interrupted": 130}
 
 console = Console()
 statuses: list[int] = []
@@ -55,23 +55,28 @@ def show(outcome: RunOutcome) -> int:
     return EXIT_STATUS[outcome.status]
 
 
-def run(composed: DictConfig, choices: dict[str, str]) -> int:
-    """Execute a composed configuration; returns the exit status, with expected failures as one message."""
-    try:
-        return show(build_run(composed, choices, [ConsoleObserver(console)]).execute())
-    except (ConfigError, StorageError) as error:
-        console.print(f"[red]error[/red]: {error}", highlight=False, soft_wrap=True)
-        return 2
-    except RunBusyError as error:
-        console.print(f"busy: {error}", highlight=False, soft_wrap=True)
-        return 3
+def execute(composed: DictConfig, choices: Mapping[str, str]) -> int:
+    """Execute a composed configuration and show what became of it; returns the exit status, raises ExpectedError."""
+    return show(build_run(composed, choices, [ConsoleObserver(console)]).execute())
+
+
+def explain(error: ExpectedError) -> int:
+    """Show an expected failure as one message; returns the exit status."""
+    busy = isinstance(error, RunBusyError)
+    console.print("busy: " if busy else "[red]error[/red]: ", end="")
+    console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+    return EXIT_STATUS["busy" if busy else "error"]
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")
 def hydra_run(composed: DictConfig) -> None:
     """One job of Hydra."""
-    statuses.append(run(composed, dict(HydraConfig.get().runtime.choices)))
-    if statuses[-1] == 130:
+    try:
+        statuses.append(execute(composed, HydraConfig.get().runtime.choices))
+    except ExpectedError as error:
+        statuses.append(explain(error))
+    if statuses[-1] == EXIT_STATUS["interrupted"]:
+        # ends a sweep, too
         raise KeyboardInterrupt
 
 
@@ -80,11 +85,10 @@ def main() -> int:
     try:
         check_overrides(CONFIGS, sys.argv[1:])
         hydra_run()
-    except ConfigError as error:
-        console.print(f"[red]error[/red]: {error}", highlight=False, soft_wrap=True)
-        return 2
+    except ExpectedError as error:
+        return explain(error)
     except KeyboardInterrupt:
-        return 130
+        return EXIT_STATUS["interrupted"]
     return max(statuses, default=0)
 
 

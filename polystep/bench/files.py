@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from polystep.contracts import ExpectedError
 
-class StorageError(Exception):
+
+class StorageError(ExpectedError):
     """A file cannot be written or read back; the message names the file, the reason and the remedy."""
 
 

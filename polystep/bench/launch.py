@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -70,7 +71,7 @@ def _build(node: dict[str, Any], path: str, **arguments: Any) -> Any:
 
 def _root_cause(error: BaseException) -> BaseException:
     """The exception that Hydra's instantiation wrapped."""
-    while error.__cause__ is not None:
+    while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
     return error
 

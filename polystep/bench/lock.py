@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from polystep.bench.files import StorageError
+from polystep.contracts import ExpectedError
 
 
-class RunBusyError(Exception):
+class RunBusyError(ExpectedError):
     """Another process is working on the same run."""
 
 

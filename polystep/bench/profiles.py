@@ -14,10 +14,13 @@ from polystep.bench.schema import ConfigError
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a profile: its Hydra overrides and how long it takes on two cores."""
+    """One run of a profile: its Hydra overrides, how long it takes on two cores, and the overrides of the run to make
+    instead where the data cannot be had (None: nothing).
+    """
 
     overrides: tuple[str, ...]
     minutes: float
+    without_data: tuple[str, ...] | None = None
 
     @property
     def title(self) -> str:
@@ -41,11 +44,13 @@ def read_profile(config_dir: Path, name: str) -> list[PlannedRun]:
     try:
         content: Any = OmegaConf.to_container(OmegaConf.load(path))
         seeds = [[f"seed={seed}"] for seed in content.get("seeds", [])] or [[]]
-        return [
-            PlannedRun((*run["overrides"], *seed), float(run["minutes"]))
-            for seed, run in product(seeds, content["runs"])
-        ]
+        return [_planned(run, seed) for seed, run in product(seeds, content["runs"])]
     except (OmegaConfBaseException, YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{path} is not a profile ({error}); it needs runs, each with overrides and minutes"
         ) from error
+
+
+def _planned(run: dict[str, Any], seed: list[str]) -> PlannedRun:
+    instead = (*run["without_data"], *seed) if "without_data" in run else None
+    return PlannedRun((*run["overrides"], *seed), float(run["minutes"]), instead)

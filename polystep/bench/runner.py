@@ -18,7 +18,7 @@ from polystep.bench.ledger import Budget, Ledger, MeteredObjective
 from polystep.bench.lock import exclusive
 from polystep.bench.observers import Observer
 from polystep.bench.records import RunRecord, read_record, write_history, write_record
-from polystep.contracts import Optimizer, State, Task
+from polystep.contracts import ExpectedError, Optimizer, State, Task
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Run:
         self._started = _now()
         with self._ledger.clock("preparation"):
             task = self.build_task()
+            optimizer = self.build_optimizer(task)
             self._fingerprint = task.fingerprint
             self._identity = run_identity(self.config, self._fingerprint)
             self._name = run_name(self.config, self._identity)
@@ -76,16 +77,14 @@ class Run:
                 record = read_record(self._folder)
                 if record.status == "finished":
                     return RunOutcome("skipped", self._folder, record)
-            return self._work(task)
+            return self._work(task, optimizer)
 
-    def _work(self, task: Task) -> RunOutcome:
+    def _work(self, task: Task, optimizer: Optimizer) -> RunOutcome:
         self._step = 0
         self._history: list[dict[str, float | int | None]] = []
         self._selected: State = {}
         self._marked: dict[str, Tensor] = {}
         try:
-            with self._ledger.clock("preparation"):
-                optimizer = self.build_optimizer(task)
             self._resume(task, optimizer)
             for observer in self.observers:
                 observer.started(self._name, self.config, min(1.0, self._share()))
@@ -94,7 +93,7 @@ class Run:
         except KeyboardInterrupt:
             # the last periodic checkpoint is whole; steps since then are repeated exactly
             return self._end(task, "interrupted", {})
-        except StorageError:
+        except ExpectedError:
             raise
         except Exception as error:
             return self._end(

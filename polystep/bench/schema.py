@@ -8,8 +8,10 @@ import typing
 from collections.abc import Iterable
 from typing import Any
 
+from polystep.contracts import ExpectedError
 
-class ConfigError(Exception):
+
+class ConfigError(ExpectedError):
     """A setting is unknown, missing or of the wrong kind; the message names it and the valid choices."""
 
 

@@ -1,8 +1,10 @@
 """What can go wrong when a data set is asked for."""
 
+from polystep.contracts import ExpectedError
 
-class DataError(Exception):
-    """Base of the failures that a user can remedy; the message names the remedy."""
+
+class DataError(ExpectedError):
+    """Base of the failures of getting data."""
 
 
 class UnknownDataset(DataError):

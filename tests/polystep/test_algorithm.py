@@ -497,9 +497,7 @@ def test_seed_determines_the_run(build: Callable[..., PolyStep], quadratic: Func
     assert not torch.equal(points[0], points[2])
 
 
-def test_global_random_state_is_left_alone(
-    configured: Callable[[str], PolyStep], quadratic: FunctionObjective
-) -> None:
+def test_global_random_state_is_left_alone(configured: Callable[[str], PolyStep], quadratic: FunctionObjective) -> None:
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     optimizer = configured("biased")
     for _ in range(3):

@@ -1,0 +1,378 @@
+"""The incremental and the fused path equal the functional path, at thresholds too.
+
+Float tolerance is tested on random networks. Dyadic numbers (small multiples of a power of two) make every sum exact in
+float32, so there all paths see the same pre-activations bit for bit, whatever their order of summation.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
+from polystep.evaluation.activations import CrossEntropy, Identity, ReLU, mean_cross_entropy
+from polystep.evaluation.functional import FunctionalEvaluator
+from polystep.evaluation.fused import FusedEvaluator
+from polystep.evaluation.incremental import IncrementalEvaluator
+from polystep.evaluation.layered import Layer, LayeredNetwork
+from polystep.layout import ParameterLayout
+from polystep.subspace import FullSpace, HybridSubspace, RowSubspace, Subspace
+from tasks.networks.snn import SpikingNetwork
+
+INPUTS, CLASSES = 6, 4
+THRESHOLD = 1.0
+
+
+class Perceptron(nn.Module):
+    """Linear layers with ReLU between them."""
+
+    def __init__(self, *sizes: int):
+        super().__init__()
+        self.linear = nn.ModuleList(
+            nn.Linear(inputs, outputs) for inputs, outputs in zip(sizes, sizes[1:], strict=False)
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        for layer in self.linear[:-1]:
+            inputs = torch.relu(layer(inputs))
+        return self.linear[-1](inputs)
+
+    def layered(self) -> LayeredNetwork:
+        last = len(self.linear) - 1
+        layers = (
+            Layer(f"linear.{i}.weight", f"linear.{i}.bias", Identity() if i == last else ReLU())
+            for i in range(last + 1)
+        )
+        return LayeredNetwork(tuple(layers), CrossEntropy())
+
+
+@dataclass(frozen=True)
+class Paths:
+    """One network and its evaluators; kernels take seconds to compile, so not every network has them."""
+
+    module: nn.Module
+    compiled: bool = True
+
+    @cached_property
+    def layout(self) -> ParameterLayout:
+        return ParameterLayout.of_module(self.module)
+
+    @cached_property
+    def network(self) -> LayeredNetwork:
+        return self.module.layered()
+
+    @cached_property
+    def functional(self) -> FunctionalEvaluator:
+        return FunctionalEvaluator(self.module, mean_cross_entropy, self.layout)
+
+    @cached_property
+    def incremental(self) -> IncrementalEvaluator:
+        return IncrementalEvaluator(self.network, self.layout)
+
+    @cached_property
+    def fused(self) -> FusedEvaluator:
+        return FusedEvaluator(self.network, self.layout)
+
+    @property
+    def fast(self) -> list[IncrementalEvaluator | FusedEvaluator]:
+        return [self.incremental, self.fused] if self.compiled else [self.incremental]
+
+    def assert_agree(
+        self, candidates: Candidates, inputs: Tensor, targets: Tensor, tolerance: float = 1e-5, equal_nan: bool = False
+    ) -> None:
+        expected = self.functional.losses(candidates, inputs, targets)
+        for evaluator in self.fast:
+            losses = evaluator.losses(candidates, inputs, targets)
+            assert losses.dtype == torch.float32
+            torch.testing.assert_close(losses, expected, rtol=tolerance, atol=tolerance, equal_nan=equal_nan)
+
+
+NETWORKS = {
+    "one layer": Paths(Perceptron(INPUTS, CLASSES), compiled=False),
+    "two layers": Paths(Perceptron(INPUTS, 4, CLASSES), compiled=False),
+    "three layers": Paths(Perceptron(INPUTS, 4, 5, CLASSES)),
+    "spiking": Paths(SpikingNetwork(INPUTS, CLASSES, hidden=4, steps=6)),
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def paths(request: pytest.FixtureRequest) -> Paths:
+    return NETWORKS[request.param]
+
+
+@pytest.fixture
+def spiking() -> Paths:
+    return NETWORKS["spiking"]
+
+
+@pytest.fixture(params=[name for name, paths in NETWORKS.items() if paths.compiled])
+def compiled(request: pytest.FixtureRequest) -> Paths:
+    return NETWORKS[request.param]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Random base point, particles, offsets and batch."""
+
+    seed: int
+    samples: int
+    scale: float = 1.0
+
+    @cached_property
+    def generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed)
+
+    def numbers(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.generator)
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        targets = torch.randint(CLASSES, (self.samples,), generator=self.generator)
+        return self.numbers(self.samples, INPUTS), targets
+
+    def candidates(self, subspace: Subspace, count: int = 24) -> ParticleCandidates:
+        base = self.numbers(subspace.layout.size) * 0.7
+        particle = torch.randint(subspace.particles, (count,), generator=self.generator)
+        return ParticleCandidates(
+            base, subspace, particle, self.numbers(count, subspace.particle_dimension) * self.scale
+        )
+
+
+class DyadicCase(Case):
+    """Multiples of 1/4 from -1 to 1, so that products of two are multiples of 1/16 and many sums are whole."""
+
+    def numbers(self, *shape: int) -> Tensor:
+        return torch.randint(-4, 5, shape, generator=self.generator) / 4
+
+    def candidates(self, subspace: Subspace, count: int = 48) -> ParticleCandidates:
+        candidates = super().candidates(subspace, count)
+        base = self.numbers(subspace.layout.size)
+        return ParticleCandidates(base, subspace, candidates.particle, candidates.offset)
+
+
+def row_subspace(layout: ParameterLayout, dimension: int, rank: int, seed: int = 0) -> RowSubspace:
+    return RowSubspace(layout, min(dimension, rank), seed, rank=rank)
+
+
+def dyadic_row_subspace(layout: ParameterLayout, case: DyadicCase) -> RowSubspace:
+    subspace = RowSubspace(layout, particle_dimension=2, seed=0, rank=4)
+    subspace.bases = [case.numbers(*basis.shape) for basis in subspace.bases]
+    return subspace
+
+
+def dyadic_hybrid_subspace(layout: ParameterLayout, seed: int) -> HybridSubspace:
+    """All weights have 16 to 24 elements, so sparse columns consist of 4 entries of +-1/2."""
+    return HybridSubspace(layout, particle_dimension=4, seed=seed, rank=1, dense_bytes=0)
+
+
+seeds = st.integers(0, 2**32 - 1)
+sampled = settings(derandomize=True, deadline=None, max_examples=25)
+cases = st.builds(Case, seeds, st.integers(1, 9), st.sampled_from([1e-3, 0.3, 3.0]))
+dyadic_cases = st.builds(DyadicCase, seeds, st.integers(1, 9))
+
+
+@sampled
+@given(case=cases, dimension=st.integers(1, 4), rank=st.integers(1, 9))
+def test_row_candidates(paths: Paths, case: Case, dimension: int, rank: int) -> None:
+    candidates = case.candidates(row_subspace(paths.layout, dimension, rank, case.seed))
+    paths.assert_agree(candidates, *case.batch())
+
+
+@sampled
+@given(
+    case=cases, dimension=st.integers(1, 4), rank=st.sampled_from([1, 2, 4]), dense_bytes=st.sampled_from([0, 10**9])
+)
+def test_hybrid_candidates(paths: Paths, case: Case, dimension: int, rank: int, dense_bytes: int) -> None:
+    subspace = HybridSubspace(paths.layout, dimension, case.seed, rank=rank, dense_bytes=dense_bytes)
+    paths.assert_agree(case.candidates(subspace), *case.batch())
+
+
+@sampled
+@given(case=dyadic_cases)
+def test_dyadic_row_candidates(paths: Paths, case: DyadicCase) -> None:
+    candidates = case.candidates(dyadic_row_subspace(paths.layout, case))
+    paths.assert_agree(candidates, *case.batch(), tolerance=1e-6)
+
+
+@sampled
+@given(case=dyadic_cases)
+def test_dyadic_hybrid_candidates(paths: Paths, case: DyadicCase) -> None:
+    candidates = case.candidates(dyadic_hybrid_subspace(paths.layout, case.seed))
+    paths.assert_agree(candidates, *case.batch(), tolerance=1e-6)
+
+
+@pytest.mark.parametrize("build", [dyadic_row_subspace, lambda layout, case: dyadic_hybrid_subspace(layout, case.seed)])
+def test_dyadic_cases_put_currents_on_the_threshold(spiking: Paths, build) -> None:
+    """Guards the tests above: currents of both layers hit the threshold, for base points and for candidates."""
+    hits = torch.zeros(2, 2, dtype=torch.int64)
+    for seed in range(40):
+        case = DyadicCase(seed, samples=8)
+        candidates = case.candidates(build(spiking.layout, case), count=5)
+        inputs, targets = case.batch()
+        for column, points in enumerate((candidates.base.unsqueeze(0), candidates.dense(slice(None)))):
+            for point in points:
+                trace = spiking.network.trace(inputs, spiking.layout.unflatten(point), targets)
+                hits[:, column] += torch.tensor([int((pre == THRESHOLD).sum()) for pre in trace.pre_activations])
+    assert (hits >= 10).all()
+
+
+@pytest.mark.parametrize("offset", [-(2.0**-20), 0.0, 2.0**-20])
+@pytest.mark.parametrize("start", [THRESHOLD - 0.5, THRESHOLD, THRESHOLD + 0.5])
+def test_row_candidates_around_the_threshold(spiking: Paths, start: float, offset: float) -> None:
+    subspace = RowSubspace(spiking.layout, particle_dimension=1, seed=0, rank=1)
+    subspace.bases = [torch.eye(INPUTS + 1)[-1:], torch.eye(5)[-1:]]
+    tensors = {entry.name: torch.zeros(entry.shape) for entry in spiking.layout.entries}
+    tensors["fc1.bias"][:] = start
+    tensors["fc2.weight"][:] = 0.5 * torch.eye(4)
+    base = spiking.layout.flatten(tensors)
+    moved = torch.full((subspace.particles, 1), THRESHOLD - start + offset)
+    candidates = ParticleCandidates(base, subspace, torch.arange(subspace.particles), moved)
+    spiking.assert_agree(candidates, torch.ones(3, INPUTS), torch.tensor([0, 1, 2]), tolerance=1e-6)
+
+
+@pytest.mark.parametrize("name", ["two layers", "three layers", "spiking"])
+def test_particle_that_straddles_two_layers(name: str) -> None:
+    paths = NETWORKS[name]
+    subspace = dyadic_hybrid_subspace(paths.layout, seed=0)
+    change = paths.layout.unflatten(subspace.lift_each(torch.tensor([3]), torch.ones(1, 4))[0])
+    first, second = paths.network.layers[:2]
+    assert change[first.bias].any()
+    assert change[second.weight].any()
+    case = DyadicCase(seed=0, samples=5)
+    offset = case.numbers(8, 4)
+    base = case.numbers(paths.layout.size)
+    for particle in (torch.full((8,), 3), torch.tensor([3, 0, 3, 3, 4, 3, 0, 5])):
+        paths.assert_agree(ParticleCandidates(base, subspace, particle, offset), *case.batch(), tolerance=1e-6)
+
+
+def test_hybrid_candidates_after_a_redraw(paths: Paths) -> None:
+    case = Case(seed=1, samples=5)
+    subspace = dyadic_hybrid_subspace(paths.layout, seed=0)
+    for draw in (0, 1):
+        subspace.redraw(draw)
+        paths.assert_agree(case.candidates(subspace), *case.batch())
+
+
+def test_hybrid_candidates_of_another_subspace(paths: Paths) -> None:
+    case = Case(seed=2, samples=5)
+    for seed in (0, 1):
+        paths.assert_agree(case.candidates(dyadic_hybrid_subspace(paths.layout, seed)), *case.batch())
+
+
+@pytest.mark.parametrize("kind", ["row", "hybrid"])
+def test_batch_of_one_row(paths: Paths, kind: str) -> None:
+    case = Case(seed=3, samples=1)
+    build = {"row": lambda: row_subspace(paths.layout, 2, 4), "hybrid": lambda: dyadic_hybrid_subspace(paths.layout, 0)}
+    paths.assert_agree(case.candidates(build[kind]()), *case.batch())
+
+
+def test_zero_offsets_give_exactly_the_base_loss(paths: Paths) -> None:
+    case = Case(seed=4, samples=7)
+    subspace = row_subspace(paths.layout, 2, 4)
+    base, (inputs, targets) = case.candidates(subspace).base, case.batch()
+    still = torch.zeros(subspace.particles, 2)
+    candidates = ParticleCandidates(base, subspace, torch.arange(subspace.particles), still)
+    trace = paths.network.trace(inputs, paths.layout.unflatten(base), targets)
+    exact = trace.losses.double().mean().float()
+    assert (paths.incremental.losses(candidates, inputs, targets) == exact).all()
+    for evaluator in paths.fast:
+        losses = evaluator.losses(candidates, inputs, targets)
+        assert (losses == losses[0]).all()
+    paths.assert_agree(candidates, inputs, targets, tolerance=1e-6)
+
+
+def test_zero_offsets_of_hybrid_particles(paths: Paths) -> None:
+    case = Case(seed=5, samples=7)
+    subspace = dyadic_hybrid_subspace(paths.layout, 0)
+    base = case.candidates(subspace).base
+    still = torch.zeros(subspace.particles, 4)
+    candidates = ParticleCandidates(base, subspace, torch.arange(subspace.particles), still)
+    paths.assert_agree(candidates, *case.batch(), tolerance=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["row", "hybrid"])
+def test_parameter_that_is_nan(paths: Paths, kind: str) -> None:
+    case = Case(seed=6, samples=5)
+    for entry in paths.layout.entries:
+        subspace: Subspace
+        subspace = row_subspace(paths.layout, 2, 4) if kind == "row" else dyadic_hybrid_subspace(paths.layout, 0)
+        candidates = case.candidates(subspace)
+        candidates.base[entry.offset + entry.size // 2] = torch.nan
+        paths.assert_agree(candidates, *case.batch(), equal_nan=True)
+
+
+def test_input_that_is_nan(paths: Paths) -> None:
+    case = Case(seed=7, samples=5)
+    inputs, targets = case.batch()
+    inputs[2, 3] = torch.nan
+    paths.assert_agree(case.candidates(row_subspace(paths.layout, 2, 4)), inputs, targets, equal_nan=True)
+
+
+def test_candidates_without_particles_of_one_layer(paths: Paths) -> None:
+    case = Case(seed=8, samples=5)
+    base, offset = case.numbers(paths.layout.size), case.numbers(8, 2)
+    for subspace in (row_subspace(paths.layout, 2, 4), dyadic_hybrid_subspace(paths.layout, 0)):
+        for particle in (0, 1, subspace.particles - 1):
+            moved = offset.repeat(1, subspace.particle_dimension // 2)
+            candidates = ParticleCandidates(base, subspace, torch.full((8,), particle), moved)
+            paths.assert_agree(candidates, *case.batch())
+
+
+def test_other_candidates_take_the_general_path(paths: Paths) -> None:
+    case = Case(seed=9, samples=5)
+    base = case.numbers(paths.layout.size)
+    for candidates in (
+        DenseCandidates(case.numbers(4, paths.layout.size)),
+        SeededCandidates(base, torch.tensor([1, 1, 2]), torch.tensor([0.5, -0.5, 1.0])),
+        case.candidates(FullSpace(paths.layout, particle_dimension=2, seed=0), count=6),
+    ):
+        paths.assert_agree(candidates, *case.batch())
+
+
+@pytest.mark.parametrize("kind", ["row", "hybrid", "dense"])
+def test_no_candidates_have_no_losses(paths: Paths, kind: str) -> None:
+    case = Case(seed=10, samples=5)
+    batch = case.batch()
+    candidates: Candidates
+    if kind == "dense":
+        candidates = DenseCandidates(torch.zeros(0, paths.layout.size))
+    else:
+        row = kind == "row"
+        subspace = row_subspace(paths.layout, 2, 4) if row else dyadic_hybrid_subspace(paths.layout, 0)
+        candidates = case.candidates(subspace, count=0)
+    for evaluator in (paths.functional, *paths.fast):
+        assert evaluator.losses(candidates, *batch).shape == (0,)
+
+
+def test_chunking_of_the_incremental_path_does_not_matter(paths: Paths) -> None:
+    case = Case(seed=11, samples=5)
+    batch = case.batch()
+    chunked = IncrementalEvaluator(paths.network, paths.layout, memory_bytes=1)
+    for subspace in (row_subspace(paths.layout, 2, 4), dyadic_hybrid_subspace(paths.layout, 0)):
+        candidates = case.candidates(subspace)
+        torch.testing.assert_close(chunked.losses(candidates, *batch), paths.incremental.losses(candidates, *batch))
+
+
+def test_evaluating_does_not_change_its_arguments(paths: Paths) -> None:
+    case = Case(seed=12, samples=5)
+    inputs, targets = case.batch()
+    candidates = case.candidates(row_subspace(paths.layout, 2, 4))
+    arguments = [inputs, targets, candidates.base, candidates.offset, candidates.particle]
+    before = [argument.clone() for argument in arguments]
+    for _ in range(2):
+        paths.assert_agree(candidates, inputs, targets)
+    for argument, old in zip(arguments, before, strict=True):
+        assert torch.equal(argument, old)
+
+
+def test_kernels_compile_once(compiled: Paths) -> None:
+    case = Case(seed=13, samples=5)
+    for subspace in (row_subspace(compiled.layout, 2, 4), dyadic_hybrid_subspace(compiled.layout, 0)):
+        compiled.fused.losses(case.candidates(subspace), *case.batch())
+        seconds = compiled.fused.compilation_seconds
+        assert seconds > 0
+        compiled.fused.losses(case.candidates(subspace), *Case(seed=14, samples=1).batch())
+        assert compiled.fused.compilation_seconds == seconds
