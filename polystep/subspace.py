@@ -98,7 +98,7 @@ class RowSubspace(Subspace):
         layout: ParameterLayout,
         particle_dimension: int,
         seed: int,
-        rank: int = 32,
+        rank: int = 16,
         device: torch.device | str = "cpu",
     ):
         if not 1 <= particle_dimension <= rank:

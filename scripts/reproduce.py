@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         planned = read_profile(CONFIGS, options.profile)
+        # composes every run, so that a wrong setting shows before anything is computed
+        expected = expected_runs(planned)
         _show_plan(options.profile, planned)
         statuses = []
         started = time.monotonic()
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if statuses[-1] == EXIT_STATUS["interrupted"]:
                 return statuses[-1]
         console.rule(f"report, after {(time.monotonic() - started) / 60:.1f} minutes", align="left")
-        show_summary(build_report(RECORDS, RESULTS, expected_runs(planned)), console)
+        show_summary(build_report(RECORDS, RESULTS, expected), console)
     except ExpectedError as error:
         return explain(error)
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
+from rich.markup import escape
 
 from polystep.bench.composition import check_overrides
 from polystep.bench.launch import build_run
@@ -32,18 +33,17 @@ statuses: list[int] = []
 
 def show(outcome: RunOutcome) -> int:
     """Say in a line what became of a run; returns the exit status."""
-    where = f"[dim]{outcome.folder}[/dim]"
+    where = f"[dim]{escape(str(outcome.folder))}[/dim]"
     if outcome.status == "skipped":
-        metrics = outcome.record.metrics
+        selected, last = (_score(outcome.record.metrics.get(key)) for key in ("test_selected", "test_last"))
         console.print(
-            f"already done: test {metrics['test_selected']:.4f} (validation-selected), "
-            f"{metrics['test_last']:.4f} (last); {where}",
+            f"already done: test {selected} (validation-selected), {last} (last); {where}",
             highlight=False,
             soft_wrap=True,
         )
     elif outcome.status == "failed" and outcome.record.error is not None:
         console.print(
-            f"[red]failed[/red]: {outcome.record.error['type']}: {outcome.record.error['message']}\n"
+            f"[red]failed[/red]: {outcome.record.error['type']}: {escape(outcome.record.error['message'])}\n"
             f"the traceback is in {where}/run.json; repeat the command to try again",
             highlight=False,
             soft_wrap=True,
@@ -53,6 +53,10 @@ def show(outcome: RunOutcome) -> int:
     else:
         console.print(f"record: {where}", highlight=False, soft_wrap=True)
     return EXIT_STATUS[outcome.status]
+
+
+def _score(value: float | str | None) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "not a finite number"
 
 
 def execute(composed: DictConfig, choices: Mapping[str, str]) -> int:

@@ -52,8 +52,10 @@ _TENSOR = "__tensor__"
 
 def _detach(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
-        tensors[path] = value
-        return {_TENSOR: path}
+        # the keys "a/b" and "a", "b" make the same path
+        name = path if path not in tensors else f"{path}#{len(tensors)}"
+        tensors[name] = value
+        return {_TENSOR: name}
     if isinstance(value, dict):
         return {key: _detach(item, f"{path}/{key}", tensors) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,12 +1,13 @@
 """Composing configurations: Hydra does it, and what it refuses is explained with the valid choices."""
 
+import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -16,30 +17,74 @@ from polystep.bench.schema import ConfigError, unknown
 
 def compose_config(config_dir: Path, overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, str]]:
     """The configuration of one run and the chosen name of each group; raises ConfigError for what cannot be composed."""
-    check_overrides(config_dir, overrides)
+    _check_names([config_dir], _parse(overrides))
     composed = _compose(config_dir, overrides)
     choices = dict(composed.hydra.runtime.choices)
     return OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]), choices
 
 
 def check_overrides(config_dir: Path, arguments: Sequence[str]) -> None:
-    """Refuse command-line arguments that name an unknown setting or choice; raises ConfigError with the valid ones.
+    """Refuse command-line arguments that name an unknown setting or choice, or that Hydra would refuse.
 
-    Flags (such as -m), values of sweeps and Hydra's own settings pass.
+    Raises ConfigError with the valid ones. Values of sweeps and flags pass; the folder of `--config-dir` adds choices.
     """
-    groups = {path.parent.relative_to(config_dir).as_posix() for path in config_dir.rglob("*.yaml")} - {".", "profile"}
-    parsed = _parse([argument for argument in arguments if "=" in argument and not argument.startswith("-")])
-    chosen = [override for override in parsed if override.key_or_group in groups and not override.is_sweep_override()]
+    parsed = _parse(_without_flags(arguments))
+    folders = [config_dir, *_config_dir_flag(arguments)]
+    _check_names(folders, parsed)
+    sweeping = not _MULTIRUN.isdisjoint(arguments)
+    _compose_from(folders, [item for item in parsed if not (sweeping and item.is_sweep_override())])
+
+
+_MULTIRUN = {"-m", "--multirun"}
+
+
+def _without_flags(arguments: Sequence[str]) -> list[str]:
+    """Arguments that are neither flags nor, as "job" in "--cfg job", the values of flags."""
+    return [
+        argument
+        for flag, argument in zip(["", *arguments], arguments, strict=False)
+        if not argument.startswith("-") and ("=" in argument or not flag.startswith("-") or flag in _MULTIRUN)
+    ]
+
+
+def _check_names(folders: Sequence[Path], overrides: Sequence[Override]) -> None:
+    files = {path.relative_to(folder) for folder in folders for path in folder.rglob("*.yaml")}
+    groups = {file.parent.as_posix() for file in files} - {".", "profile"}
+    chosen = [override for override in overrides if override.key_or_group in groups and not override.is_delete()]
     for override in chosen:
-        valid = sorted(path.stem for path in (config_dir / override.key_or_group).glob("*.yaml"))
-        if str(override.value()) not in valid:
-            message = f"{override.key_or_group}={override.value()} does not exist; choose one of {', '.join(valid)}"
-            raise ConfigError(message)
-    known = _compose(config_dir, [str(override.input_line) for override in chosen])
-    for override in parsed:
+        valid = sorted(file.stem for file in files if file.parent.as_posix() == override.key_or_group)
+        for name in _choices(override):
+            if name not in valid:
+                message = f"{override.key_or_group}={name} does not exist; choose one of {', '.join(valid)}"
+                raise ConfigError(message)
+    known = _compose_from(folders, [override for override in chosen if not override.is_sweep_override()])
+    for override in overrides:
         name = override.key_or_group
-        if name not in groups and not name.startswith("hydra") and not override.is_add():
+        if name not in groups and not name.startswith("hydra") and not (override.is_add() or override.is_delete()):
             _check_path(known, name.split("."), groups)
+
+
+def _choices(override: Override) -> list[str]:
+    """The names that an override chooses of its group; none where Hydra expands them."""
+    if isinstance(override.value(), ChoiceSweep):
+        return list(override.sweep_string_iterator())
+    return [] if override.is_sweep_override() else [str(override.value())]
+
+
+def _compose_from(folders: Sequence[Path], overrides: Sequence[Override]) -> DictConfig:
+    search_path = ",".join(f"file://{folder.resolve()}" for folder in folders[1:])
+    extra = [f"hydra.searchpath=[{search_path}]"] if search_path else []
+    return _compose(folders[0], [*(str(override.input_line) for override in overrides), *extra])
+
+
+def _config_dir_flag(arguments: Sequence[str]) -> list[Path]:
+    """The folder that Hydra's flag --config-dir (-cd) names, if it is there."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd", type=Path)
+    # would else count as short for -cd
+    parser.add_argument("--cfg", "-c")
+    folder = parser.parse_known_args(list(arguments))[0].config_dir
+    return [] if folder is None else [folder]
 
 
 def _check_path(known: DictConfig, keys: Sequence[str], groups: set[str]) -> None:

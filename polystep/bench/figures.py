@@ -39,6 +39,9 @@ def read_history(folder: Path) -> "DataFrame":
 
     path = folder / "history.csv"
     try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if not lines or not lines[-1].endswith("\n") or len({line.count(",") for line in lines}) > 1:
+            raise ValueError("it is truncated")
         history = pandas.read_csv(path, dtype=float)
     except (OSError, ValueError) as error:
         raise StorageError(f"{path} cannot be read ({error}); delete the folder and repeat the run") from error

@@ -11,11 +11,21 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from polystep.bench.files import json_value
 from polystep.bench.observers import Observer
 from polystep.bench.runner import Run
-from polystep.bench.schema import ConfigError, check_node, unknown
+from polystep.bench.schema import ConfigError, check_node, describe, fits, unknown
 
 SECTIONS = ("task", "optimizer", "budget", "evaluation", "logger")
+SETTINGS: dict[str, Any] = {
+    "protocol": str,
+    "seed": int,
+    "records": str,
+    "data_dir": str,
+    "device": str,
+    "threads": int | None,
+    "checkpoint_seconds": float,
+}
 PASSED_BY_HARNESS = {"optimizer": ("layout", "point")}
 
 
@@ -34,9 +44,9 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
         config: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from None
+    _check_top_level(config)
     for section in SECTIONS:
         check_node(config[section], section, PASSED_BY_HARNESS.get(section, ()))
-    _check_top_level(config)
     config["names"] = {key: choices[key] for key in ("task", "optimizer", "study")} | {
         "protocol": config.pop("protocol")
     }
@@ -47,7 +57,7 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
     except Exception as error:
         raise ConfigError(str(_root_cause(error))) from None
     return Run(
-        config=config,
+        config=json_value(config),
         build_task=lambda: _build(config["task"], "task"),
         build_optimizer=lambda task: _build(
             config["optimizer"], "optimizer", layout=task.layout, point=task.initial_point(config["seed"])
@@ -77,24 +87,27 @@ def _root_cause(error: BaseException) -> BaseException:
 
 
 def _check_top_level(config: dict[str, Any]) -> None:
-    valid = {*SECTIONS, "protocol", "seed", "records", "data_dir", "device", "threads", "checkpoint_seconds"}
+    valid = {*SECTIONS, *SETTINGS}
     for key in config:
         if key not in valid:
             raise ConfigError(unknown(key, key, valid))
-    for key in ("seed", "threads"):
+    if missing := sorted(valid - config.keys()):
+        raise ConfigError(f"the configuration lacks {', '.join(missing)}; do not delete them")
+    for section in SECTIONS:
+        node = config[section]
+        if not isinstance(node, dict) or ("_target_" not in node and section != "logger"):
+            raise ConfigError(f"{section}={node!r} is not valid; expected settings with a _target_")
+    for key, hint in SETTINGS.items():
         value = config[key]
-        if not (isinstance(value, int) and not isinstance(value, bool) and value >= 0) and not (
-            key == "threads" and value is None
-        ):
-            raise ConfigError(f"{key}={value!r} is not valid; expected a whole number of at least 0")
-    if not isinstance(config["checkpoint_seconds"], int | float) or config["checkpoint_seconds"] < 0:
-        raise ConfigError(
-            f"checkpoint_seconds={config['checkpoint_seconds']!r} is not valid; expected a number of at least 0"
-        )
+        if not fits(value, hint) or (isinstance(value, int | float) and value < 0):
+            bound = "" if hint is str else ", at least 0"
+            raise ConfigError(f"{key}={value!r} is not valid; expected {describe(hint)}{bound}")
     try:
         device = torch.device(config["device"])
-    except (RuntimeError, TypeError):
-        raise ConfigError(f"device={config['device']!r} is not valid; expected cpu or cuda") from None
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device={config['device']!r} is not valid; expected cpu or cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda is not available on this machine; use device=cpu")
 

@@ -23,22 +23,28 @@ def exclusive(folder: Path) -> Iterator[None]:
     path = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+")  # noqa: SIM115
+        # unbuffered, so that nothing is left to be written on closing
+        file = open(path, "a+b", buffering=0)  # noqa: SIM115
     except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error.strerror}; make the folder writable, or choose another one with "
-            "records=FOLDER"
-        ) from error
+        raise _unwritable(path, error) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
         except BlockingIOError:
             file.seek(0)
             raise RunBusyError(
-                f"{folder.name} is being computed by process {file.read().strip() or 'unknown'}; wait for it, or "
+                f"{folder.name} is being computed by process {file.read().decode() or 'unknown'}; wait for it, or "
                 "stop it and repeat the command"
             ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        except OSError as error:
+            raise _unwritable(path, error) from error
         yield
+
+
+def _unwritable(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"cannot write {path}: {error.strerror}; free space there, make the folder writable, or choose another one "
+        "with records=FOLDER"
+    )

@@ -46,11 +46,15 @@ def read_profile(config_dir: Path, name: str) -> list[PlannedRun]:
         seeds = [[f"seed={seed}"] for seed in content.get("seeds", [])] or [[]]
         return [_planned(run, seed) for seed, run in product(seeds, content["runs"])]
     except (OmegaConfBaseException, YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
         raise ConfigError(
-            f"{path} is not a profile ({error}); it needs runs, each with overrides and minutes"
+            f"{path} is not a profile ({reason}); it needs runs, each with overrides and minutes"
         ) from error
 
 
 def _planned(run: dict[str, Any], seed: list[str]) -> PlannedRun:
+    for overrides in (run["overrides"], run.get("without_data", [])):
+        if not isinstance(overrides, list) or not all(isinstance(override, str) for override in overrides):
+            raise TypeError(f"{overrides!r} is not a list of overrides")
     instead = (*run["without_data"], *seed) if "without_data" in run else None
     return PlannedRun((*run["overrides"], *seed), float(run["minutes"]), instead)

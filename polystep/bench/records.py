@@ -94,5 +94,12 @@ def write_history(folder: Path, rows: list[dict[str, float | int | None]]) -> No
     columns = [*HISTORY_COLUMNS, *extra]
     lines = [",".join(columns)]
     for row in rows:
-        lines.append(",".join("" if row.get(column) is None else f"{row[column]:.7g}" for column in columns))
+        lines.append(",".join(_cell(row.get(column)) for column in columns))
     write_text(folder / "history.csv", "\n".join(lines) + "\n")
+
+
+def _cell(value: float | int | None) -> str:
+    """Counts in full, measurements to float precision."""
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.7g}"

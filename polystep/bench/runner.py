@@ -1,7 +1,9 @@
 """The one loop: an optimiser works on a task under a budget, and a record is left behind."""
 
 import datetime
+import math
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
 from polystep.bench.environment import describe_environment
-from polystep.bench.files import StorageError
+from polystep.bench.files import StorageError, json_value
 from polystep.bench.identity import run_identity, run_name
 from polystep.bench.ledger import Budget, Ledger, MeteredObjective
 from polystep.bench.lock import exclusive
@@ -33,6 +35,8 @@ class Evaluation:
     def __post_init__(self) -> None:
         if self.validate_every < 1:
             raise ValueError(f"evaluation.validate_every must be at least 1, got {self.validate_every}")
+        if not all(isinstance(step, int) and step >= 1 for step in self.test_steps):
+            raise ValueError(f"evaluation.test_steps must be whole numbers of at least 1, got {list(self.test_steps)}")
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,11 @@ class Run:
         with exclusive(self._folder):
             if (self._folder / "run.json").exists():
                 record = read_record(self._folder)
+                if record.run_id != self._identity:
+                    raise StorageError(
+                        f"{self._folder / 'run.json'} belongs to run {record.run_id}, not to {self._identity}; delete the "
+                        "folder and repeat the command"
+                    )
                 if record.status == "finished":
                     return RunOutcome("skipped", self._folder, record)
             return self._work(task, optimizer)
@@ -84,10 +93,11 @@ class Run:
         self._history: list[dict[str, float | int | None]] = []
         self._selected: State = {}
         self._marked: dict[str, Tensor] = {}
+        self._watching: list[Observer] = []
         try:
             self._resume(task, optimizer)
-            for observer in self.observers:
-                observer.started(self._name, self.config, min(1.0, self._share()))
+            self._watching = list(self.observers)
+            self._notify("started", self._name, self.config, min(1.0, self._share()))
             self._train(task, optimizer)
             return self._end(task, "finished", self._judge(task, optimizer))
         except KeyboardInterrupt:
@@ -128,7 +138,8 @@ class Run:
     def _validate(self, task: Task, optimizer: Optimizer, row: dict[str, float | None] | None) -> None:
         with self._ledger.clock("validation"):
             score = task.validate(optimizer.solution)
-        if not self._selected or task.metric.better(score, self._selected["score"]):
+        best = self._selected.get("score")
+        if best is None or task.metric.better(score, task.metric.worst if math.isnan(best) else best):
             self._selected = {"score": score, "step": self._step, "point": optimizer.solution.clone()}
         self._log(task, score, row or {"loss": None})
 
@@ -145,8 +156,7 @@ class Run:
                 **row,
             }
             self._history.append(full)
-            for observer in self.observers:
-                observer.progressed(full, min(1.0, self._share()))
+            self._notify("progressed", full, min(1.0, self._share()))
 
     def _judge(self, task: Task, optimizer: Optimizer) -> dict[str, Any]:
         """Metrics of the record: the only place where the test set is read."""
@@ -180,7 +190,7 @@ class Run:
             config=self.config,
             data_fingerprint=self._fingerprint,
             metric={"name": metric.name, "direction": metric.direction, "unit": metric.unit},
-            metrics=metrics,
+            metrics=json_value(metrics),
             ledger=self._ledger.summary(),
             environment=describe_environment(str(self.config["device"])),
             started=self._started,
@@ -190,9 +200,17 @@ class Run:
         with self._ledger.clock("logging"):
             write_history(self._folder, self._history)
             write_record(self._folder, record)
-        for observer in self.observers:
-            observer.ended(status, metrics)
+        self._notify("ended", status, metrics)
         return RunOutcome(status, self._folder, record)
+
+    def _notify(self, event: Literal["started", "progressed", "ended"], *arguments: Any) -> None:
+        """Tell the observers; one that fails is told nothing more, and the run goes on."""
+        for observer in tuple(self._watching):
+            try:
+                getattr(observer, event)(*arguments)
+            except Exception as error:
+                self._watching.remove(observer)
+                warnings.warn(f"{type(observer).__name__} failed and is left out: {error!r}", stacklevel=2)
 
     def _share(self) -> float:
         return self.budget.used(self._step, self._ledger)
@@ -220,9 +238,9 @@ class Run:
             return
         with self._ledger.clock("checkpoint"):
             state = load_checkpoint(path, torch.device(str(self.config["device"])))
-            if state["identity"] != self._identity:
+            if state.get("identity") != self._identity:
                 raise StorageError(
-                    f"checkpoint {path} belongs to run {state['identity']}, not to {self._identity}; delete it "
+                    f"checkpoint {path} belongs to run {state.get('identity')}, not to {self._identity}; delete it "
                     "and repeat the command"
                 )
             self._started, self._step, self._selected = state["started"], state["step"], state["selected"]

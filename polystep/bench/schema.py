@@ -35,7 +35,7 @@ def check_node(node: Any, path: str, supplied: Iterable[str] = ()) -> None:
             raise ConfigError(unknown(f"{path}.{key}", key, valid))
         if isinstance(value, dict | list):
             check_node(value, f"{path}.{key}")
-        elif key in hints and not _fits(value, hints[key]):
+        elif key in hints and not fits(value, hints[key]):
             raise ConfigError(f"{path}.{key}={value!r} is not valid; expected {describe(hints[key])}")
     if not node.get("_partial_"):
         missing = [
@@ -72,14 +72,15 @@ def describe(hint: Any) -> str:
     )
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value is of the hinted type; NaN is no number."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
         return value in arguments
     if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, argument) for argument in arguments)
+        return any(fits(value, argument) for argument in arguments)
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and value == value
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint in (bool, str, type(None)):
@@ -88,10 +89,13 @@ def _fits(value: Any, hint: Any) -> bool:
     return hint is Any
 
 
-def _locate(target: str, path: str) -> Any:
-    module_name, _, name = target.rpartition(".")
+def _locate(target: Any, path: str) -> Any:
+    module_name, _, name = str(target).rpartition(".")
     try:
-        return getattr(importlib.import_module(module_name), name)
+        found = getattr(importlib.import_module(module_name), name)
+        if not callable(found):
+            raise ValueError(f"it is a {type(found).__name__}")
+        return found
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"{path}._target_={target} cannot be imported ({error}); give the dotted path of a class or function"

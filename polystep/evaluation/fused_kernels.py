@@ -184,7 +184,7 @@ def _build_hidden_rows(
             for b in range(samples):
                 maybe[count] = b
                 if one_channel:
-                    count += not (low[unit, b] <= moved[0, b] < high[unit, b])
+                    count += not ((low[unit, b] <= moved[0, b]) & (moved[0, b] < high[unit, b]))
                 else:
                     count += 1
             work = workspace()
@@ -326,7 +326,7 @@ def _build_patched_layer(
                     # padded units have no weights
                     for unit in range(weight.shape[0]):
                         maybe[count] = unit
-                        count += not (low[b, unit] <= moved[unit] < high[b, unit])
+                        count += not ((low[b, unit] <= moved[unit]) & (moved[unit] < high[b, unit]))
                     if count == 0:
                         continue
                     for k in range(following_size):

@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -339,7 +340,7 @@ def test_coasting_repeats_the_displacement_or_the_whole_movement(
     for _ in range(6):
         coasting.step(quadratic)
         points.append(coasting.solution)
-    moved = [after - before for before, after in zip(points, points[1:], strict=False)]
+    moved = [after - before for before, after in pairwise(points)]
     first = moved[0]
     torch.testing.assert_close(moved[1], first * 2 / 3, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(moved[2], first / 3, rtol=1e-4, atol=1e-6)

@@ -82,11 +82,6 @@ def test_haar_law_is_unchanged_by_a_fixed_rotation(dimension: int) -> None:
     torch.testing.assert_close(entries.mean(0), torch.zeros(dimension, dimension), rtol=0, atol=5 / math.sqrt(SAMPLES))
 
 
-def test_columns_of_plane_rotations_turn_counterclockwise() -> None:
-    rotation = haar_rotations(5, 2, generator())
-    torch.testing.assert_close(rotation[:, :, 1], torch.stack([-rotation[:, 1, 0], rotation[:, 0, 0]], dim=1))
-
-
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_rotations_are_determined_by_the_generator(dimension: int) -> None:
     first = haar_rotations(4, dimension, generator(3))

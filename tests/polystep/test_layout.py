@@ -153,7 +153,7 @@ def test_frozen_and_integer_parameters_are_left_alone(network: nn.Module) -> Non
 
 
 def test_complex_parameter_is_an_error() -> None:
-    with pytest.raises(ValueError, match="'first' has type torch.complex64"):
+    with pytest.raises(ValueError, match=r"'first' has type torch\.complex64"):
         ParameterLayout.of_module(TwoTensors(torch.zeros(2, dtype=torch.complex64), torch.zeros(1)))
 
 

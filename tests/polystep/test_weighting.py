@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from polystep.weighting import Sinkhorn, Softmax, Weighting
 
 TEMPERATURE = 0.5
 PENALTIES = [0.0, 0.01, 0.1, 1.0, 10.0]
-CONVERGED = 2000
+CONVERGED = 500
 
 
 @pytest.fixture
@@ -63,8 +64,9 @@ def test_softmax_formula(costs: Tensor) -> None:
 
 @WEIGHTINGS
 def test_translation_leaves_weights_unchanged(build: Callable[[], Weighting], costs: Tensor) -> None:
-    shifted = build().weights(costs + 64, TEMPERATURE)
-    torch.testing.assert_close(shifted, build().weights(costs, TEMPERATURE), rtol=1e-4, atol=1e-5)
+    # multiples of 1/64 can be shifted by 2^16 without rounding
+    costs = (costs * 64).round() / 64
+    assert torch.equal(build().weights(costs + 2**16, TEMPERATURE), build().weights(costs, TEMPERATURE))
 
 
 @WEIGHTINGS
@@ -124,7 +126,7 @@ def test_without_column_penalty_sinkhorn_is_softmax(costs: Tensor) -> None:
 def test_column_divergence_falls_with_the_penalty(costs: Tensor) -> None:
     plans = [converged_sinkhorn(column_penalty=p).plan(costs, TEMPERATURE) for p in [*PENALTIES, math.inf]]
     divergences = [column_divergence(plan) for plan in plans]
-    assert all(following < divergence for divergence, following in zip(divergences, divergences[1:], strict=False))
+    assert all(following < divergence for divergence, following in pairwise(divergences))
     assert divergences[-1] == pytest.approx(0, abs=1e-6)
 
 

@@ -4,16 +4,21 @@ Float tolerance is tested on random networks. Dyadic numbers (small multiples of
 float32, so there all paths see the same pre-activations bit for bit, whatever their order of summation.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 from torch import Tensor, nn
 
 from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
+from polystep.evaluation import fused_kernels
 from polystep.evaluation.activations import CrossEntropy, Identity, ReLU, mean_cross_entropy
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator
@@ -32,9 +37,7 @@ class Perceptron(nn.Module):
 
     def __init__(self, *sizes: int):
         super().__init__()
-        self.linear = nn.ModuleList(
-            nn.Linear(inputs, outputs) for inputs, outputs in zip(sizes, sizes[1:], strict=False)
-        )
+        self.linear = nn.ModuleList(nn.Linear(inputs, outputs) for inputs, outputs in pairwise(sizes))
 
     def forward(self, inputs: Tensor) -> Tensor:
         for layer in self.linear[:-1]:
@@ -97,6 +100,18 @@ NETWORKS = {
     "three layers": Paths(Perceptron(INPUTS, 4, 5, CLASSES)),
     "spiking": Paths(SpikingNetwork(INPUTS, CLASSES, hidden=4, steps=6)),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def three_layers_without_threads() -> None:
+    """Halves the time that these kernels take to compile; those of the spiking network keep their parallel loops."""
+
+    def serial(function: Callable[..., Any] | None = None, parallel: bool = False) -> Any:
+        return njit(function) if function else njit
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fused_kernels, "njit", serial)
+        assert NETWORKS["three layers"].fused.kernels
 
 
 @pytest.fixture(scope="module", params=NETWORKS)

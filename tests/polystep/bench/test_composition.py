@@ -1,0 +1,96 @@
+"""What Hydra composes from the configurations, and what is refused with the valid choices."""
+
+from pathlib import Path
+
+import pytest
+
+from polystep.bench.composition import check_overrides, compose_config
+from polystep.bench.schema import ConfigError
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+
+
+def test_defaults_compose_with_the_names_of_the_choices() -> None:
+    composed, choices = compose_config(CONFIGS, ["task=snn_digits", "seed=7", "optimizer/update=plain"])
+    assert composed.seed == 7 and composed.task.dataset == "digits" and composed.task.seed == 7
+    assert "hydra" not in composed
+    assert choices.items() >= {"task": "snn_digits", "optimizer": "polystep", "optimizer/update": "plain"}.items()
+
+
+def test_settings_of_a_study_belong_to_its_task_and_optimizer() -> None:
+    composed, _ = compose_config(CONFIGS, ["study=paper", "task=snn", "optimizer=polystep"])
+    assert composed.protocol == "paper" and composed.optimizer.temperature == 0.5
+    composed, _ = compose_config(CONFIGS, ["study=default", "task=snn", "optimizer=polystep"])
+    assert composed.protocol == "default"
+
+
+REFUSED = [
+    ("task=snnn", "task=snnn does not exist; choose one of snn, snn_digits"),
+    ("task=", "task= does not exist; choose one of snn"),
+    ("optimizer=sgdd", "optimizer=sgdd does not exist; choose one of .*polystep"),
+    ("optimizer/subspace=foo", "optimizer/subspace=foo does not exist; choose one of full, hybrid, row"),
+    ("study=foo", "study=foo does not exist; choose one of default, paper"),
+    ("budget=foo", "budget=foo does not exist; choose one of full, quick"),
+    ("logger=foo", "logger=foo does not exist; choose one of none, wandb"),
+    ("sede=1", r"unknown setting sede \(did you mean seed\?\); valid settings there: .*optimizer/subspace.*seed"),
+    ("task.batchsize=1", r"unknown setting task.batchsize \(did you mean batch_size\?\)"),
+    ("optimizer.tempeature=1", r"did you mean temperature\?"),
+    ("seed.more=1", "unknown setting seed.more"),
+    ("profile=quick", "unknown setting profile"),
+    ("seed=[1,", r"no viable alternative at input '\[1,'"),
+    ("seed==3", "Error parsing override 'seed==3'"),
+    ("seed", "Error parsing override 'seed' missing EQUAL"),
+    ("seed=1,2", "Ambiguous value for argument 'seed=1,2' .*--multirun"),
+    ("~nothing", "Could not delete from config. 'nothing' does not exist"),
+    ("hydra.nothing=1", "Could not override 'hydra.nothing'"),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), REFUSED)
+def test_wrong_overrides_are_refused_in_one_line(override: str, message: str) -> None:
+    for refuse in (check_overrides, compose_config):
+        with pytest.raises(ConfigError, match=message) as caught:
+            refuse(CONFIGS, [override])
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["seed=1", "task.batch_size=2", "+new=1", "++seed=2", "optimizer/update=plain"],
+        ["-m", "seed=1,2", "optimizer/update=plain,momentum", "budget.steps=range(1,3)"],
+        ["seed=1,2", "--multirun", "task=glob(*)"],
+        ["--cfg", "job", "seed=1"],
+        ["-c", "job"],
+        ["--help"],
+        ["hydra.sweep.dir=elsewhere"],
+        ["~optimizer.subspace"],
+    ],
+)
+def test_flags_sweeps_and_additions_pass(arguments: list[str]) -> None:
+    check_overrides(CONFIGS, arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-m", "sede=1,2"], "unknown setting sede"),
+        (["-m", "optimizer=polystep,foo"], "optimizer=foo does not exist; choose one of"),
+        (["-m", "seed"], "missing EQUAL"),
+        (["-m", "seed=1,2", "hydra.nothing=1"], "Could not override 'hydra.nothing'"),
+    ],
+)
+def test_sweeps_are_checked(arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_overrides(CONFIGS, arguments)
+
+
+@pytest.mark.parametrize("flag", ["--config-dir", "-cd"])
+def test_another_folder_adds_choices(tmp_path: Path, flag: str) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "mine.yaml").write_text("# a task\n_target_: mine.Task\nsize: 3\n")
+    check_overrides(CONFIGS, [flag, str(tmp_path), "task=mine", "task.size=4"])
+    with pytest.raises(ConfigError, match=r"unknown setting task\.sizes"):
+        check_overrides(CONFIGS, [flag, str(tmp_path), "task=mine", "task.sizes=4"])
+    with pytest.raises(ConfigError, match="task=mine does not exist"):
+        check_overrides(CONFIGS, ["task=mine"])

@@ -1,0 +1,56 @@
+"""One process per run, whatever becomes of the one before."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from polystep.bench.files import StorageError
+from polystep.bench.lock import RunBusyError, exclusive
+
+
+def test_a_held_run_is_refused_and_its_process_named(tmp_path: Path) -> None:
+    folder = tmp_path / "records" / "run"
+    busy = pytest.raises(RunBusyError, match=f"run is being computed by process {os.getpid()};")
+    with exclusive(folder), busy, exclusive(folder):
+        pytest.fail("two holders")
+    with pytest.raises(ZeroDivisionError), exclusive(folder):
+        raise ZeroDivisionError
+    with exclusive(folder):
+        assert (folder / ".lock").read_text() == str(os.getpid())
+
+
+def test_other_runs_are_free(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "first"), exclusive(tmp_path / "second"):
+        pass
+
+
+def test_a_killed_holder_leaves_the_run_free(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    process = os.fork()
+    if process == 0:
+        try:
+            with exclusive(tmp_path):
+                os.write(write, b"held")
+                signal.pause()
+        finally:
+            os._exit(1)
+    try:
+        os.read(read, 4)
+        with pytest.raises(RunBusyError, match=f"process {process};"), exclusive(tmp_path):
+            pass
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+    with exclusive(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / ".lock").symlink_to("/dev/full")
+    for folder in (tmp_path / "file" / "run", tmp_path / "full"):
+        with pytest.raises(StorageError, match=f"cannot write {folder}/.lock: .*records=FOLDER"), exclusive(folder):
+            pass
