@@ -137,13 +137,15 @@ def test_small_temperature_moves_to_the_cheapest_vertices(build: Callable[..., P
     torch.testing.assert_close(optimizer.solution, optimizer.subspace.lift(offsets * 5))
 
 
-def test_step_is_the_weighted_mean_of_the_step_vertices(build: Callable[..., PolyStep], gradient: Tensor) -> None:
-    optimizer = build(temperature=0.7, step_radius=3.0, probe_radius=0.5, particle_dimension=3)
+@pytest.mark.parametrize("probes", [1, 3])
+def test_step_is_the_weighted_mean_of_the_step_vertices(build: Callable[..., PolyStep], probes: int) -> None:
+    optimizer = build(temperature=0.7, step_radius=3.0, probe_radius=0.5, particle_dimension=3, probes=probes)
     candidates = optimizer.ask()
-    losses = candidates.dense(slice(None)) @ gradient
+    losses = torch.randn(len(candidates), generator=torch.Generator().manual_seed(1))
     optimizer.tell(losses)
-    weights = torch.softmax(-losses.reshape(-1, 6) / 0.7, dim=1)
-    vertices = candidates.offset.reshape(-1, 6, 3) * 6
+    costs = losses.reshape(-1, 6, probes).mean(2)
+    weights = torch.softmax(-costs / 0.7, dim=1)
+    vertices = candidates.offset.reshape(-1, 6, probes, 3)[:, :, -1] * 6
     expected = optimizer.subspace.lift((weights.unsqueeze(-1) * vertices).sum(1))
     torch.testing.assert_close(optimizer.solution, expected)
 

@@ -336,6 +336,15 @@ def test_candidates_without_particles_of_one_layer(paths: Paths) -> None:
             paths.assert_agree(candidates, *case.batch())
 
 
+def test_parameters_outside_the_layers_do_not_matter() -> None:
+    module = Perceptron(INPUTS, 4, CLASSES)
+    module.unused = nn.Parameter(torch.zeros(3, 2))
+    paths = Paths(module, compiled=False)
+    case = Case(seed=15, samples=5)
+    for subspace in (row_subspace(paths.layout, 2, 4), HybridSubspace(paths.layout, 2, seed=0, rank=1)):
+        paths.assert_agree(case.candidates(subspace), *case.batch())
+
+
 def test_other_candidates_take_the_general_path(paths: Paths) -> None:
     case = Case(seed=9, samples=5)
     base = case.numbers(paths.layout.size)
