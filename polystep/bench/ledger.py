@@ -6,7 +6,7 @@ import resource
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -26,18 +26,7 @@ Clock = Literal[
     "checkpoint",
     "other",
 ]
-CLOCKS: tuple[Clock, ...] = (
-    "preparation",
-    "optimizer",
-    "evaluation",
-    "compilation",
-    "data",
-    "validation",
-    "test",
-    "logging",
-    "checkpoint",
-    "other",
-)
+CLOCKS: tuple[Clock, ...] = get_args(Clock)
 STEP_CLOCKS: tuple[Clock, ...] = ("optimizer", "evaluation")
 
 

@@ -1,0 +1,326 @@
+"""The command that trains: exit statuses and messages, and runs that are killed, interrupted, starved of disk or given NaN.
+
+Every command runs in a process of its own, in a folder of its own.
+"""
+
+import csv
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from polystep.bench.checkpoint import load_checkpoint
+from polystep.bench.records import RunRecord, read_record
+
+STEPS = 6
+TASK = ["task=snn_digits", "task.batch_size=64", "task.network.hidden=16", "task.evaluation=incremental"]
+OPTIMIZER = ["optimizer.subspace.rank=8", "evaluation.test_steps=[2,4]", "evaluation.validate_every=2"]
+SMALL = [*TASK, *OPTIMIZER, f"budget.steps={STEPS}", "threads=1", "checkpoint_seconds=0"]
+
+COMMAND = """
+import itertools, os, pkgutil, signal, sys, time
+import scripts.run
+
+def replace(place, expression):
+    owner, name = pkgutil.resolve_name(place.rpartition(".")[0]), place.rpartition(".")[2]
+    calls, names = itertools.count(1), {"original": getattr(owner, name), "os": os, "signal": signal, "time": time}
+    def replacement(*a, **k):
+        return eval(expression, names | {"call": next(calls), "a": a, "k": k})
+    setattr(owner, name, replacement)
+
+os.chdir(folder)
+sys.stdout = sys.stderr = open("output", "w", buffering=1)
+sys.argv = ["run", *arguments]
+for place, expression in replacements.items():
+    replace(place, expression)
+sys.exit(scripts.run.main())
+"""
+STEP = "polystep.algorithm.PolyStep.tell"
+LOSSES = "polystep.evaluation.incremental.IncrementalEvaluator.losses"
+
+
+class Finished(NamedTuple):
+    """A command that is over; negative statuses are signals."""
+
+    status: int
+    output: str
+
+
+class Command:
+    """`python -m scripts.run` in a folder, with some functions replaced.
+
+    `replacements`: by dotted path, an expression that is evaluated instead of a call; it knows `original`, the arguments `a`
+    and `k`, and `call`, the number of the call.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["scripts.run", "sklearn.datasets", "tasks.classification"])
+
+    def start(self, *arguments: str, **replacements: str) -> Any:
+        """The process, started."""
+        names = {"folder": str(self.folder), "arguments": arguments, "replacements": replacements}
+        process = self._context.Process(target=exec, args=(COMMAND, names), daemon=True)
+        process.start()
+        return process
+
+    def __call__(self, *arguments: str, **replacements: str) -> Finished:
+        process = self.start(*arguments, **replacements)
+        process.join()
+        return Finished(process.exitcode, (self.folder / "output").read_text())
+
+    @property
+    def records(self) -> list[RunRecord]:
+        """Those that exist."""
+        return [read_record(path.parent) for path in sorted((self.folder / "results" / "records").glob("*/run.json"))]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    return Command(tmp_path)
+
+
+def result(folder: Path) -> Any:
+    """Everything that must not depend on how often a run was killed: all but seconds and memory."""
+    record = read_record(folder)
+    with open(folder / "history.csv", newline="") as file:
+        history = [{**row, "seconds": ""} for row in csv.DictReader(file)]
+    state = load_checkpoint(folder / "checkpoint.safetensors")
+    points = [state["selected"]["point"], state["optimizer"]["point"], *state["marked"].values()]
+    spent = {**record.ledger["spent"], "compilation_seconds": 0.0}
+    return record.status, record.metrics, spent, history, state["step"], [point.tolist() for point in points]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    command = Command(tmp_path_factory.mktemp("uninterrupted"))
+    assert command(*SMALL).status == 0
+    return result(command.records[0].folder)
+
+
+def test_a_run_is_finished_shown_and_then_skipped(command: Command) -> None:
+    first = command(*SMALL)
+    assert first.status == 0 and "run snn_digits-polystep-default-seed42-" in first.output
+    assert f"100% step {STEPS}" in first.output and "record: results/records/" in first.output
+    again = command(*SMALL, "threads=2", "checkpoint_seconds=9", "device=cpu")
+    assert again.status == 0 and again.output.startswith("already done: test 0.") and "step" not in again.output
+    assert len(command.records) == 1
+    assert sorted(path.name for path in command.folder.iterdir()) == ["output", "results"]
+
+
+KILL = "os.kill(os.getpid(), signal.SIGKILL) if call == {} else original(*a, **k)"
+KILLED = {
+    "before the first step": (STEP, KILL.format(1)),
+    "in a step": (STEP, KILL.format(4)),
+    "in a validation": ("tasks.classification.ClassificationTask.validate", KILL.format(3)),
+    "with half a checkpoint": (
+        "polystep.bench.checkpoint.save_file",
+        "original(*a, **k) if call < 3 else (a[1].write_bytes(b'half'), os.kill(os.getpid(), signal.SIGKILL))",
+    ),
+    "before the first checkpoint is flushed": ("os.fsync", KILL.format(1)),
+    "before a checkpoint is in place": ("os.replace", KILL.format(4)),
+    "in the test": ("tasks.classification.ClassificationTask.test", KILL.format(2)),
+    "before the history is in place": ("os.replace", KILL.format(STEPS + 1)),
+    "before the record is flushed": ("os.fsync", KILL.format(STEPS + 2)),
+    "before the record is in place": ("os.replace", KILL.format(STEPS + 2)),
+}
+
+
+@pytest.mark.parametrize("moment", KILLED)
+def test_a_killed_run_resumes_bit_for_bit(command: Command, uninterrupted: Any, moment: str) -> None:
+    place, expression = KILLED[moment]
+    assert command(*SMALL, **{place: expression}).status == -signal.SIGKILL
+    assert command.records == []
+    resumed = command(*SMALL)
+    assert resumed.status == 0 and ("resuming" in resumed.output) == ("first" not in moment)
+    assert result(command.records[0].folder) == uninterrupted
+    assert command(*SMALL).output.startswith("already done")
+
+
+def test_an_interrupted_run_says_so_and_resumes_bit_for_bit(command: Command, uninterrupted: Any) -> None:
+    cut = command(
+        *SMALL, **{STEP: "(os.kill(os.getpid(), signal.SIGINT), time.sleep(9)) if call == 4 else original(*a)"}
+    )
+    assert cut.status == 130 and "interrupted; repeat the command to continue" in cut.output
+    assert "Traceback" not in cut.output
+    assert [record.status for record in command.records] == ["interrupted"]
+    assert command(*SMALL).status == 0
+    assert result(command.records[0].folder) == uninterrupted
+
+
+def test_an_interruption_ends_a_sweep(command: Command) -> None:
+    cut = command(
+        "-m", *SMALL, "seed=1,2", **{STEP: "os.kill(os.getpid(), signal.SIGINT) if call == 2 else original(*a)"}
+    )
+    assert cut.status == 130 and [record.labels["seed"] for record in command.records] == [1]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_second_process_on_the_same_run_leaves(command: Command, tmp_path: Path) -> None:
+    reached = tmp_path / "reached"
+    holder = command.start(*SMALL, **{STEP: f"(open({str(reached)!r}, 'w'), time.sleep(99))"})
+    try:
+        wait_until(reached.exists)
+        second = command(*SMALL)
+        assert second.status == 3
+        assert (
+            second.output.startswith("busy: ") and f"is being computed by process {holder.pid}; wait" in second.output
+        )
+        assert command(*SMALL, "seed=1").status == 0
+    finally:
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.join()
+    assert command(*SMALL).status == 0
+
+
+REFUSED = [
+    ("optimizer=polystp", "choose one of"),
+    ("task=mnist", "choose one of"),
+    ("optimizer/subspace=rows", "choose one of full, hybrid, row"),
+    ("study=paper", "study=paper has no settings for optimizer=polystep on task=snn_digits"),
+    ("task.batchsize=3", "did you mean batch_size?"),
+    ("task.dataset=mnits", "choose one of: mnist, digits"),
+    ("+task.new=1", "valid settings there: "),
+    ("budget.steps=0", "budget.steps must be a positive number, got 0"),
+    ("seed=-1", "seed=-1 is not valid; expected a whole number, at least 0"),
+    ("seed=one", "seed='one' is not valid; expected a whole number, at least 0"),
+    ("optimizer.particle_dimension=16", "particle_dimension must lie in 1..8, the rank of each row, got 16"),
+    ("optimizer.polytope=[ball", "'[ball'"),
+    ("seed", "missing EQUAL"),
+    ("seed=1,2", "--multirun"),
+    ("~task", "task"),
+    ("records=/proc/none", "cannot write /proc/none/"),
+    ("records=output/inside", "cannot write output/inside/"),
+]
+
+
+@pytest.mark.parametrize(("argument", "message"), REFUSED)
+def test_wrong_arguments_give_status_2_and_one_line(command: Command, argument: str, message: str) -> None:
+    refused = command(*SMALL, argument)
+    assert refused.status == 2
+    assert refused.output.startswith("error: ") and refused.output.count("\n") == 1 and message in refused.output
+    assert command.records == []
+
+
+def test_a_budget_without_limit_gives_status_2(command: Command) -> None:
+    refused = command(*SMALL, "optimizer/update=plain", "budget.steps=null")
+    assert refused.status == 2 and "set one of steps, candidate_evaluations, sample_forwards, seconds" in refused.output
+
+
+def test_data_that_cannot_be_had_gives_status_2(command: Command) -> None:
+    unavailable = "original('mnits', a[1])"
+    refused = command(*SMALL, **{"tasks.classification.load_dataset": unavailable})
+    assert (
+        refused.status == 2 and refused.output == "error: Data set 'mnits' is unknown; choose one of: mnist, digits.\n"
+    )
+
+
+NO_SPACE = "(_ for _ in ()).throw(OSError(28, 'No space left on device'))"
+
+
+@pytest.mark.parametrize("place", ["os.fsync", "os.replace", "polystep.bench.checkpoint.save_file"])
+@pytest.mark.parametrize("call", [1, 4])
+def test_a_full_disk_gives_status_2_and_loses_nothing(
+    command: Command, uninterrupted: Any, place: str, call: int
+) -> None:
+    full = command(*SMALL, **{place: f"{NO_SPACE} if call >= {call} else original(*a, **k)"})
+    assert full.status == 2 and "Traceback" not in full.output
+    assert full.output.splitlines()[-1].startswith(
+        "error: cannot write results/records/snn_digits-polystep-default-seed42-"
+    )
+    assert "checkpoint.safetensors: No space left on device; free space there" in full.output
+    (folder,) = (command.folder / "results" / "records").iterdir()
+    kept = {".lock"} if call == 1 else {".lock", "checkpoint.safetensors"}
+    assert {path.name for path in folder.iterdir()} == kept
+    assert command(*SMALL).status == 0
+    assert result(folder) == uninterrupted
+
+
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "run.json"])
+def test_a_damaged_file_gives_status_2_and_is_named(command: Command, name: str) -> None:
+    command(*SMALL, **{STEP: "os.kill(os.getpid(), signal.SIGINT) if call == 3 else original(*a)"})
+    (path,) = command.folder.glob(f"results/records/*/{name}")
+    path.write_bytes(path.read_bytes()[:-3])
+    refused = command(*SMALL)
+    assert refused.status == 2 and refused.output.count("\n") == 1
+    assert f"{path.relative_to(command.folder)} " in refused.output and "delete it" in refused.output
+
+
+SOME_NAN = (
+    '[x.__setitem__(slice(0, 3), float(f\'{["nan", "inf", "-inf"][call % 3]}\')) or x for x in [original(*a)]][0]'
+)
+
+
+def test_some_losses_without_number_are_counted_and_survived(command: Command) -> None:
+    assert command(*SMALL, **{LOSSES: SOME_NAN}).status == 0
+    with open(command.records[0].folder / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["non_finite"] for row in rows] == ["", *["3"] * STEPS]
+    assert all(float(row["loss"]) < 100 for row in rows[1:])
+
+
+def test_only_losses_without_number_fail_the_run(command: Command, uninterrupted: Any) -> None:
+    failed = command(*SMALL, **{LOSSES: "original(*a) * (float('nan') if call == 3 else 1)"})
+    assert failed.status == 1 and "Traceback" not in failed.output
+    assert "failed: NonFiniteLossError: all " in failed.output and "repeat the command to try again" in failed.output
+    (record,) = command.records
+    assert record.status == "failed" and record.error["traceback"].startswith("Traceback")
+    assert command(*SMALL).status == 0
+    assert result(record.folder) == uninterrupted
+
+
+def test_scores_without_number_leave_a_valid_record(command: Command) -> None:
+    for judge in ("validate", "test"):
+        replaced = {f"tasks.classification.ClassificationTask.{judge}": "float('nan')"}
+        assert command(*SMALL, f"seed={len(judge)}", **replaced).status == 0
+    for record in command.records:
+        nothing = "test_last" if record.labels["seed"] == len("test") else "validation_selected"
+        text = (record.folder / "run.json").read_text()
+        assert json.loads(text, parse_constant=pytest.fail)["metrics"][nothing] is None
+    assert "test not a finite number" in command(*SMALL, f"seed={len('test')}").output
+
+
+def test_a_message_that_looks_like_markup_is_shown_as_it_is(command: Command) -> None:
+    message = "loss [/red] of [bold]x[/bold]"
+    failed = command(*SMALL, **{STEP: f"(_ for _ in ()).throw(RuntimeError({message!r}))"})
+    assert failed.status == 1 and f"RuntimeError: {message}\n" in failed.output
+
+
+def test_a_sweep_makes_every_record(command: Command) -> None:
+    assert command("-m", *SMALL, "seed=1,2").status == 0
+    assert [record.labels["seed"] for record in command.records] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("values", "status"), [("seed=wrong,2", 2), ("optimizer.temperature=0,1", 1), ("optimizer.probes=0,1", 2)]
+)
+def test_a_failing_job_does_not_stop_a_sweep(command: Command, values: str, status: int) -> None:
+    assert command("-m", *SMALL, values).status == status
+    assert [record.status for record in command.records].count("finished") == 1
+
+
+LIMITS = {"candidate_evaluations": 1000, "sample_forwards": 64_000, "seconds": 1e-6}
+
+
+@pytest.mark.parametrize("currency", LIMITS)
+def test_each_currency_ends_a_run(command: Command, currency: str) -> None:
+    limit = LIMITS[currency]
+    limits = ["optimizer/update=plain", "budget.steps=null", f"budget.{currency}={limit}"]
+    assert command(*SMALL, *limits).status == 0
+    (record,) = command.records
+    spent = {**record.ledger["spent"], "seconds": sum(record.ledger["clocks"][c] for c in ("optimizer", "evaluation"))}
+    steps = record.metrics["steps"]
+    assert spent[currency] >= limit > spent[currency] * (steps - 1) / steps
