@@ -86,6 +86,7 @@ class PolyStep(AskTellOptimizer):
         self._step = self._full_steps = self._draw = 0
         self._bias: Tensor | None = None
         self._asked: tuple[Tensor, int] | None = None
+        self._temperature_now()
 
     @property
     def solution(self) -> Tensor:
@@ -106,7 +107,7 @@ class PolyStep(AskTellOptimizer):
             if self._biased and self._bias is not None:
                 rotations = bias_rotations(rotations, self._bias)
             directions = torch.einsum("pij,vj->pvi", rotations, self._vertices)
-        radius = self._probe_radius.at(self._step, self._temperature.at(self._step, 0.0))
+        radius = self._probe_radius.at(self._step, self._temperature_now())
         offsets = (directions.unsqueeze(2) * (radius * self._scales).unsqueeze(-1)).reshape(-1, dimension)
         particle = torch.arange(len(directions), device=offsets.device)
         particle = particle.repeat_interleave(len(self._vertices) * len(self._scales))
@@ -130,6 +131,12 @@ class PolyStep(AskTellOptimizer):
         self._step += 1
         return report
 
+    def _temperature_now(self) -> float:
+        temperature = self._temperature.at(self._step, 0.0)
+        if not temperature > 0:
+            raise ValueError(f"temperature must be positive, got {temperature} at step {self._step}")
+        return temperature
+
     def _coast(self) -> StepReport:
         self._point = self._point + self._coasting.movement(self._step)
         return StepReport(None)
@@ -142,7 +149,7 @@ class PolyStep(AskTellOptimizer):
                 "model at its current point, or reduce the probe radius"
             )
         costs = replace_non_finite(losses.float()).reshape(len(directions), len(self._vertices), -1).mean(-1)
-        temperature = self._temperature.at(self._step, 0.0)
+        temperature = self._temperature_now()
         weights = self._weighting.weights(costs, temperature)
         coordinates = torch.einsum("pv,pvi->pi", weights, directions)
         coordinates *= self._step_radius.at(self._step, temperature)
@@ -157,7 +164,7 @@ class PolyStep(AskTellOptimizer):
         self._full_steps += 1
         if self._forget_every and (self._step + 1) % self._forget_every == 0:
             self._forget()
-        if self._redraw_every and self._full_steps % self._redraw_every == 0:
+        if self.subspace.has_random_projections and self._redraw_every and self._full_steps % self._redraw_every == 0:
             self._redraw(self._draw + 1)
         return StepReport(
             float(losses[finite].mean()),

@@ -60,7 +60,7 @@ class ParameterLayout:
         """
         shapes: dict[str, tuple[int, ...]] = {}
         aliases: dict[str, str] = {}
-        owner: dict[int, tuple[str, Tensor]] = {}
+        owners: dict[str, Tensor] = {}
         for name, parameter in module.named_parameters(remove_duplicate=False):
             if not parameter.requires_grad:
                 continue
@@ -69,16 +69,17 @@ class ParameterLayout:
                     f"parameter {name!r} has type {parameter.dtype}; only real floating-point parameters can be "
                     "optimised: freeze it with requires_grad_(False)"
                 )
-            known = owner.get(parameter.data_ptr()) if parameter.numel() else None
-            if known is None:
+            first, last = _extent(parameter)
+            sharing = next((n for n, o in owners.items() if _extent(o)[0] < last and first < _extent(o)[1]), None)
+            if sharing is None:
                 shapes[name] = tuple(parameter.shape)
-                owner[parameter.data_ptr()] = (name, parameter)
-            elif known[1].shape == parameter.shape and known[1].stride() == parameter.stride():
-                aliases[name] = known[0]
+                owners[name] = parameter
+            elif _same_memory(owners[sharing], parameter):
+                aliases[name] = sharing
             else:
                 raise ValueError(
-                    f"parameter {name!r} of shape {tuple(parameter.shape)} shares memory with {known[0]!r} of "
-                    f"shape {tuple(known[1].shape)}; tie whole tensors of equal shape, or give {name!r} its own memory"
+                    f"parameter {name!r} of shape {tuple(parameter.shape)} shares memory with {sharing!r} of shape "
+                    f"{tuple(owners[sharing].shape)}; tie whole tensors of equal shape, or give {name!r} its own memory"
                 )
         if not shapes:
             raise ValueError(
@@ -97,7 +98,7 @@ class ParameterLayout:
             raise ValueError(f"expected points of {self.size} numbers, got shape {tuple(points.shape)}")
         named = {}
         for entry in self.entries:
-            tensor = points[..., entry.span].reshape(*points.shape[:-1], *entry.shape)
+            tensor = points[..., entry.span].reshape((*points.shape[:-1], *entry.shape))
             for name in (entry.name, *entry.aliases):
                 named[name] = tensor
         return named
@@ -118,3 +119,15 @@ class ParameterLayout:
 
     def __hash__(self) -> int:
         return hash(self.entries)
+
+
+def _extent(tensor: Tensor) -> tuple[int, int]:
+    """Addresses of the first byte of a tensor and of the byte after its last one; equal for empty tensors."""
+    if tensor.numel() == 0:
+        return 0, 0
+    steps = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor.data_ptr(), tensor.data_ptr() + (steps + 1) * tensor.element_size()
+
+
+def _same_memory(one: Tensor, other: Tensor) -> bool:
+    return one.data_ptr() == other.data_ptr() and one.shape == other.shape and one.stride() == other.stride()

@@ -21,6 +21,8 @@ Placement = Literal["element", "dense", "sparse"]
 class Subspace(ABC):
     """P particles of d coordinates each and a linear map from them to the D parameters."""
 
+    has_random_projections = True
+
     def __init__(self, layout: ParameterLayout, particle_dimension: int, coordinates: int):
         """`coordinates`: how many there are; the last particle is padded with coordinates that change nothing."""
         if particle_dimension < 1:
@@ -51,6 +53,8 @@ class Subspace(ABC):
 
 class FullSpace(Subspace):
     """Coordinates are the parameters themselves."""
+
+    has_random_projections = False
 
     def __init__(self, layout: ParameterLayout, particle_dimension: int, seed: int, device: torch.device | str = "cpu"):
         super().__init__(layout, particle_dimension, layout.size)
@@ -131,7 +135,7 @@ class RowSubspace(Subspace):
         change = coordinates.new_zeros(*lead, self.layout.size)
         for group, basis in zip(self.groups, self.bases, strict=True):
             part = coordinates[..., group.first_particle : group.first_particle + group.particles, :]
-            rows = part.reshape(*lead, group.rows, -1) @ basis
+            rows = part.reshape(*lead, group.rows, len(basis)) @ basis
             change[..., group.weight.span] = rows[..., : group.inputs].flatten(-2)
             if group.bias is not None:
                 change[..., group.bias.span] = rows[..., group.inputs]
@@ -185,7 +189,7 @@ class HybridSubspace(Subspace):
     """The paper's subspace: one fixed random projection per tensor, of rank (rows + inputs) coordinates.
 
     A tensor of at least two dimensions with o rows, i inputs and N = o i elements gets k = min(rank, o, i)(o + i)
-    coordinates, at most N: identity if k = N; if a dense matrix would pass `dense_bytes`, a very sparse Rademacher matrix
+    coordinates: identity if k = N; if a dense matrix would pass `dense_bytes`, a very sparse Rademacher matrix
     (max(1, floor(sqrt(N))) entries +-1/sqrt(entries) per column, rows drawn with replacement); else the Q factor of a
     Gaussian matrix; a Gaussian matrix / sqrt(k) where k > N. 1-D tensors get one coordinate per element.
     The published runs used projection_seed 0 for every run seed. Source: method section 12.
@@ -237,7 +241,7 @@ class HybridSubspace(Subspace):
     def lift(self, coordinates: Tensor) -> Tensor:
         """Parameter change (..., D) of coordinates (..., P, d)."""
         lead = coordinates.shape[:-2]
-        flat = coordinates.reshape(math.prod(lead), -1)[:, : self.coordinates]
+        flat = coordinates.reshape(math.prod(lead), self.particles * self.particle_dimension)[:, : self.coordinates]
         parts = flat.split(self._counts, dim=1)
         lifted = [(projection @ part.T).T for projection, part in zip(self._projections, parts, strict=True)]
         return torch.cat(lifted, dim=1).reshape(*lead, self.layout.size)
@@ -258,7 +262,7 @@ class HybridSubspace(Subspace):
 
 
 def _hybrid_coordinates(entry: Entry, rank: int) -> int:
-    if len(entry.shape) < 2:
+    if len(entry.shape) < 2 or entry.size == 0:
         return entry.size
     rows, inputs = entry.shape[0], entry.size // entry.shape[0]
     return min(rank, rows, inputs) * (rows + inputs)

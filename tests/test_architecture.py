@@ -53,7 +53,9 @@ objective = BatchObjective(evaluator, torch.ones(4, 3), torch.zeros(4, 2))
 losses = [optimizer.step(objective).loss for _ in range(30)]
 assert losses[-1] < losses[0], losses
 """
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -116,5 +116,6 @@ def use_threads(threads: int | None) -> None:
     import numba
 
     count = threads or len(os.sched_getaffinity(0))
-    torch.set_num_threads(count)
+    # the first call starts numba's threads, which sets torch's number, too; so torch comes last
     numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    torch.set_num_threads(count)

@@ -77,6 +77,9 @@ class Run:
             self._name = run_name(self.config, self._identity)
             self._folder = self.records / self._name
         with exclusive(self._folder):
+            for leftover in self._folder.glob(".*.partial"):
+                # of a process that was killed while writing
+                leftover.unlink()
             if (self._folder / "run.json").exists():
                 record = read_record(self._folder)
                 if record.run_id != self._identity:

@@ -39,7 +39,7 @@ class FunctionalEvaluator:
 
     def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of every candidate on the batch, shape (N,), float32."""
-        was_training = self.module.training
+        modes = {part: part.training for part in self.module.modules()}
         self.module.eval()
         try:
             chunk = self._chunk(inputs)
@@ -48,7 +48,8 @@ class FunctionalEvaluator:
                 for first in range(0, len(candidates), chunk)
             ]
         finally:
-            self.module.train(was_training)
+            for part, training in modes.items():
+                part.training = training
         return torch.cat(parts) if parts else torch.empty(0, device=inputs.device)
 
     def _chunk(self, inputs: Tensor) -> int:
@@ -70,7 +71,7 @@ class FunctionalEvaluator:
             warnings.warn(
                 f"vmap cannot take {type(self.module).__name__}, so candidates are evaluated one at a time, which is "
                 f"slower; the reason: {str(failure).strip().splitlines()[0]}",
-                stacklevel=2,
+                stacklevel=5,
             )
             return one_by_one
         return self._loop(points, inputs, targets)

@@ -64,7 +64,7 @@ class FusedEvaluator:
             if index + 1 == len(self.network.layers):
                 found = self._run(self.kernels.output_rows, *moved, base.logits, base.targets, base.losses)
             else:
-                bounds = self.kernels.cells[index](moved[3][:, 0, :])
+                bounds = self._run(self.kernels.cells[index], moved[3][:, 0, :])
                 found = self._run(
                     self.kernels.hidden_rows[index],
                     *moved,
@@ -90,7 +90,7 @@ class FusedEvaluator:
             particle, count = torch.unique_consecutive(candidates.particle[chosen], return_counts=True)
             first = np.concatenate([[0], count.cumsum(0).numpy()])
             signal = with_bias_input(base.signals[index]).contiguous().numpy()
-            bounds = self.kernels.cells[index](base.padded[index])
+            bounds = self._run(self.kernels.cells[index], base.padded[index])
             found = self._run(
                 self.kernels.layers[index],
                 particle.numpy(),
@@ -121,7 +121,7 @@ class FusedEvaluator:
             self._kernels = build_kernels(self.network, [_padded(count) for count in self._units], self._units[-1])
         return self._kernels
 
-    def _run(self, kernel: Any, *arguments: Any) -> FloatArray:
+    def _run(self, kernel: Any, *arguments: Any) -> Any:
         """Call a kernel; its compilation is timed apart."""
         if not kernel.signatures:
             from numba import typeof
@@ -129,8 +129,7 @@ class FusedEvaluator:
             started = time.perf_counter()
             kernel.compile(tuple(typeof(argument) for argument in arguments))
             self.compilation_seconds += time.perf_counter() - started
-        result: FloatArray = kernel(*arguments)
-        return result
+        return kernel(*arguments)
 
     def _base(self, point: Tensor, inputs: Tensor, targets: Tensor) -> "Base":
         tensors = self.layout.unflatten(point)

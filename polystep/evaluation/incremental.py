@@ -33,7 +33,8 @@ class IncrementalEvaluator:
         tensors = self.layout.unflatten(candidates.base)
         trace = self.network.trace(inputs, tensors, targets)
         group, row, block = candidates.subspace.locate(candidates.particle)
-        losses = inputs.new_empty(len(candidates))
+        # particles of parameters that the network does not use change nothing
+        losses = trace.losses.mean().repeat(len(candidates))
         for index, layer in enumerate(self.network.layers):
             number = next(i for i, g in enumerate(candidates.subspace.groups) if g.weight.name == layer.weight)
             chosen = (group == number).nonzero().squeeze(1)

@@ -21,6 +21,12 @@ class SpikingNetwork(nn.Module):
 
     def __init__(self, inputs: int = 784, classes: int = 10, hidden: int = 128, steps: int = 15, decay: float = 0.95):
         super().__init__()
+        if hidden < 1 or steps < 1:
+            raise ValueError(
+                f"the spiking network needs at least 1 hidden unit and 1 step, got hidden={hidden}, steps={steps}"
+            )
+        if not 0 < decay <= 1:
+            raise ValueError(f"decay must lie in (0, 1], got {decay}")
         self.fc1 = nn.Linear(inputs, hidden)
         self.fc2 = nn.Linear(hidden, classes)
         self.steps, self.decay = steps, decay

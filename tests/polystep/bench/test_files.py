@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from polystep.bench.files import StorageError, atomic_path, json_value, read_json, write_json, write_text
+from polystep.bench.report import build_report
 
 WRITING_CALLS = ("mkstemp", "fsync", "replace")
 
@@ -76,22 +77,53 @@ def test_an_error_of_the_writer_changes_nothing(target: Path) -> None:
     assert only_the_old_file(target)
 
 
-@pytest.mark.parametrize("call", WRITING_CALLS)
-def test_a_killed_write_changes_nothing(target: Path, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def dies(action: Callable[[], object]) -> bool:
+    """Whether `action` kills its process."""
     process = os.fork()
     if process == 0:
         try:
-            at(call, lambda: os.kill(os.getpid(), signal.SIGKILL), monkeypatch)
-            write_text(target, "new")
+            action()
         finally:
             os._exit(1)
-    assert os.WTERMSIG(os.waitpid(process, 0)[1]) == signal.SIGKILL
+    return os.WTERMSIG(os.waitpid(process, 0)[1]) == signal.SIGKILL
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("call", WRITING_CALLS)
+def test_a_killed_write_changes_nothing(target: Path, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as context:
+        at(call, die, context)
+        assert dies(lambda: write_text(target, "new"))
     assert target.read_text() == "old"
     write_text(target, "new")
     assert target.read_text() == "new"
     # what the killed process left behind is hidden and named as unfinished
     left = {path.name for path in target.parent.iterdir()} - {target.name}
     assert all(name.startswith(".run.json.") and name.endswith(".partial") for name in left)
+
+
+def whole_files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
+
+
+@pytest.mark.parametrize("finished_files", [0, 6, 11])
+def test_a_killed_report_is_whole_when_repeated(
+    add_run, tmp_path: Path, finished_files: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_run()
+    build_report(tmp_path / "records", tmp_path / "whole")
+    expected = whole_files(tmp_path / "whole")
+    replace, calls = os.replace, iter(range(100))
+    with monkeypatch.context() as context:
+        context.setattr("os.replace", lambda *paths: replace(*paths) if next(calls) < finished_files else die())
+        assert dies(lambda: build_report(tmp_path / "records", tmp_path / "output"))
+    written = whole_files(tmp_path / "output")
+    assert len(written) == finished_files and written.items() <= expected.items()
+    build_report(tmp_path / "records", tmp_path / "output")
+    assert whole_files(tmp_path / "output") == expected
 
 
 @pytest.mark.parametrize("place", ["a file", "the kernel's"])

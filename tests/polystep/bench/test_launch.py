@@ -1,10 +1,15 @@
 """From settings to a run: what is wrong with them is said before any data is loaded."""
 
-from collections.abc import Callable
+import copy
+import math
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from omegaconf import DictConfig, OmegaConf
 
 from polystep.bench import launch
 from polystep.bench.composition import compose_config
@@ -40,57 +45,70 @@ def test_a_run_is_built_from_its_settings(build: Build, tmp_path: Path) -> None:
     assert torch.equal(optimizer.solution, task.initial_point(42))
 
 
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("budget.steps=0", "budget.steps must be a positive number, got 0"),
-        ("budget.seconds=-1", "budget.seconds must be a positive number, got -1"),
-        ("budget.seconds=inf", "budget.seconds must be a positive number, got inf"),
-        ("budget.steps=1.5", "steps=1.5 is not valid; expected a whole number"),
-        ("budget.steps=many", "steps='many' is not valid; expected a whole number"),
-        ("seed=-1", "seed=-1 is not valid; expected a whole number, at least 0"),
-        ("seed=true", "seed=True is not valid"),
-        ("seed=1.5", "seed=1.5 is not valid"),
-        ("seed=null", "seed=None is not valid"),
-        ("seed=", "seed='' is not valid"),
-        ("seed=${nothing}", "Interpolation key 'nothing' not found"),
-        ("seed=???", "Missing mandatory value: seed"),
-        ("threads=-1", "threads=-1 is not valid; expected a whole number or null, at least 0"),
-        ("threads=few", "threads='few' is not valid"),
-        ("checkpoint_seconds=-1", "checkpoint_seconds=-1 is not valid; expected a number, at least 0"),
-        ("checkpoint_seconds=nan", "checkpoint_seconds=nan is not valid"),
-        ("checkpoint_seconds=null", "checkpoint_seconds=None is not valid"),
-        ("records=null", "records=None is not valid; expected a text"),
-        ("data_dir=3", "data_dir=3 is not valid; expected a text"),
-        ("protocol=3", "protocol=3 is not valid; expected a text"),
-        ("device=tpu", "device='tpu' is not valid; expected cpu or cuda"),
-        ("device=meta", "device='meta' is not valid; expected cpu or cuda"),
-        ("device=null", "device=None is not valid"),
-        ("evaluation.validate_every=0", "validate_every must be at least 1, got 0"),
-        ("evaluation.test_steps=[a]", r"test_steps must be whole numbers of at least 1, got \['a'\]"),
-        ("evaluation.test_steps=[0]", "test_steps must be whole numbers of at least 1"),
-        ("evaluation.test_steps=3", "test_steps=3 is not valid"),
-        ("evaluation=3", "evaluation=3 is not valid; expected settings with a _target_"),
-        ("~evaluation", "the configuration lacks evaluation"),
-        ("~protocol", "the configuration lacks protocol"),
-        ("~logger", "the configuration lacks logger"),
-        ("task.network=3", "task.network=3 is not valid"),
-        ("task.evaluation=fast", "expected one of fused, incremental, functional"),
-        ("task.network.hidden=wide", "task.network.hidden='wide' is not valid; expected a whole number"),
-        ("task._target_=tasks.Nothing", "tasks.Nothing cannot be imported"),
-        ("optimizer.polytope=ball", "optimizer.polytope='ball' is not valid; expected one of"),
-        ("optimizer.temperature=nan", "optimizer.temperature=nan is not valid"),
-        ("optimizer.subspace=null", "optimizer.subspace=None is not valid"),
-        ("+new=1", "unknown setting new; valid settings there: .*seed"),
-        ("+task.new=1", "unknown setting task.new .*valid settings there: .*batch_size"),
-        ("+optimizer.update.new=1", "unknown setting optimizer.update.new; valid settings there: beta1"),
-        ("+optimizer.point=1", "unknown setting optimizer.point"),
-    ],
-)
-def test_wrong_settings_are_named_before_data_is_loaded(build: Build, override: str, message: str) -> None:
+WRONG: list[tuple[str, Any, str]] = [
+    ("budget.steps", 0, "budget.steps must be a positive number, got 0"),
+    ("budget.seconds", -1, "budget.seconds must be a positive number, got -1"),
+    ("budget.seconds", math.inf, "budget.seconds must be a positive number, got inf"),
+    ("budget.steps", 1.5, "steps=1.5 is not valid; expected a whole number"),
+    ("budget.steps", "many", "steps='many' is not valid; expected a whole number"),
+    ("seed", -1, "seed=-1 is not valid; expected a whole number, at least 0"),
+    ("seed", True, "seed=True is not valid"),
+    ("seed", 1.5, "seed=1.5 is not valid"),
+    ("seed", None, "seed=None is not valid"),
+    ("seed", "", "seed='' is not valid"),
+    ("seed", "${nothing}", "Interpolation key 'nothing' not found"),
+    ("seed", "???", "Missing mandatory value: seed"),
+    ("threads", -1, "threads=-1 is not valid; expected a whole number or null, at least 0"),
+    ("threads", "few", "threads='few' is not valid"),
+    ("checkpoint_seconds", -1, "checkpoint_seconds=-1 is not valid; expected a number, at least 0"),
+    ("checkpoint_seconds", math.nan, "checkpoint_seconds=nan is not valid"),
+    ("checkpoint_seconds", None, "checkpoint_seconds=None is not valid"),
+    ("records", None, "records=None is not valid; expected a text"),
+    ("data_dir", 3, "data_dir=3 is not valid; expected a text"),
+    ("protocol", 3, "protocol=3 is not valid; expected a text"),
+    ("device", "tpu", "device='tpu' is not valid; expected cpu or cuda"),
+    ("device", "meta", "device='meta' is not valid; expected cpu or cuda"),
+    ("device", None, "device=None is not valid"),
+    ("evaluation.validate_every", 0, "validate_every must be at least 1, got 0"),
+    ("evaluation.test_steps", ["a"], r"test_steps must be whole numbers of at least 1, got \['a'\]"),
+    ("evaluation.test_steps", [0], "test_steps must be whole numbers of at least 1"),
+    ("evaluation.test_steps", 3, "test_steps=3 is not valid"),
+    ("evaluation", 3, "evaluation=3 is not valid; expected settings with a _target_"),
+    ("logger", None, "logger=None is not valid; expected settings with a _target_"),
+    ("task.network", 3, "task.network=3 is not valid"),
+    ("task.evaluation", "fast", "expected one of fused, incremental, functional"),
+    ("task.network.hidden", "wide", "task.network.hidden='wide' is not valid; expected a whole number"),
+    ("task._target_", "tasks.Nothing", "tasks.Nothing cannot be imported"),
+    ("optimizer.polytope", "ball", "optimizer.polytope='ball' is not valid; expected one of"),
+    ("optimizer.temperature", math.nan, "optimizer.temperature=nan is not valid"),
+    ("optimizer.subspace", None, "optimizer.subspace=None is not valid"),
+    ("new", 1, "unknown setting new; valid settings there: .*seed"),
+    ("task.new", 1, "unknown setting task.new .*valid settings there: .*batch_size"),
+    ("optimizer.update.new", 1, "unknown setting optimizer.update.new; valid settings there: beta1"),
+    ("optimizer.point", 1, "unknown setting optimizer.point"),
+]
+
+
+@pytest.fixture(scope="module")
+def composed() -> tuple[DictConfig, Mapping[str, str]]:
+    """Settings whose data would have to be fetched, but from nowhere."""
+    return compose_config(CONFIGS, ["task=snn", "data_dir=/proc/none", "threads=1"])
+
+
+@pytest.mark.parametrize(("path", "value", "message"), WRONG)
+def test_wrong_settings_are_named_before_data_is_loaded(composed, path: str, value: Any, message: str) -> None:
+    config = copy.deepcopy(composed[0])
+    OmegaConf.update(config, path, value, force_add=True)
     with pytest.raises(ConfigError, match=message) as caught:
-        build("task.dataset=mnist", "data_dir=nowhere", override)
+        build_run(config, composed[1])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["evaluation", "logger", "seed", "protocol"])
+def test_settings_that_were_deleted_are_named(composed, name: str) -> None:
+    config = OmegaConf.masked_copy(composed[0], [key for key in composed[0] if key != name])
+    with pytest.raises(ConfigError, match=f"lacks {name}|key '{name}' not found"):
+        build_run(config, composed[1])
 
 
 @pytest.mark.parametrize(
@@ -157,14 +175,14 @@ def test_infinite_settings_build_and_have_an_identity(build: Build) -> None:
 
 
 def test_wandb_is_an_observer_offline_by_default(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "wandb", object())
+    monkeypatch.setitem(sys.modules, "wandb", object())
     run = build("logger=wandb")
     assert [type(observer) for observer in run.observers] == [WandbObserver]
     assert run.config["logger"]["mode"] == "offline"
 
 
 def test_a_missing_wandb_names_the_install_command(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "wandb", None)
+    monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(ConfigError, match=r"needs the package wandb; install it with: pip install .*'\.\[wandb\]'"):
         build("logger=wandb")
 
@@ -172,8 +190,9 @@ def test_a_missing_wandb_names_the_install_command(build: Build, monkeypatch: py
 def test_threads_are_set(build: Build) -> None:
     before = torch.get_num_threads()
     try:
-        build("threads=2")
-        assert torch.get_num_threads() == 2
+        for threads in (2, 1):
+            build(f"threads={threads}")
+            assert torch.get_num_threads() == threads
         launch.use_threads(None)
         assert torch.get_num_threads() >= 1
     finally:
