@@ -15,7 +15,7 @@ from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.report import build_report
 from polystep.contracts import ExpectedError
 from scripts.report import expected_runs, show_summary
-from scripts.run import CONFIGS, EXIT_STATUS, RECORDS, RESULTS, console, execute, explain
+from scripts.run import CONFIGS, EXIT_STATUS, RECORDS, RESULTS, console, execute, explain, show_data_sources
 from tasks.data import DataUnavailable
 
 
@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--profile", default="quick", help="a file of configs/profile (default: %(default)s)")
     options = parser.parse_args(arguments)
+    show_data_sources()
     try:
         planned = read_profile(CONFIGS, options.profile)
         # composes every run, so that a wrong setting shows before anything is computed

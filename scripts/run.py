@@ -4,6 +4,7 @@ Every setting can be overridden by Hydra; -m sweeps over comma-separated values.
 1 a run failed, 2 wrong settings or unusable files, 3 another process is at work on the run, 130 interrupted.
 """
 
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
+from rich.highlighter import NullHighlighter
+from rich.logging import RichHandler
 from rich.markup import escape
 
 from polystep.bench.composition import check_overrides
@@ -29,6 +32,16 @@ EXIT_STATUS = {"finished": 0, "skipped": 0, "failed": 1, "error": 2, "busy": 3, 
 
 console = Console()
 statuses: list[int] = []
+
+
+def show_data_sources() -> None:
+    """Print what the tasks log, such as the source that a data set is fetched from."""
+    handler = RichHandler(
+        console=console, show_time=False, show_level=False, show_path=False, highlighter=NullHighlighter()
+    )
+    logger = logging.getLogger("tasks")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [handler]
 
 
 def show(outcome: RunOutcome) -> int:
@@ -86,6 +99,7 @@ def hydra_run(composed: DictConfig) -> None:
 
 def main() -> int:
     """The command."""
+    show_data_sources()
     try:
         check_overrides(CONFIGS, sys.argv[1:])
         hydra_run()
