@@ -13,8 +13,6 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.highlighter import NullHighlighter
-from rich.logging import RichHandler
 from rich.markup import escape
 
 from polystep.bench.composition import check_overrides
@@ -36,12 +34,9 @@ statuses: list[int] = []
 
 def show_data_sources() -> None:
     """Print what the tasks log, such as the source that a data set is fetched from."""
-    handler = RichHandler(
-        console=console, show_time=False, show_level=False, show_path=False, highlighter=NullHighlighter()
-    )
     logger = logging.getLogger("tasks")
     logger.setLevel(logging.INFO)
-    logger.handlers = [handler]
+    logger.handlers = [logging.StreamHandler(sys.stdout)]
 
 
 def show(outcome: RunOutcome) -> int:

@@ -90,7 +90,7 @@ def learning_curves(groups: Sequence[Group], histories: Mapping[str, "DataFrame"
         handles,
         labels,
         loc="outside lower center",
-        ncols=2,
+        ncols=1,
         frameon=False,
         title="lines: validation score, one per seed; dots: test score; n: seeds",
     )

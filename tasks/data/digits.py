@@ -21,7 +21,7 @@ def load_digits_dataset(data_dir: Path, progress: Progress) -> ImageDataset:
 
         pixel = round(255 / 16 * value), value = 0..16
 
-    ``mean`` and ``std`` are those of the training images. ``data_dir`` is not used.
+    ``mean`` and ``std`` are those of the training images. ``data_dir`` and ``progress`` are not used.
     """
     from sklearn.datasets import load_digits
 
@@ -31,7 +31,6 @@ def load_digits_dataset(data_dir: Path, progress: Progress) -> ImageDataset:
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
     test, train = order[:_TEST_IMAGES], order[_TEST_IMAGES:]
     mean, std = _pixel_moments(images[train])
-    progress("digits: part of scikit-learn, no files needed")
     return ImageDataset(
         name="digits",
         train_images=images[train],

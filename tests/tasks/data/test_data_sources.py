@@ -92,7 +92,9 @@ def test_unreachable_mirror_fails_with_the_reason() -> None:
 
 def install_npm(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     program = folder / "npm"
-    program.write_text(f"#!{sys.executable}\n{script}\n")
+    (folder / "npm.py").write_text(script)
+    # the interpreter's path may hold spaces, which a first line naming it would not survive
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{folder}/npm.py" "$@"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
 
