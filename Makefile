@@ -23,10 +23,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench,dev]'
 	@touch $@
 
-reproduce-paper: $(INSTALLED) ## get the data, run the experiments of PROFILE, build tables and figures in results/
+reproduce-paper: $(INSTALLED) ## get the data, run the experiments of PROFILE, build tables and figures in results/reproduction/
 	@$(RUN) -m scripts.reproduce --profile $(PROFILE)
 
-report: $(INSTALLED) ## rebuild tables and figures from the records in results/
+report: $(INSTALLED) ## rebuild tables and figures of your own runs (results/reproduction/)
 	@$(RUN) -m scripts.report
 
 data: $(INSTALLED) ## fetch and verify the data sets into data/

@@ -88,7 +88,10 @@ class WandbObserver:
     """Logs history rows and final metrics to Weights & Biases (extra `wandb`); offline unless told otherwise."""
 
     def __init__(
-        self, project: str = "polystep", mode: Literal["offline", "online"] = "offline", folder: str = "results/wandb"
+        self,
+        project: str = "polystep",
+        mode: Literal["offline", "online"] = "offline",
+        folder: str = "results/reproduction/wandb",
     ):
         try:
             import wandb

@@ -41,7 +41,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def records() -> list[RunRecord]:
-    found, problems = read_records(Path("results/records"))
+    found, problems = read_records(Path("results/reproduction/records"))
     assert problems == []
     return found
 
@@ -65,7 +65,7 @@ def test_a_profile_is_planned_worked_through_reported_and_then_skipped(command: 
     for run in (FIRST, SECOND):
         assert " ".join(run["overrides"]) in shown
     assert "run 1 of 2, at most 6 minutes left" in shown and "run 2 of 2, at most 4 minutes left" in shown
-    assert "report from 2 finished runs" in shown and Path("results/REPORT.md").exists()
+    assert "report from 2 finished runs" in shown and Path("results/reproduction/REPORT.md").exists()
     assert shown.index("run 2 of 2") < shown.index("report from")
     assert [record.status for record in records()] == ["finished"] * 2
     status, shown = command(FIRST, SECOND)
@@ -88,7 +88,9 @@ def test_an_interruption_stops_and_repeating_continues(command: Reproduce, monke
         replace_tell(context, 2, KeyboardInterrupt())
         status, shown = command(FIRST, SECOND)
     assert status == 130 and "interrupted; repeat the command to continue" in shown
-    assert [record.status for record in records()] == ["interrupted"] and not Path("results/REPORT.md").exists()
+    assert [record.status for record in records()] == ["interrupted"] and not Path(
+        "results/reproduction/REPORT.md"
+    ).exists()
     assert command(FIRST, SECOND)[0] == 0
     assert [record.status for record in records()] == ["finished"] * 2
 

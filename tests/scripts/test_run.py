@@ -110,7 +110,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_a_run_is_finished_shown_and_then_skipped(command: Command) -> None:
     first = command(*SMALL)
     assert first.status == 0 and "run snn_digits-polystep-default-seed42-" in first.output
-    assert f"100% step {STEPS}" in first.output and "record: results/records/" in first.output
+    assert f"100% step {STEPS}" in first.output and "record: results/reproduction/records/" in first.output
     again = command(*SMALL, "threads=2", "checkpoint_seconds=9", "device=cpu")
     assert again.status == 0 and again.output.startswith("already done: test 0.") and again.output.count("\n") == 1
     (record,) = command.records
@@ -242,7 +242,7 @@ def test_a_full_disk_gives_status_2_and_loses_nothing(
     full = command(*SMALL, **{place: f"{NO_SPACE} if call >= {call} else original(*a, **k)"})
     assert full.status == 2 and "Traceback" not in full.output
     assert full.output.splitlines()[-1].startswith(
-        "error: cannot write results/records/snn_digits-polystep-default-seed42-"
+        "error: cannot write results/reproduction/records/snn_digits-polystep-default-seed42-"
     )
     assert "checkpoint.safetensors: No space left on device; free space there" in full.output
     (folder,) = (command.folder / "results" / "records").iterdir()
@@ -255,7 +255,7 @@ def test_a_full_disk_gives_status_2_and_loses_nothing(
 @pytest.mark.parametrize("name", ["checkpoint.safetensors", "run.json"])
 def test_a_damaged_file_gives_status_2_and_is_named(command: Command, name: str) -> None:
     command(*SMALL, **{STEP: "os.kill(os.getpid(), signal.SIGINT) if call == 3 else original(*a)"})
-    (path,) = command.folder.glob(f"results/records/*/{name}")
+    (path,) = command.folder.glob(f"results/reproduction/records/*/{name}")
     path.write_bytes(path.read_bytes()[:-3])
     refused = command(*SMALL)
     assert refused.status == 2 and refused.output.count("\n") == 1
