@@ -81,7 +81,10 @@ class Command:
     @property
     def records(self) -> list[RunRecord]:
         """Those that exist."""
-        return [read_record(path.parent) for path in sorted((self.folder / "results" / "records").glob("*/run.json"))]
+        return [
+            read_record(path.parent)
+            for path in sorted((self.folder / "results/reproduction/records").glob("*/run.json"))
+        ]
 
 
 @pytest.fixture
@@ -245,7 +248,7 @@ def test_a_full_disk_gives_status_2_and_loses_nothing(
         "error: cannot write results/reproduction/records/snn_digits-polystep-default-seed42-"
     )
     assert "checkpoint.safetensors: No space left on device; free space there" in full.output
-    (folder,) = (command.folder / "results" / "records").iterdir()
+    (folder,) = (command.folder / "results/reproduction/records").iterdir()
     kept = {".lock"} if call == 1 else {".lock", "checkpoint.safetensors"}
     assert {path.name for path in folder.iterdir()} == kept
     assert command(*SMALL).status == 0
