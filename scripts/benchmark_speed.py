@@ -22,7 +22,7 @@ from polystep.bench.launch import use_threads
 from polystep.bench.rendering import Cell, Column, Table, to_markdown, write_table
 from polystep.candidates import ParticleCandidates
 from polystep.contracts import ExpectedError
-from scripts.run import CONFIGS, RESULTS
+from scripts.run import CONFIGS, RESULTS, explain
 
 PATHS = ("functional", "incremental", "fused")
 
@@ -45,8 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table = _table(rows, options)
         write_table(table, options.output)
     except ExpectedError as error:
-        console.print(f"[red]error[/red]: {error}", highlight=False)
-        return 2
+        return explain(error)
     console.print(to_markdown(table), markup=False, highlight=False)
     return 0
 

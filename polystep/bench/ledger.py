@@ -65,14 +65,20 @@ class Ledger:
         """Seconds of optimiser and evaluation: what budgets in seconds limit."""
         return sum((self.seconds[name] for name in STEP_CLOCKS), 0.0)
 
+    @property
+    def wall_seconds(self) -> float:
+        """Seconds on all clocks until now."""
+        self._charge()
+        return sum(self.seconds.values())
+
     def summary(self) -> dict[str, Any]:
         """Everything in JSON values."""
-        self._charge()
+        wall_seconds = self.wall_seconds
         self.peak_memory_bytes = max(self.peak_memory_bytes, _peak_memory_bytes())
         return {
             "spent": asdict(self.spent),
             "clocks": dict(self.seconds),
-            "wall_seconds": sum(self.seconds.values()),
+            "wall_seconds": wall_seconds,
             "peak_memory_bytes": self.peak_memory_bytes,
         }
 

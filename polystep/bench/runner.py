@@ -117,7 +117,7 @@ class Run:
             )
 
     def _train(self, task: Task, optimizer: Optimizer) -> None:
-        since_checkpoint = self._ledger.summary()["wall_seconds"]
+        since_checkpoint = self._ledger.wall_seconds
         if self._step == 0:
             self._validate(task, optimizer, None)
         while self._share() < 1:
@@ -134,9 +134,9 @@ class Run:
                 self._validate(task, optimizer, row)
             elif self._step % max(1, self.evaluation.validate_every // 10) == 0:
                 self._log(task, None, row)
-            if self._ledger.summary()["wall_seconds"] - since_checkpoint >= self.checkpoint_seconds or last:
+            if self._ledger.wall_seconds - since_checkpoint >= self.checkpoint_seconds or last:
                 self._checkpoint(task, optimizer)
-                since_checkpoint = self._ledger.summary()["wall_seconds"]
+                since_checkpoint = self._ledger.wall_seconds
 
     def _validate(self, task: Task, optimizer: Optimizer, row: dict[str, float | None] | None) -> None:
         with self._ledger.clock("validation"):
