@@ -1,7 +1,8 @@
 """The general path: any module, vmap over functional_call, chunked to a memory budget."""
 
+import contextlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,18 @@ from torch.func import functional_call, vmap
 
 from polystep.candidates import Candidates
 from polystep.layout import ParameterLayout
+
+
+@contextlib.contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Eval mode for all parts of `module`, and their own modes again afterwards."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
 
 
 class FunctionalEvaluator:
@@ -39,17 +52,12 @@ class FunctionalEvaluator:
 
     def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of every candidate on the batch, shape (N,), float32."""
-        modes = {part: part.training for part in self.module.modules()}
-        self.module.eval()
-        try:
+        with evaluation_mode(self.module):
             chunk = self._chunk(inputs)
             parts = [
                 self._part(candidates.dense(slice(first, first + chunk)), inputs, targets)
                 for first in range(0, len(candidates), chunk)
             ]
-        finally:
-            for part, training in modes.items():
-                part.training = training
         return torch.cat(parts) if parts else torch.empty(0, device=inputs.device)
 
     def _chunk(self, inputs: Tensor) -> int:

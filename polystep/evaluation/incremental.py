@@ -80,8 +80,9 @@ class IncrementalEvaluator:
             tensors = self.layout.unflatten(candidates.dense(part))
             signal = inputs.unsqueeze(1)
             for layer in self.network.layers:
-                # (n, 1, U, I) weights: one product per candidate, over all samples and channels
-                pre = signal @ tensors[layer.weight].unsqueeze(1).mT + tensors[layer.bias][:, None, None, :]
+                # samples and channels side by side: one product per candidate; broadcasting would make one per sample
+                rows = signal.flatten(-3, -2) @ tensors[layer.weight].mT
+                pre = rows.unflatten(1, signal.shape[-3:-1]) + tensors[layer.bias][:, None, None, :]
                 signal = layer.activation.apply(pre)
             losses[part] = self.network.loss.apply(signal.squeeze(-2), targets).mean(-1)
         return losses

@@ -22,10 +22,14 @@ class CompiledActivation:
     overwritten.
     cell(z) -> (low, high): the output for one-channel input is the same for all z' with low <= z' < high; an empty
     interval (low = high) is always correct.
+    table, a float32 array (R, C_out), and row(z), where one-channel input has only R different outputs: the output for z is
+    table[row(z)].
     """
 
     activate: Any
     cell: Any
+    table: Any = None
+    row: Any = None
 
 
 class Activation(Protocol):

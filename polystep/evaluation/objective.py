@@ -1,11 +1,12 @@
-"""BatchObjective: the loss of candidates on one mini-batch, charged as it is evaluated."""
+"""BatchObjective: losses and gradients on one mini-batch, charged as they are evaluated."""
 
 from typing import Protocol
 
 from torch import Tensor
 
 from polystep.candidates import Candidates
-from polystep.contracts import Spent
+from polystep.contracts import GradientKind, Spent
+from polystep.evaluation.gradients import GradientEvaluator
 
 
 class Evaluator(Protocol):
@@ -22,8 +23,10 @@ class Evaluator(Protocol):
 class BatchObjective:
     """One mini-batch; every candidate sees the same rows."""
 
-    def __init__(self, evaluator: Evaluator, inputs: Tensor, targets: Tensor):
-        """`inputs`: (B, ...). `targets`: (B,)."""
+    def __init__(
+        self, evaluator: Evaluator, inputs: Tensor, targets: Tensor, differentiator: GradientEvaluator | None = None
+    ):
+        """`inputs`: (B, ...). `targets`: (B,). `differentiator`: computes the gradients that are offered, if any."""
         if len(inputs) == 0 or len(inputs) != len(targets):
             raise ValueError(
                 f"a batch needs at least one row and as many targets as inputs, got {len(inputs)} inputs and "
@@ -31,6 +34,12 @@ class BatchObjective:
             )
         self.evaluator, self.inputs, self.targets = evaluator, inputs, targets
         self.spent = Spent()
+        self._differentiator = differentiator
+
+    @property
+    def gradients(self) -> tuple[GradientKind, ...]:
+        """The kinds of gradient that are offered."""
+        return tuple(self._differentiator.modules) if self._differentiator else ()
 
     def losses(self, candidates: Candidates) -> Tensor:
         """Mean loss of every candidate, shape (N,), float32; charges N evaluations and N B sample forwards."""
@@ -42,3 +51,11 @@ class BatchObjective:
             compilation_seconds=self.evaluator.compilation_seconds - compiled_before,
         )
         return losses
+
+    def gradient(self, point: Tensor, kind: GradientKind) -> tuple[Tensor, Tensor]:
+        """Mean loss (a scalar) and gradient (D,) at `point`; charges B sample forwards and B backward passes."""
+        if self._differentiator is None or kind not in self.gradients:
+            raise ValueError(f"no {kind} gradient is offered; offered are: {', '.join(self.gradients) or 'none'}")
+        result = self._differentiator.gradient(point, kind, self.inputs, self.targets)
+        self.spent += Spent(sample_forwards=len(self.inputs), backward_passes=len(self.inputs))
+        return result

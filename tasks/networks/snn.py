@@ -1,12 +1,16 @@
-"""The hard-LIF spiking network of the paper: 784-128-10, 15 steps, static input current, logits = spike counts."""
+"""The spiking networks of the paper: 784-128-10, 15 steps, static input current, logits = spike counts."""
 
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from polystep.contracts import GradientKind
 from polystep.evaluation.activations import CrossEntropy
 from polystep.evaluation.layered import Layer, LayeredNetwork
+from tasks.networks.differentiable_spikes import simulate_smooth, simulate_surrogate
 from tasks.networks.initialisation import initialise_linear_layers
 from tasks.networks.leaky_integrate_and_fire import (
     ConstantCurrentSpikes,
@@ -18,6 +22,9 @@ from tasks.networks.leaky_integrate_and_fire import (
 
 class SpikingNetwork(nn.Module):
     """Linear, LIF, Linear, LIF over T time steps; the input current is the same at every step. Source: protocol section 3."""
+
+    neurons: Callable[[Tensor, float], Tensor] = staticmethod(simulate)
+    """Spike trains of currents (T, ...) under a decay."""
 
     def __init__(self, inputs: int = 784, classes: int = 10, hidden: int = 128, steps: int = 15, decay: float = 0.95):
         super().__init__()
@@ -34,14 +41,18 @@ class SpikingNetwork(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Spike counts (B, classes) of inputs (B, inputs), simulated step by step: the reference of the faster paths."""
         current = self.fc1(inputs)
-        spikes = simulate(current.expand(self.steps, *current.shape), self.decay)
-        return simulate(self.fc2(spikes), self.decay).sum(0)
+        spikes = self.neurons(current.expand(self.steps, *current.shape), self.decay)
+        return self.neurons(self.fc2(spikes), self.decay).sum(0)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Torch's default starting values, drawn from `generator`."""
         initialise_linear_layers(self, generator)
 
-    def layered(self) -> LayeredNetwork:
+    def differentiable(self) -> Mapping[GradientKind, nn.Module]:
+        """This network with other neurons, for surrogate and smooth gradients."""
+        return {"surrogate": self._with(simulate_surrogate), "smooth": self._with(simulate_smooth)}
+
+    def layered(self) -> LayeredNetwork | None:
         """The same network for incremental evaluation."""
         return LayeredNetwork(
             (
@@ -50,6 +61,25 @@ class SpikingNetwork(nn.Module):
             ),
             SpikeCountCrossEntropy(self.steps),
         )
+
+    def _with(self, neurons: Callable[[Tensor, float], Tensor]) -> "SpikingNetwork":
+        """A network that shares all parameters."""
+        network = copy.copy(self)
+        network.neurons = neurons
+        return network
+
+
+class SmoothSpikingNetwork(SpikingNetwork):
+    """The author's smooth substitute: spikes and resets are sigmoids of the membrane. Source: protocol section 3."""
+
+    neurons = staticmethod(simulate_smooth)
+
+    def differentiable(self) -> Mapping[GradientKind, nn.Module]:
+        """Plain backpropagation."""
+        return {"exact": self}
+
+    def layered(self) -> None:
+        """None: a smooth neuron passes every change on, so nothing is gained."""
 
 
 class SpikeCountCrossEntropy(CrossEntropy):

@@ -18,7 +18,7 @@ from numba import njit
 from torch import Tensor, nn
 
 from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
-from polystep.evaluation import fused_kernels
+from polystep.evaluation import fused_kernels, layer_kernels, passages
 from polystep.evaluation.activations import CrossEntropy, Identity, ReLU, mean_cross_entropy
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator
@@ -110,7 +110,8 @@ def three_layers_without_threads() -> None:
         return njit(function) if function else njit
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused_kernels, "njit", serial)
+        for module in (fused_kernels, layer_kernels, passages):
+            patch.setattr(module, "njit", serial)
         assert NETWORKS["three layers"].fused.kernels
 
 

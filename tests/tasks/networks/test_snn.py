@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from polystep.layout import ParameterLayout
-from tasks.networks.snn import SpikingNetwork
+from tasks.networks.snn import SmoothSpikingNetwork, SpikingNetwork
 
 
 @pytest.fixture
@@ -53,6 +53,37 @@ def test_layered_network_equals_the_module(network: SpikingNetwork, inputs: torc
         point = scale * layout.point_of(network)
         layout.write(point, network)
         assert torch.equal(network.layered().logits(inputs, layout.unflatten(point)), network(inputs))
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 3.0])
+def test_surrogate_network_is_the_hard_one(network: SpikingNetwork, inputs: torch.Tensor, scale: float) -> None:
+    with torch.no_grad():
+        network.fc1.weight *= scale
+        network.fc2.weight *= 2
+    surrogate = network.differentiable()["surrogate"]
+    logits = surrogate(inputs)
+    assert torch.equal(logits, network(inputs)) and logits.any()
+    logits.std().backward()
+    assert network.fc1.weight.grad is not None and network.fc1.weight.grad.abs().max() > 0
+
+
+def test_smooth_gradients_are_those_of_the_smooth_network(network: SpikingNetwork, inputs: torch.Tensor) -> None:
+    alone = SmoothSpikingNetwork(inputs=20, classes=5, hidden=8)
+    alone.load_state_dict(network.state_dict())
+    assert set(alone.differentiable()) == {"exact"} and alone.differentiable()["exact"] is alone
+    logits = network.differentiable()["smooth"](inputs)
+    assert torch.equal(logits, alone(inputs))
+    assert not torch.equal(logits, network(inputs))
+
+
+@pytest.mark.parametrize("network_class", [SpikingNetwork, SmoothSpikingNetwork])
+def test_differentiable_networks_share_the_parameters(network_class: type[SpikingNetwork]) -> None:
+    network = network_class(inputs=20, classes=5, hidden=8)
+    for variant in network.differentiable().values():
+        for (name, own), (other_name, other) in zip(
+            network.named_parameters(), variant.named_parameters(), strict=True
+        ):
+            assert name == other_name and own is other
 
 
 def test_trace_ends_in_logits_and_losses(network: SpikingNetwork, inputs: torch.Tensor) -> None:

@@ -1,0 +1,207 @@
+"""ClauseSearch: the bookkeeping that local-search solvers for MAX-SAT share, so that a solver is its choice of a variable."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from baselines import clause_kernels as kernels
+from polystep.contracts import ClauseView, Objective, Spent, State, StepReport, clause_objective
+from polystep.layout import ParameterLayout
+from polystep.random import derive_seed, named_generator
+
+
+@dataclass
+class Chain:
+    """What the next flips of one search depend on: its assignment, the unsatisfied clauses in their order and the state of
+    its generator; and the best assignment so far with its cost.
+    """
+
+    values: NDArray[np.uint8]
+    broken: NDArray[np.int32]
+    generator: NDArray[np.uint64]
+    best: NDArray[np.uint8]
+    best_cost: int
+
+    def state(self) -> State:
+        """The chain in tensors."""
+        return {
+            "values": torch.tensor(self.values),
+            "broken": torch.tensor(self.broken),
+            "generator": torch.tensor(self.generator.view(np.int64)),
+            "best": torch.tensor(self.best),
+            "best_cost": self.best_cost,
+        }
+
+    @classmethod
+    def of_state(cls, state: State) -> "Chain":
+        """The chain that `state` was taken of."""
+        arrays = {name: state[name].cpu().numpy().copy() for name in ("values", "broken", "best")}
+        return cls(
+            **arrays,
+            generator=state["generator"].cpu().numpy().copy().view(np.uint64),
+            best_cost=int(state["best_cost"]),
+        )
+
+
+class Problem:
+    """Clauses and, for every variable, where it occurs."""
+
+    def __init__(self, clauses: ClauseView):
+        self.codes, self.starts, self.variables = clauses.codes, clauses.starts, clauses.variables
+        self.count = len(self.starts) - 1
+        self.weighted = clauses.weights is not None
+        self.weights = np.empty(0, np.int64) if clauses.weights is None else clauses.weights
+        self.unit = max(1, round(float(self.weights.mean()))) if len(self.weights) else 1
+        self.occurrences, self.first = kernels.index_occurrences(self.codes, self.starts, self.variables)
+
+
+class Search:
+    """One chain at work on a problem, with what can be computed from its assignment."""
+
+    def __init__(self, problem: Problem, chain: Chain | None, start: NDArray[np.uint8], seed: int):
+        """`chain`: to be continued; None: one that begins at `start`, with random numbers of `seed`."""
+        self._problem = problem
+        values = start if chain is None else chain.values
+        self._satisfiers = np.empty((problem.count, 2), np.int32)
+        self._breaks = np.empty(problem.variables, np.int64 if problem.weighted else np.int32)
+        self.cost = int(
+            kernels.evaluate(problem.codes, problem.starts, problem.weights, values, self._satisfiers, self._breaks)
+        )
+        if chain is None:
+            broken = np.flatnonzero(self._satisfiers[:, 0] == 0).astype(np.int32)
+            chain = Chain(values.copy(), broken, np.array([seed], np.uint64), values.copy(), self.cost)
+        self.chain = chain
+        self._broken, self._places = np.empty((2, problem.count), np.int32)
+        self._broken[: len(chain.broken)] = chain.broken
+        self._places[chain.broken] = np.arange(len(chain.broken))
+
+    def run(self, kernel: Any, flips: int, parameters: NDArray[np.float64]) -> tuple[int, int]:
+        """Flip; returns how often, and how many clauses were visited."""
+        problem, chain = self._problem, self.chain
+        trail = np.empty(flips, np.int32)
+        done, visits, count, self.cost, lowest, met = kernel(
+            flips,
+            *(problem.codes, problem.starts, problem.weights, problem.occurrences, problem.first),
+            *(chain.values, self._satisfiers, self._breaks, self._broken, self._places, len(chain.broken), self.cost),
+            *(problem.unit, parameters, chain.generator, trail),
+        )
+        chain.broken = self._broken[:count]
+        if lowest < chain.best_cost:
+            # what was flipped an odd number of times since then is the other way round now
+            since = np.bincount(trail[met:done], minlength=problem.variables) & 1
+            chain.best, chain.best_cost = chain.values ^ since.astype(np.uint8), lowest
+        return done, visits
+
+
+class ClauseSearch(ABC):
+    """Independent searches by flips, each of a variable of a random unsatisfied clause.
+
+    A step makes `flips_per_step` flips in each of `chains` searches, which run side by side; the first starts from the signs
+    of the point, the others from random assignments. The solution is the best assignment that any has met, as -1 and 1.
+    Charges a candidate per flip, and every clause that a flip visits. Where everything is satisfied, nothing more is flipped.
+    """
+
+    choose: ClassVar[Any]
+    """Compiled: which literal of a clause to flip, see `clause_kernels.build_search`."""
+
+    def __init__(
+        self, layout: ParameterLayout, point: Tensor, seed: int, *, flips_per_step: int = 100_000, chains: int = 1
+    ):
+        """`point`: start (n,), not changed."""
+        if point.shape != (layout.size,):
+            raise ValueError(f"point must have shape ({layout.size},) to fit the layout, got {tuple(point.shape)}")
+        for name, value in (("flips_per_step", flips_per_step), ("chains", chains)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        self.flips_per_step, self.chains = flips_per_step, chains
+        self._point, self._seed = point.detach().clone(), seed
+        self._searches: list[Search] = []
+        self._chains: list[Chain] = []
+
+    @abstractmethod
+    def parameters(self) -> NDArray[np.float64]:
+        """What `choose` is told besides the break scores."""
+
+    @property
+    def solution(self) -> Tensor:
+        """The best assignment so far as -1 and 1, shape (n,); the starting point before the first step."""
+        if not self._chains:
+            return self._point
+        best = min(self._chains, key=lambda chain: chain.best_cost).best
+        return torch.from_numpy(2 * best.astype(np.float32) - 1).to(self._point.device)
+
+    def step(self, objective: Objective) -> StepReport:
+        """Flips in all searches; raises ClausesUnavailable where the task has no clauses."""
+        return clause_objective(objective).search(self._flip)
+
+    def _flip(self, clauses: ClauseView) -> tuple[StepReport, Spent]:
+        spent = Spent()
+        if not self._searches:
+            spent += self._compile(clauses.weights is not None)
+            problem = Problem(clauses)
+            chains: Sequence[Chain | None] = self._chains or [None] * self.chains
+            self._searches = [self._search(problem, chain, number) for number, chain in enumerate(chains)]
+            self._chains = [search.chain for search in self._searches]
+        kernel = kernels.build_search(type(self).choose, clauses.weights is not None)
+        with ThreadPoolExecutor(min(self.chains, numba.get_num_threads())) as pool:
+            for flips, visits in pool.map(
+                lambda search: search.run(kernel, self.flips_per_step, self.parameters()), self._searches
+            ):
+                spent += Spent(candidate_evaluations=flips, clause_checks=visits)
+        cost = clauses.scale * sum(search.cost for search in self._searches) / self.chains
+        best = clauses.scale * min(chain.best_cost for chain in self._chains)
+        return StepReport(cost, {"best": best}), spent
+
+    def _search(self, problem: Problem, chain: Chain | None, number: int) -> Search:
+        if number == 0:
+            start = (self._point > 0).byte().cpu().numpy()
+        else:
+            generator = named_generator(self._seed, "start", number)
+            start = torch.randint(2, (problem.variables,), generator=generator).byte().numpy()
+        return Search(problem, chain, start, derive_seed(self._seed, "flips", number))
+
+    def _compile(self, weighted: bool) -> Spent:
+        """Compile everything, by flips in the formula (x) and (not x)."""
+        started = time.perf_counter()
+        toy = Toy(weights=np.ones(2, np.int64) if weighted else None)
+        kernel = kernels.build_search(type(self).choose, weighted)
+        Search(Problem(toy), None, np.zeros(1, np.uint8), 0).run(kernel, 1, self.parameters())
+        return Spent(compilation_seconds=time.perf_counter() - started)
+
+    def state_dict(self) -> State:
+        """The chains."""
+        return {"chains": {str(number): chain.state() for number, chain in enumerate(self._chains)}}
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue exactly where `state` was taken."""
+        chains = state["chains"]
+        self._chains = [Chain.of_state(chains[str(number)]) for number in range(len(chains))]
+        self._searches = []
+
+
+@dataclass(frozen=True)
+class Toy:
+    """(x) and (not x)."""
+
+    weights: NDArray[np.int64] | None
+    variables: int = 1
+    scale: float = 1.0
+
+    @property
+    def codes(self) -> NDArray[np.uint32]:
+        """x, not x."""
+        return np.array([0, 1], np.uint32)
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """One literal each."""
+        return np.arange(3)

@@ -1,0 +1,160 @@
+"""CMA-ES: pycma behind the ask/tell contract, with private random numbers and exact resumption."""
+
+import contextlib
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import cma
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from baselines.pycma_state import restore_strategy, strategy_state
+from polystep.ask_tell import PointOptimizer, replace_non_finite
+from polystep.candidates import DenseCandidates
+from polystep.contracts import State
+from polystep.layout import ParameterLayout
+from polystep.random import generator_state, named_generator, restore_generator
+from polystep.validation import positive
+
+FULL_BELOW = 1000
+"""Parameters from which on "auto" means a diagonal covariance, as in the published runs."""
+
+
+class CMAES(PointOptimizer):
+    """Sample candidates from a normal distribution and adapt its mean, covariance and step size to the best of them.
+
+    candidates x_n ~ N(m, sigma^2 C), n = 1..N; m, C and sigma follow the ranks of their losses. The updates are those of
+    pycma with its default options: active covariance update; step size by path length below 300 parameters, by two points
+    along the last movement from there on. None of its stopping criteria ends a run. Costs N candidates.
+    Source: Hansen, arXiv 1604.00772; https://github.com/CMA-ES/pycma; protocol section 2.
+    """
+
+    def __init__(
+        self,
+        layout: ParameterLayout,
+        point: Tensor,
+        seed: int,
+        *,
+        population: int | None = None,
+        sigma: float = 0.5,
+        covariance: Literal["auto", "full", "diagonal"] = "auto",
+        report: Literal["mean", "best_ever"] = "mean",
+    ):
+        """`point`: first mean. `population`: None for pycma's 4 + 3 ln D. `sigma`: first step size. `covariance`: "auto" is
+        full below 1000 parameters. `report`: the solution is the mean, or, as in the published runs, the candidate with the
+        lowest loss so far, whichever batch it was on. Raises ValueError, also where the memory does not suffice.
+        """
+        if population is not None and population < 4:
+            raise ValueError(f"population must be at least 4, or null for 4 + 3 ln D, got {population}")
+        if covariance not in ("auto", "full", "diagonal"):
+            raise ValueError(f"covariance must be 'auto', 'full' or 'diagonal', got {covariance!r}")
+        if report not in ("mean", "best_ever"):
+            raise ValueError(f"report must be 'mean' or 'best_ever', got {report!r}")
+        super().__init__(layout, point)
+        self._population = population or 4 + int(3 * math.log(layout.size))
+        self._sigma, self._report_best = positive(sigma, "sigma"), report == "best_ever"
+        self._diagonal = covariance == "diagonal" or (covariance == "auto" and layout.size >= FULL_BELOW)
+        _require_memory(layout.size, self._population, self._diagonal)
+        self._generator = named_generator(seed, "cma_es")
+        self._start = self._point.cpu().double().numpy()
+        self._best, self._best_loss = self._point, math.inf
+        self._strategy = self._new_strategy()
+
+    @property
+    def solution(self) -> Tensor:
+        """The mean or the best candidate so far (D,), as `report` says."""
+        return self._best if self._report_best else self._point
+
+    def _new_strategy(self) -> Any:
+        options = {
+            "popsize": self._population,
+            "CMA_diagonal": self._diagonal,
+            "randn": self._randn,
+            # not a number: leave numpy's global generator alone
+            "seed": math.nan,
+            "verbose": -9,
+            "verb_log": 0,
+        }
+        with _quiet():
+            strategy = cma.CMAEvolutionStrategy(self._start, self._sigma, options)
+        # a check that ends in a warning at most, but draws from numpy's global generator
+        strategy.adapt_sigma.check_consistency = lambda _: None
+        return strategy
+
+    def _randn(self, *shape: int) -> NDArray[np.float64]:
+        return torch.randn(shape, generator=self._generator, dtype=torch.float64).numpy()
+
+    def _propose(self) -> DenseCandidates:
+        with _quiet():
+            self._asked = self._strategy.ask()
+        return DenseCandidates(self._as_points(np.stack(self._asked)))
+
+    def _learn(self, losses: Tensor) -> dict[str, float]:
+        usable = replace_non_finite(losses.double())
+        lowest = int(usable.argmin())
+        if usable[lowest] < self._best_loss:
+            self._best_loss, self._best = float(usable[lowest]), self._as_points(self._asked[lowest])
+        with _quiet():
+            self._strategy.tell(self._asked, usable.tolist())
+        self._point = self._as_points(self._strategy.gp.pheno(self._strategy.mean))
+        return {"sigma": float(self._strategy.sigma), "best_loss": self._best_loss}
+
+    def _as_points(self, values: NDArray[np.float64]) -> Tensor:
+        return torch.tensor(values, dtype=self._point.dtype, device=self._point.device)
+
+    def _state(self) -> State:
+        return super()._state() | {
+            "generator": generator_state(self._generator),
+            "best": {"point": self._best, "loss": self._best_loss if math.isfinite(self._best_loss) else None},
+            "strategy": strategy_state(self._strategy),
+        }
+
+    def _restore(self, state: State) -> None:
+        super()._restore(state)
+        restore_generator(self._generator, state["generator"])
+        best = state["best"]
+        self._best, self._best_loss = best["point"].clone(), math.inf if best["loss"] is None else best["loss"]
+        self._strategy = self._new_strategy()
+        restore_strategy(self._strategy, state["strategy"])
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """pycma warns about large but usable samples and installs filters of its own; neither shall reach the caller."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"cma\b")
+        yield
+
+
+def _require_memory(parameters: int, population: int, diagonal: bool) -> None:
+    """Raise ValueError where pycma's arrays do not fit.
+
+    Measured: at most nine arrays of doubles per candidate and parameter, and nine matrices of a full covariance (itself,
+    eigenvectors, inverse root and what decomposing needs).
+    """
+    samples = 9 * 8 * parameters * population
+    needed, available = samples + (0 if diagonal else 9 * 8 * parameters**2), _available_memory()
+    if needed <= available:
+        return
+    remedy = "use a smaller population or a smaller model"
+    if not diagonal and samples <= available:
+        remedy = f"covariance=diagonal needs {samples / 1e9:.2g} GB"
+    raise ValueError(
+        f"covariance={'diagonal' if diagonal else 'full'} of {parameters} parameters with a population of {population} "
+        f"needs about {needed / 1e9:.3g} GB of memory, but {available / 1e9:.3g} GB are available; {remedy}"
+    )
+
+
+def _available_memory() -> float:
+    """Bytes that can be had without swapping; all of the machine's where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

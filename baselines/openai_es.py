@@ -1,0 +1,97 @@
+"""OpenAI-ES: evolution strategies with mirrored sampling, one gradient estimate from ranked losses per generation."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from polystep.ask_tell import PointOptimizer
+from polystep.candidates import SeededCandidates
+from polystep.layout import ParameterLayout
+from polystep.random import derive_seed
+from polystep.schedule import Schedule
+from polystep.validation import non_negative, positive_schedule
+
+Shaping = Literal["ranks", "z_score"]
+
+
+class OpenAIES(PointOptimizer):
+    """Estimate a gradient of the smoothed loss from mirrored pairs of Gaussian perturbations, and climb it.
+
+    Generation g = 1, 2, ..., with pairs i = 1..N/2, candidates theta +- sigma_g e_i and utilities u of their losses:
+        gradient = sum_i (u_i+ - u_i-) e_i / (N sigma_g)
+        theta   <- (theta + rate_g gradient)(1 - rate_g weight_decay)
+    Costs N candidates. Noise is drawn again from its seed where it is needed, so no (N, D) array exists here. The published
+    rate falls linearly, rate (1 - g/G), and so ends at 0. Source: Salimans et al., arXiv 1703.03864; protocol section 2.
+    """
+
+    def __init__(
+        self,
+        layout: ParameterLayout,
+        point: Tensor,
+        seed: int,
+        *,
+        population: int = 50,
+        sigma: float | Schedule = 0.02,
+        learning_rate: float | Schedule = 0.01,
+        weight_decay: float = 0.0,
+        shaping: Shaping = "ranks",
+    ):
+        """`population`: candidates per generation, even. `sigma`: standard deviation of the perturbations. `shaping`: what
+        becomes of the losses, see `centred_ranks` and `z_scores`. Schedules are read at g. Raises ValueError.
+        """
+        if population < 2 or population % 2:
+            raise ValueError(
+                f"population must be an even number of at least 2, as candidates come in mirrored pairs, got {population}"
+            )
+        if shaping not in ("ranks", "z_score"):
+            raise ValueError(f"shaping must be 'ranks' or 'z_score', got {shaping!r}")
+        super().__init__(layout, point)
+        self._seed, self._pairs = seed, population // 2
+        self._sigma = positive_schedule(sigma, "sigma")
+        self._learning_rate = positive_schedule(learning_rate, "learning_rate", may_vanish=True)
+        self._weight_decay = non_negative(weight_decay, "weight_decay")
+        self._utilities = centred_ranks if shaping == "ranks" else z_scores
+
+    def _propose(self) -> SeededCandidates:
+        """Pair after pair, +sigma e before -sigma e."""
+        seeds = [derive_seed(self._seed, "openai_es", self._step, pair) for pair in range(self._pairs)]
+        sigma = self._sigma.at(self._step + 1, 1.0)
+        self._candidates = SeededCandidates(
+            self._point,
+            torch.tensor(seeds).repeat_interleave(2),
+            torch.tensor([sigma, -sigma]).repeat(self._pairs),
+        )
+        return self._candidates
+
+    def _learn(self, losses: Tensor) -> dict[str, float]:
+        utilities = self._utilities(losses.double()).tolist()
+        gradient = torch.zeros_like(self._point)
+        for first in range(0, len(utilities), 2):
+            gradient.add_(self._candidates.noise(first), alpha=utilities[first] - utilities[first + 1])
+        gradient /= len(utilities) * float(self._candidates.scale[0])
+        rate = self._learning_rate.at(self._step + 1, 1.0)
+        before = self._point
+        self._point = (before + rate * gradient) * (1 - rate * self._weight_decay)
+        return {"gradient_norm": float(gradient.norm()), "movement": float((self._point - before).norm())}
+
+
+def centred_ranks(losses: Tensor) -> Tensor:
+    """Utilities rank/(N - 1) - 1/2 in [-1/2, 1/2], the lowest loss highest; shape (N,).
+
+    Losses that are not finite rank last. Equal losses share their mean rank, so a plateau gives no direction (the
+    published runs ranked them by position).
+    """
+    ordered = torch.where(torch.isfinite(losses), losses, torch.inf)
+    _, place, counts = torch.unique(-ordered, return_inverse=True, return_counts=True)
+    counts = counts.to(losses.dtype)
+    ranks: Tensor = counts.cumsum(0) - (counts + 1) / 2
+    return ranks[place] / (len(losses) - 1) - 0.5
+
+
+def z_scores(losses: Tensor) -> Tensor:
+    """Utilities (mean - loss)/std, all zero where std < 1e-8; shape (N,). Losses that are not finite count as the worst."""
+    finite = torch.isfinite(losses)
+    rewards = -torch.where(finite, losses, losses[finite].max())
+    deviation = rewards.std(correction=0)
+    return torch.zeros_like(rewards) if deviation < 1e-8 else (rewards - rewards.mean()) / deviation

@@ -1,0 +1,55 @@
+"""Random search: the floor that every method should beat."""
+
+import torch
+from torch import Tensor
+
+from polystep.ask_tell import PointOptimizer
+from polystep.candidates import SeededCandidates
+from polystep.layout import ParameterLayout
+from polystep.random import derive_seed
+from polystep.schedule import Schedule
+from polystep.validation import positive_schedule
+
+
+class RandomSearch(PointOptimizer):
+    """Perturb the incumbent and keep the best candidate, a (1 + (N - 1)) evolution strategy without adaptation.
+
+    Candidates of step t: theta itself and theta + sigma_t e_n, e_n ~ N(0, I), n = 2..N; theta <- the one with the lowest
+    loss, theta itself on a tie. The incumbent is evaluated anew at every step, because losses are comparable under the same
+    mini-batch only: one that was lucky on its batch has no lasting advantage. Costs N candidates.
+    Source: Rechenberg, Evolutionsstrategie (1973).
+    """
+
+    def __init__(
+        self,
+        layout: ParameterLayout,
+        point: Tensor,
+        seed: int,
+        *,
+        population: int = 50,
+        sigma: float | Schedule = 0.01,
+    ):
+        """`population`: N, the incumbent included. `sigma`: standard deviation of the perturbations. Raises ValueError."""
+        if population < 2:
+            raise ValueError(
+                f"population must be at least 2, the incumbent and one candidate to compare it with, got {population}"
+            )
+        super().__init__(layout, point)
+        self._seed, self._population = seed, population
+        self._sigma = positive_schedule(sigma, "sigma")
+
+    def _propose(self) -> SeededCandidates:
+        """The incumbent first."""
+        seeds = [derive_seed(self._seed, "random_search", self._step, n) for n in range(self._population)]
+        scale = torch.full((self._population,), self._sigma.at(self._step, 1.0))
+        scale[0] = 0.0
+        self._candidates = SeededCandidates(self._point, torch.tensor(seeds), scale)
+        return self._candidates
+
+    def _learn(self, losses: Tensor) -> dict[str, float]:
+        losses = torch.where(torch.isfinite(losses), losses, torch.inf)
+        best = 1 + int(losses[1:].argmin())
+        improves = bool(losses[best] < losses[0])
+        if improves:
+            (self._point,) = self._candidates.dense(slice(best, best + 1))
+        return {"improved": float(improves)}

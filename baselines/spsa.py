@@ -1,0 +1,47 @@
+"""SPSA: simultaneous perturbation stochastic approximation with Spall's gain sequences."""
+
+from torch import Tensor
+
+from baselines.two_point import TwoPointOptimizer
+from polystep.layout import ParameterLayout
+from polystep.validation import non_negative, positive
+
+
+class SPSA(TwoPointOptimizer):
+    """Descend the slope along one random sign vector, with decaying step and decaying perturbation.
+
+    Step k = 1, 2, ..., delta of independent +-1:
+        a_k = a/(A + k)^alpha,  c_k = c/k^gamma
+        theta <- theta - a_k (f(theta + c_k delta) - f(theta - c_k delta))/(2 c_k) delta
+    Costs two candidates. Source: Spall, IEEE Transactions on Aerospace and Electronic Systems 34 (1998) 817-823;
+    protocol section 2.
+    """
+
+    distribution = "rademacher"
+
+    def __init__(
+        self,
+        layout: ParameterLayout,
+        point: Tensor,
+        seed: int,
+        *,
+        a: float = 0.1,
+        c: float = 0.1,
+        A: float | None = None,
+        alpha: float = 0.602,
+        gamma: float = 0.101,
+        steps: int | None = None,
+    ):
+        """`A`: stability constant; None for Spall's rule of a tenth of the planned `steps`. Raises ValueError."""
+        super().__init__(layout, point, seed)
+        if A is None:
+            if steps is None:
+                raise ValueError("A=null means a tenth of the steps, but steps is null, too; give A or steps a number")
+            A = 0.1 * positive(steps, "steps")
+        self.a, self.c = positive(a, "a"), positive(c, "c")
+        self.A = non_negative(A, "A")
+        self.alpha, self.gamma = non_negative(alpha, "alpha"), non_negative(gamma, "gamma")
+
+    def _gains(self) -> tuple[float, float]:
+        k = self._step + 1
+        return self.a / (self.A + k) ** self.alpha, self.c / k**self.gamma

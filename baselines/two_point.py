@@ -1,0 +1,55 @@
+"""What SPSA and MeZO share: two losses along one random direction, and a step along that direction."""
+
+import math
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from polystep.ask_tell import PointOptimizer
+from polystep.candidates import NoiseDistribution, SeededCandidates
+from polystep.contracts import State
+from polystep.layout import ParameterLayout
+from polystep.random import derive_seed
+
+
+class TwoPointOptimizer(PointOptimizer):
+    """Measure the slope along one random direction z and step down it.
+
+        slope  = (f(theta + radius z) - f(theta - radius z))/(2 radius)
+        theta <- theta - rate slope z, in place
+
+    Costs two candidates. z is drawn again from its seed for the step, so between steps the point is all the memory there
+    is; while one is taken there are, besides, the candidates under evaluation and then z. A step whose slope is not finite
+    moves nothing.
+    """
+
+    distribution: ClassVar[NoiseDistribution]
+
+    def __init__(self, layout: ParameterLayout, point: Tensor, seed: int):
+        super().__init__(layout, point)
+        self._seed = seed
+
+    @abstractmethod
+    def _gains(self) -> tuple[float, float]:
+        """Rate and radius of step `_step`."""
+
+    def _propose(self) -> SeededCandidates:
+        _, radius = self._gains()
+        seed = derive_seed(self._seed, "two-point direction", self._step)
+        scale = torch.tensor([radius, -radius])
+        self._candidates = SeededCandidates(self._point, torch.tensor([seed, seed]), scale, self.distribution)
+        return self._candidates
+
+    def _learn(self, losses: Tensor) -> dict[str, float]:
+        rate, radius = self._gains()
+        slope = float(losses[0] - losses[1]) / (2 * radius)
+        if not math.isfinite(slope):
+            return {}
+        self._point.add_(self._candidates.noise(0), alpha=-rate * slope)
+        return {"slope": slope}
+
+    def _state(self) -> State:
+        # a copy, because later steps change the point in place
+        return super()._state() | {"point": self._point.clone()}

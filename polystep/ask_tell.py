@@ -1,0 +1,101 @@
+"""PointOptimizer: the bookkeeping that every ask/tell method shares, so that a method is its mathematics alone."""
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from polystep.candidates import Candidates
+from polystep.contracts import AskTellOptimizer, State, StepReport
+from polystep.layout import ParameterLayout
+
+
+class NonFiniteLossError(ArithmeticError):
+    """Every candidate of a step has a NaN or infinite loss, so nothing tells where to go."""
+
+
+class PointOptimizer(AskTellOptimizer):
+    """An ask/tell method around one point: keeps the order of the calls, checks losses, counts steps.
+
+    A method defines `_propose`, which must not change what the next step depends on in a way that shows when `tell` fails,
+    and `_learn`; it adds its memory to `_state` and `_restore`.
+    """
+
+    def __init__(self, layout: ParameterLayout, point: Tensor):
+        """`point`: start (D,), not changed."""
+        if point.shape != (layout.size,):
+            raise ValueError(f"point must have shape ({layout.size},) to fit the layout, got {tuple(point.shape)}")
+        self._point = point.detach().clone()
+        self._step = 0
+        self._expected: int | None = None
+
+    @abstractmethod
+    def _propose(self) -> Candidates:
+        """The candidates of step `_step`; possibly none."""
+
+    @abstractmethod
+    def _learn(self, losses: Tensor) -> dict[str, float]:
+        """Move by the losses (N,) of the candidates last proposed, of which at least one is finite; returns diagnostics."""
+
+    @property
+    def solution(self) -> Tensor:
+        """The current point (D,); do not change it in place."""
+        return self._point
+
+    def ask(self) -> Candidates:
+        """The candidates of the next step."""
+        if self._expected is not None:
+            raise RuntimeError(
+                "ask() was called twice without tell(); give the losses of the first candidates to tell()"
+            )
+        candidates = self._propose()
+        self._expected = len(candidates)
+        return candidates
+
+    def tell(self, losses: Tensor) -> StepReport:
+        """Move by the losses (N,) of the candidates last asked for.
+
+        Raises NonFiniteLossError, with the state unchanged, where no loss is finite.
+        """
+        if self._expected is None:
+            raise RuntimeError("tell() was called without ask(); ask for candidates first")
+        if losses.shape != (self._expected,):
+            raise ValueError(
+                f"tell() expects losses of shape ({self._expected},), one per candidate, got {tuple(losses.shape)}"
+            )
+        finite = torch.isfinite(losses)
+        if self._expected and not finite.any():
+            raise NonFiniteLossError(
+                f"all {self._expected} candidate losses of step {self._step} are NaN or infinite; check the model at its "
+                "current point, or reduce the radius (or sigma) of the candidates"
+            )
+        diagnostics = self._learn(losses)
+        if self._expected:
+            diagnostics = {"non_finite": float((~finite).sum())} | diagnostics
+        self._expected = None
+        self._step += 1
+        return StepReport(float(losses[finite].mean()) if len(losses) else None, diagnostics)
+
+    def state_dict(self) -> State:
+        """Everything that the next step depends on; to be taken between steps."""
+        if self._expected is not None:
+            raise RuntimeError("state_dict() was called between ask() and tell(); finish the step first")
+        return self._state()
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue exactly where `state` was taken."""
+        self._restore(state)
+        self._expected = None
+
+    def _state(self) -> State:
+        return {"point": self._point, "counters": {"step": self._step}}
+
+    def _restore(self, state: State) -> None:
+        self._point, self._step = state["point"].clone(), state["counters"]["step"]
+
+
+def replace_non_finite(losses: Tensor) -> Tensor:
+    """NaN and infinite losses replaced by max(2 max|finite| + 1, 1e6), so that they repel (method section 6)."""
+    finite = torch.isfinite(losses)
+    largest = torch.where(finite, losses.abs(), 0.0).max()
+    return torch.where(finite, losses, torch.clamp(2 * largest + 1, min=1e6))

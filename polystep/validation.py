@@ -1,0 +1,54 @@
+"""Checks of settings that several methods share; the message names the setting, its value and what is allowed."""
+
+import math
+from dataclasses import dataclass
+
+from polystep.contracts import ExpectedError
+from polystep.schedule import Schedule, as_schedule
+
+
+class SettingError(ExpectedError, ValueError):
+    """A setting, or a schedule at some step, has a value that its method cannot use."""
+
+
+def positive(value: float, name: str) -> float:
+    """`value`, if it is above 0 and finite; else SettingError."""
+    if not 0 < value < math.inf:
+        raise SettingError(f"{name} must be a number above 0, got {value}")
+    return value
+
+
+def non_negative(value: float, name: str) -> float:
+    """`value`, if it is at least 0 and finite; else SettingError."""
+    if not 0 <= value < math.inf:
+        raise SettingError(f"{name} must be a number of at least 0, got {value}")
+    return value
+
+
+@dataclass(frozen=True)
+class PositiveSchedule:
+    """A schedule that must stay above 0; with `may_vanish` it may also be 0, as a learning rate at its end."""
+
+    schedule: Schedule
+    name: str
+    may_vanish: bool
+
+    def at(self, step: int, temperature: float) -> float:
+        """The value at `step`; SettingError where it is out of range."""
+        value = self.schedule.at(step, temperature)
+        if not (0 < value < math.inf or (value == 0 and self.may_vanish)):
+            bound = "at least 0" if self.may_vanish else "above 0"
+            raise SettingError(
+                f"{self.name} must be {bound} at every step, got {value} at step {step}; change the start, the end or the "
+                "length of its schedule"
+            )
+        return value
+
+
+def positive_schedule(value: float | Schedule, name: str, may_vanish: bool = False) -> Schedule:
+    """A schedule from a number above 0 or a schedule; SettingError for a number, or a first value, that is out of range."""
+    if isinstance(value, int | float):
+        return as_schedule(positive(value, name), name)
+    checked = PositiveSchedule(value, name, may_vanish)
+    checked.at(0, 1.0)
+    return checked

@@ -1,0 +1,45 @@
+"""study=paper gives the rivals the published settings (protocol section 2); finite differences those of PolyStep."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from polystep.bench.composition import compose_config
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def composed(*overrides: str) -> Any:
+    return OmegaConf.to_container(compose_config(CONFIGS, ["task=snn", *overrides])[0], resolve=True)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "steps", "validate_every", "settings"),
+    [
+        ("openai_es", 10000, 10, {"population": 50, "sigma": 0.02, "weight_decay": 0.01, "shaping": "ranks"}),
+        ("spsa", 50000, 100, {"a": 0.1, "c": 0.1, "alpha": 0.602, "gamma": 0.101, "A": 0.1 * 50000}),
+        ("cma_es", 10000, 1000, {"population": 16, "sigma": 0.5, "covariance": "diagonal", "report": "best_ever"}),
+    ],
+)
+def test_published_settings(optimizer: str, steps: int, validate_every: int, settings: dict[str, Any]) -> None:
+    config = composed("study=paper", f"optimizer={optimizer}")
+    assert config["protocol"] == "paper"
+    assert config["budget"]["steps"] == steps
+    assert config["evaluation"]["validate_every"] == validate_every
+    assert config["evaluation"]["test_steps"] == []
+    assert config["optimizer"].items() >= settings.items()
+
+
+def test_published_rate_falls_linearly_and_ends_at_zero() -> None:
+    rate = instantiate(composed("study=paper", "optimizer=openai_es")["optimizer"]["learning_rate"])
+    for g in (1, 2500, 10000):
+        assert rate.at(g, 1.0) == pytest.approx(0.01 * (1 - g / 10000), abs=1e-12)
+
+
+def test_finite_differences_have_the_settings_of_polystep() -> None:
+    ours, polystep = (composed(f"optimizer={name}")["optimizer"] for name in ("finite_differences", "polystep"))
+    for name in ("subspace", "update", "particle_dimension", "probe_radius", "redraw_every"):
+        assert ours[name] == polystep[name]
