@@ -22,7 +22,7 @@ from polystep.bench.launch import use_threads
 from polystep.bench.rendering import Cell, Column, Table, to_markdown, write_table
 from polystep.candidates import ParticleCandidates
 from polystep.contracts import ExpectedError
-from scripts.run import CONFIGS, RESULTS, explain
+from scripts.console import CONFIGS, RESULTS, explain
 
 PATHS = ("functional", "incremental", "fused")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from tasks.data import LOADERS, DataError, find_loader
+from tasks.data import LOADERS, DataError, UnknownDataset, find_loader
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fetches what is missing and verifies what is there.
+    """Fetches what is missing and verifies what is there; a data set that cannot be had does not stop the others.
 
     Returns:
         Exit status: 0 when all data sets are ready, 1 after an explained failure.
@@ -22,21 +22,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", default=list(LOADERS), help=f"default: {' '.join(LOADERS)}")
     options = parser.parse_args(arguments)
     try:
-        fetch(options.names, options.data_dir)
-    except DataError as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), markup=False, highlight=False)
-        return 1
-    return 0
+        failures = fetch(options.names, options.data_dir)
+    except UnknownDataset as error:
+        failures = [error]
+    for failure in failures:
+        Console(stderr=True, soft_wrap=True).print(str(failure), markup=False, highlight=False)
+    return 1 if failures else 0
 
 
-def fetch(names: Sequence[str], data_dir: Path) -> None:
-    """Loads every named data set once and shows which source is tried.
+def fetch(names: Sequence[str], data_dir: Path) -> list[DataError]:
+    """Loads every named data set once and shows which source is tried; returns why some could not be made ready.
 
     Raises:
-        DataError: a name is not known, or a data set cannot be made ready.
+        UnknownDataset: a name is not known; nothing is loaded.
     """
     # All names are looked up first: a misspelt one must not show after minutes of downloading.
     loaders = {name: find_loader(name) for name in names}
+    failures = []
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=Console(soft_wrap=True), transient=True) as display:
 
@@ -46,12 +48,17 @@ def fetch(names: Sequence[str], data_dir: Path) -> None:
 
         for name, load in loaders.items():
             row = display.add_task(f"{name}: looking in {data_dir}", total=None)
-            dataset = load(data_dir, show)
-            show(
-                f"{name}: ready, {len(dataset.train_labels)} training and {len(dataset.test_labels)} test "
-                f"images, {dataset.classes} classes, fingerprint {dataset.fingerprint}"
-            )
+            try:
+                dataset = load(data_dir, show)
+            except DataError as failure:
+                failures.append(failure)
+            else:
+                show(
+                    f"{name}: ready, {len(dataset.train_labels)} training and {len(dataset.test_labels)} test "
+                    f"images, {dataset.classes} classes, fingerprint {dataset.fingerprint}"
+                )
             display.remove_task(row)
+    return failures
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Build tables, figures and REPORT.md from records:  python -m scripts.report
 
-It takes seconds, and says which runs of the profile are missing.
+It takes about a second per figure, and says which runs of the profile are missing.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from polystep.bench.launch import build_run
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.report import ReportSummary, build_report
 from polystep.contracts import ExpectedError
-from scripts.run import CONFIGS, RECORDS, RESULTS
+from scripts.console import CONFIGS, RECORDS, RESULTS, explain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,8 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         expected = expected_runs(read_profile(CONFIGS, options.profile))
         show_summary(build_report(options.records, options.output, expected), console)
     except ExpectedError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
-        return 2
+        return explain(error)
     return 0
 
 
@@ -50,8 +49,11 @@ def expected_runs(planned: Sequence[PlannedRun]) -> dict[str, dict[str, Any]]:
 def show_summary(summary: ReportSummary, console: Console) -> None:
     """Print what a report was built from, what it wrote and what is missing."""
     console.print(f"report from {summary.finished} finished runs", style="bold", markup=False)
-    for path in summary.written:
-        console.print(f"  wrote {path}", markup=False, highlight=False)
+    console.print(
+        f"  wrote {summary.written[-1]} and {len(summary.written) - 1} tables and figures",
+        markup=False,
+        highlight=False,
+    )
     for kind, sentences in summary.gaps.items():
         if sentences:
             console.print(f"{kind}: {len(sentences)}", style="bold yellow", markup=False)

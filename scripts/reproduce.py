@@ -14,8 +14,8 @@ from polystep.bench.composition import compose_config
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.report import build_report
 from polystep.contracts import ExpectedError
+from scripts.console import CONFIGS, EXIT_STATUS, RECORDS, RESULTS, console, execute, explain, show, show_data_sources
 from scripts.report import expected_runs, show_summary
-from scripts.run import CONFIGS, EXIT_STATUS, RECORDS, RESULTS, console, execute, explain, show_data_sources
 from tasks.data import DataUnavailable
 
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _execute(planned: PlannedRun) -> int:
     """Run one entry of the profile, or its substitute where the data cannot be had; returns the exit status."""
     try:
-        return execute(*compose_config(CONFIGS, planned.overrides))
+        return show(execute(*compose_config(CONFIGS, planned.overrides)))
     except DataUnavailable as error:
         status = explain(error)
     except ExpectedError as error:

@@ -1,107 +1,53 @@
 """Train one optimiser on one task:  python -m scripts.run task=snn optimizer=polystep seed=42
 
-Every setting can be overridden by Hydra; -m sweeps over comma-separated values. Exit status: 0 done (or was done before),
-1 a run failed, 2 wrong settings or unusable files, 3 another process is at work on the run, 130 interrupted.
+Every setting can be overridden by Hydra; -m sweeps over comma-separated values in parallel processes that share the cores
+evenly (hydra.launcher.n_jobs=1: one after another). Exit status: 0 done (or was done before), 1 a run failed, 2 wrong
+settings or unusable files, 3 another process is at work on the run, 130 interrupted; of a sweep, the highest.
 """
 
-import logging
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.markup import escape
 
 from polystep.bench.composition import check_overrides
-from polystep.bench.launch import build_run
-from polystep.bench.lock import RunBusyError
-from polystep.bench.observers import ConsoleObserver
-from polystep.bench.runner import RunOutcome
 from polystep.contracts import ExpectedError
+from scripts.console import CONFIGS, EXIT_STATUS, execute, explain, show, show_data_sources
+from scripts.sweep import execute_job, summarise_sweep, sweep_folder
 
-ROOT = Path(__file__).resolve().parent.parent
-CONFIGS = ROOT / "configs"
-RESULTS = Path("results/reproduction")
-RECORDS = RESULTS / "records"
-EXIT_STATUS = {"finished": 0, "skipped": 0, "failed": 1, "error": 2, "busy": 3, "interrupted": 130}
-
-console = Console()
 statuses: list[int] = []
-
-
-def show_data_sources() -> None:
-    """Print what the tasks log, such as the source that a data set is fetched from."""
-    logger = logging.getLogger("tasks")
-    logger.setLevel(logging.INFO)
-    logger.handlers = [logging.StreamHandler(sys.stdout)]
-
-
-def show(outcome: RunOutcome) -> int:
-    """Say in a line what became of a run; returns the exit status."""
-    where = f"[dim]{escape(str(outcome.folder))}[/dim]"
-    if outcome.status == "skipped":
-        selected, last = (_score(outcome.record.metrics.get(key)) for key in ("test_selected", "test_last"))
-        console.print(
-            f"already done: test {selected} (validation-selected), {last} (last); {where}",
-            highlight=False,
-            soft_wrap=True,
-        )
-    elif outcome.status == "failed" and outcome.record.error is not None:
-        console.print(
-            f"[red]failed[/red]: {outcome.record.error['type']}: {escape(outcome.record.error['message'])}\n"
-            f"the traceback is in {where}/run.json; repeat the command to try again",
-            highlight=False,
-            soft_wrap=True,
-        )
-    elif outcome.status == "interrupted":
-        console.print(f"interrupted; repeat the command to continue; {where}", highlight=False, soft_wrap=True)
-    else:
-        console.print(f"record: {where}", highlight=False, soft_wrap=True)
-    return EXIT_STATUS[outcome.status]
-
-
-def _score(value: float | str | None) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else "not a finite number"
-
-
-def execute(composed: DictConfig, choices: Mapping[str, str]) -> int:
-    """Execute a composed configuration and show what became of it; returns the exit status, raises ExpectedError."""
-    return show(build_run(composed, choices, [ConsoleObserver(console)]).execute())
-
-
-def explain(error: ExpectedError) -> int:
-    """Show an expected failure as one message; returns the exit status."""
-    busy = isinstance(error, RunBusyError)
-    console.print("busy: " if busy else "[red]error[/red]: ", end="")
-    console.print(str(error), markup=False, highlight=False, soft_wrap=True)
-    return EXIT_STATUS["busy" if busy else "error"]
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")
 def hydra_run(composed: DictConfig) -> None:
     """One job of Hydra."""
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        execute_job(composed)
+        return
     try:
-        statuses.append(execute(composed, HydraConfig.get().runtime.choices))
+        statuses.append(show(execute(composed, HydraConfig.get().runtime.choices)))
     except ExpectedError as error:
+        # Hydra would print a traceback
         statuses.append(explain(error))
-    if statuses[-1] == EXIT_STATUS["interrupted"]:
-        # ends a sweep, too
-        raise KeyboardInterrupt
 
 
 def main() -> int:
     """The command."""
     show_data_sources()
+    folder = sweep_folder(sys.argv)
     try:
         check_overrides(CONFIGS, sys.argv[1:])
+        if folder is not None:
+            sys.argv.append(f"hydra.sweep.dir={folder}")
         hydra_run()
     except ExpectedError as error:
         return explain(error)
     except KeyboardInterrupt:
-        return EXIT_STATUS["interrupted"]
+        statuses.append(EXIT_STATUS["interrupted"])
+    if folder is not None:
+        statuses.append(summarise_sweep(folder))
     return max(statuses, default=0)
 
 

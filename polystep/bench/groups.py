@@ -1,65 +1,25 @@
-"""Runs that differ in their seed only, and quantities averaged over them: one row of a table, one colour of a figure."""
+"""Runs that differ in their seed only, and quantities averaged over them: one row of a table, one line of a figure."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from itertools import groupby
+from typing import Literal
 
-from polystep.bench.identity import run_identity
+from polystep.bench.labels import setting_labels, settings_identity
 from polystep.bench.ledger import STEP_CLOCKS
 from polystep.bench.published import PublishedScore, published_best_accuracy, published_last_accuracy
+from polystep.bench.quantities import Quantity, average, number
 from polystep.bench.records import RunRecord
 
-ENOUGH_SEEDS = 5
-"""Below this many seeds a mean is always shown with its number of seeds."""
-
-
-class _Format(NamedTuple):
-    scale: float
-    number: str
-    symbol: str = ""
-    spread: bool = True
-
-
-_FORMATS = {
-    "fraction": _Format(100, ".2f", " %"),
-    "difference of fraction": _Format(100, "+.2f", " points", spread=False),
-    "seconds": _Format(1, ",.1f"),
-    "bytes": _Format(1e-6, ",.0f", spread=False),
-    "count": _Format(1, ",.0f", spread=False),
-}
-_OTHER_FORMAT = _Format(1, ".4g")
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """The mean over `n` seeds of a number, and its population standard deviation (None: unknown).
-
-    `unit` decides how it is shown ("fraction": in percent; "bytes": in megabytes); `by_seed` holds the single values.
-    """
-
-    mean: float
-    std: float | None
-    n: int
-    unit: str
-    by_seed: tuple[tuple[int, float], ...] = ()
-
-    def __str__(self) -> str:
-        """Mean ± standard deviation, and n where it is below five."""
-        form = _FORMATS.get(self.unit, _OTHER_FORMAT)
-        text = format(self.mean * form.scale, form.number)
-        if form.spread and self.std is not None:
-            text += f" ± {self.std * form.scale:{form.number}}"
-        text += form.symbol
-        return f"{text} (n={self.n})" if form.spread and self.n < ENOUGH_SEEDS else text
+METHOD_OF_THE_PAPER = "polystep"
 
 
 @dataclass(frozen=True)
 class Group:
     """Finished runs that differ in their seed only, in order of seed.
 
-    `method` is the name of the optimiser; the start of a hash of its settings follows where one task, protocol and study
-    hold several settings of it.
+    `method` is the name of the optimiser; where one task, protocol and study hold several settings of it, what differs
+    follows (`polystep.bench.labels`).
     """
 
     task: str
@@ -96,6 +56,26 @@ class Group:
         return f"Task {self.task}, {self.method}, study {self.study}, protocol {self.protocol}"
 
     @property
+    def method_and_study(self) -> tuple[str, str]:
+        """What tells groups of one task and protocol apart."""
+        return self.method, self.study
+
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether the metric is an accuracy, which tasks share and which can be read against a threshold."""
+        return (self.metric, self.unit) == ("accuracy", "fraction")
+
+    @property
+    def evaluates_candidates(self) -> bool:
+        """Whether any run counted candidate evaluations; gradient methods count backward passes instead."""
+        return any(number(run.ledger, "spent", "candidate_evaluations") for run in self.runs)
+
+    @property
+    def validation(self) -> Quantity | None:
+        """Validation score of the validation-selected checkpoint."""
+        return self.over_seeds(self.unit, "metrics", "validation_selected")
+
+    @property
     def selected(self) -> Quantity | None:
         """Test score of the validation-selected checkpoint."""
         return self.over_seeds(self.unit, "metrics", "test_selected")
@@ -116,7 +96,7 @@ class Group:
         return self._published(published_last_accuracy)
 
     def _published(self, look_up: Callable[[str, str], PublishedScore | None]) -> Quantity | None:
-        if (self.metric, self.unit) != ("accuracy", "fraction"):
+        if not self.is_accuracy:
             return None
         score = look_up(self.task, self.optimizer)
         return score and Quantity(score.mean, score.std, score.n_seeds, self.unit)
@@ -127,12 +107,15 @@ class Group:
 
     def step_seconds(self) -> Quantity | None:
         """Seconds of the optimiser and of candidate evaluation together."""
-        seconds: dict[int, float | None] = {}
+        return average({run.labels["seed"]: step_seconds(run) for run in self.runs}, "seconds")
+
+    def per_step(self, unit: str, amount: Callable[[RunRecord], float | None]) -> Quantity | None:
+        """The amount of each run divided by its steps; None where no record has both."""
+        shares: dict[int, float | None] = {}
         for run in self.runs:
-            clocks = [number(run.ledger, "clocks", clock) for clock in STEP_CLOCKS]
-            known = [clock for clock in clocks if clock is not None]
-            seconds[run.labels["seed"]] = sum(known) if len(known) == len(clocks) else None
-        return average(seconds, "seconds")
+            total, steps = amount(run), number(run.metrics, "steps")
+            shares[run.labels["seed"]] = total / steps if total is not None and steps else None
+        return average(shares, unit)
 
     def marked_scores(self) -> dict[int, Quantity]:
         """Test scores at the marked steps, by step."""
@@ -150,34 +133,24 @@ def group_runs(records: Iterable[RunRecord]) -> list[Group]:
     found: dict[tuple[str, str, str, str, str], dict[int, RunRecord]] = {}
     for run in sorted((r for r in records if r.status == "finished"), key=lambda r: r.ended):
         task, study, optimizer = (str(run.labels[name]) for name in ("task", "study", "optimizer"))
-        key = (task, run.protocol, study, optimizer, _settings_identity(run))
+        key = (task, run.protocol, study, optimizer, settings_identity(run))
         found.setdefault(key, {})[run.labels["seed"]] = run
-    names = [key[:4] for key in found]
     groups = []
-    for key, by_seed in sorted(found.items()):
-        *_, optimizer, identity = key
-        method = optimizer if names.count(key[:4]) == 1 else f"{optimizer} ({identity[:6]})"
-        groups.append(Group(*key[:4], method, tuple(run for _, run in sorted(by_seed.items()))))
+    for (task, protocol, study, optimizer), keys in groupby(sorted(found), key=lambda key: key[:4]):
+        runs = [tuple(run for _, run in sorted(found[key].items())) for key in keys]
+        labels = setting_labels([members[0] for members in runs]) if len(runs) > 1 else [""]
+        for label, members in sorted(zip(labels, runs, strict=True), key=lambda pair: pair[0]):
+            groups.append(
+                Group(task, protocol, study, optimizer, f"{optimizer} ({label})" if label else optimizer, members)
+            )
     return groups
 
 
-def number(tree: Any, *path: str) -> float | None:
-    """The finite number at `path` in nested dictionaries; None where there is none."""
-    for key in path:
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    known = isinstance(tree, int | float) and not isinstance(tree, bool) and math.isfinite(tree)
-    return float(tree) if known else None
-
-
-def average(values: Mapping[int, float | None], unit: str) -> Quantity | None:
-    """Mean and population standard deviation of the known values by seed; None where none is known."""
-    known = {seed: value for seed, value in values.items() if value is not None}
-    if not known:
-        return None
-    mean = math.fsum(known.values()) / len(known)
-    # One value says nothing about the spread over seeds, and 0 would claim that there is none.
-    std = math.sqrt(math.fsum((v - mean) ** 2 for v in known.values()) / len(known)) if len(known) > 1 else None
-    return Quantity(mean, std, len(known), unit, tuple(sorted(known.items())))
+def best_first(groups: Sequence[Group]) -> list[Group]:
+    """Groups of one task in the order of their mean test scores; those without a score last."""
+    scored = [(score.mean, group) for group in groups if (score := group.selected)]
+    scored.sort(key=lambda pair: pair[0], reverse=groups[0].direction == "maximize")
+    return [group for _, group in scored] + [group for group in groups if not group.selected]
 
 
 def marked_scores(run: RunRecord) -> dict[int, float]:
@@ -186,10 +159,8 @@ def marked_scores(run: RunRecord) -> dict[int, float]:
     return {int(step): score for step, score in scores if step is not None and score is not None}
 
 
-def _settings_identity(run: RunRecord) -> str:
-    """Identity of everything but the seed: a mean over runs with different settings or data would describe no experiment."""
-
-    def without_seed(value: Any) -> Any:
-        return {k: without_seed(v) for k, v in value.items() if k != "seed"} if isinstance(value, dict) else value
-
-    return run_identity(without_seed(run.config), run.data_fingerprint)
+def step_seconds(run: RunRecord) -> float | None:
+    """Seconds of the optimiser and of candidate evaluation together."""
+    clocks = [number(run.ledger, "clocks", clock) for clock in STEP_CLOCKS]
+    known = [clock for clock in clocks if clock is not None]
+    return sum(known) if len(known) == len(clocks) else None

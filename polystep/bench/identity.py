@@ -26,9 +26,16 @@ def run_name(config: dict[str, Any], identity: str) -> str:
 
 
 def identifying_settings(value: Any) -> Any:
-    """The settings without those of NOT_IDENTIFYING, wherever they stand."""
+    """The settings without those of NOT_IDENTIFYING and without nulls, wherever they stand.
+
+    Null means that nothing is set, so a setting that is added later and is null leaves the identity of earlier runs as it is.
+    """
     if isinstance(value, dict):
-        return {key: identifying_settings(item) for key, item in value.items() if key not in NOT_IDENTIFYING}
+        return {
+            key: identifying_settings(item)
+            for key, item in value.items()
+            if key not in NOT_IDENTIFYING and item is not None
+        }
     if isinstance(value, list):
         return [identifying_settings(item) for item in value]
     return value

@@ -4,15 +4,24 @@ import contextlib
 import math
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor
 
 from polystep.candidates import Candidates
-from polystep.contracts import Objective, Spent
+from polystep.contracts import (
+    ClauseView,
+    DifferentiableObjective,
+    ExpectedError,
+    Found,
+    GradientKind,
+    Objective,
+    Spent,
+    clause_objective,
+)
 
 Clock = Literal[
     "preparation",
@@ -106,15 +115,38 @@ class MeteredObjective:
         """What the wrapped objective has cost."""
         return self._objective.spent
 
+    @property
+    def gradients(self) -> Sequence[GradientKind]:
+        """The kinds of gradient that the wrapped objective offers."""
+        return getattr(self._objective, "gradients", ())
+
     def losses(self, candidates: Candidates) -> Tensor:
         """The wrapped objective's losses."""
+        with self._metered():
+            return self._objective.losses(candidates)
+
+    def gradient(self, point: Tensor, kind: GradientKind) -> tuple[Tensor, Tensor]:
+        """The wrapped objective's loss and gradient."""
+        with self._metered():
+            return cast(DifferentiableObjective, self._objective).gradient(point, kind)
+
+    def search(self, solver: Callable[[ClauseView], tuple[Found, Spent]]) -> Found:
+        """What `solver` makes of the wrapped objective's clauses."""
+        with self._metered():
+            return clause_objective(self._objective).search(solver)
+
+    @contextlib.contextmanager
+    def _metered(self) -> Iterator[None]:
         before = self._objective.spent
         with self._ledger.clock("evaluation"):
-            losses = self._objective.losses(candidates)
+            yield
         cost = self._objective.spent - before
         self._ledger.spent = self._ledger.spent + cost
         self._ledger.move_to_compilation(cost.compilation_seconds)
-        return losses
+
+
+class BudgetError(ExpectedError):
+    """No step of the run uses up any part of its budget, so it would never end."""
 
 
 @dataclass(frozen=True)
@@ -124,28 +156,36 @@ class Budget:
     steps: int | None = None
     candidate_evaluations: int | None = None
     sample_forwards: int | None = None
+    backward_passes: int | None = None
+    clause_checks: int | None = None
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        limits = {field.name: getattr(self, field.name) for field in fields(self)}
-        if all(limit is None for limit in limits.values()):
-            raise ValueError(f"the budget has no limit, so the run would never end; set one of {', '.join(limits)}")
-        for name, limit in limits.items():
-            if limit is not None and not (limit > 0 and math.isfinite(limit)):
+        if not self._limits:
+            names = ", ".join(field.name for field in fields(self))
+            raise ValueError(f"the budget has no limit, so the run would never end; set one of {names}")
+        for name, limit in self._limits.items():
+            if not (limit > 0 and math.isfinite(limit)):
                 raise ValueError(f"budget.{name} must be a positive number, got {limit}")
+
+    @property
+    def _limits(self) -> dict[str, float]:
+        limits = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: limit for name, limit in limits.items() if limit is not None}
 
     def used(self, steps: int, ledger: Ledger) -> float:
         """Largest used share over all limits; the run ends at 1."""
-        amounts = {
-            "steps": steps,
-            "seconds": ledger.step_seconds,
-            "candidate_evaluations": ledger.spent.candidate_evaluations,
-            "sample_forwards": ledger.spent.sample_forwards,
-        }
-        shares = [
-            amount / float(getattr(self, name)) for name, amount in amounts.items() if getattr(self, name) is not None
-        ]
-        return max(shares)
+        amounts: dict[str, float] = {"steps": steps, "seconds": ledger.step_seconds, **vars(ledger.spent)}
+        return max(amounts[name] / limit for name, limit in self._limits.items())
+
+    def require_use(self, steps: int, ledger: Ledger) -> None:
+        """Raise BudgetError where `steps` steps have used up nothing that the budget limits."""
+        if self.used(steps, ledger) == 0:
+            spent = [name for name, amount in vars(ledger.spent).items() if amount and hasattr(self, name)]
+            raise BudgetError(
+                f"the optimiser spends no {' and no '.join(self._limits)}, which is all that the budget limits, so the "
+                f"run would never end; limit {', '.join(f'budget.{name}' for name in [*spent, 'steps'])} or budget.seconds"
+            )
 
 
 def _peak_memory_bytes() -> int:

@@ -44,15 +44,15 @@ class ConsoleObserver:
             speed_estimate_period=60,
         )
         self._task = self._progress.add_task("", total=1.0, state="")
-        self._name = self._state = ""
+        self._name = self._title = self._state = ""
 
     def started(self, name: str, config: dict[str, Any], share: float) -> None:
         """Show the bar."""
-        self._name = name
+        self._name, self._title = name, name.rsplit("-", 1)[0]
         self._console.print(
             f"run {name}" + (f": resuming at {share:.0%}" if share else ""), highlight=False, soft_wrap=True
         )
-        self._progress.update(self._task, description=name.rsplit("-", 1)[0], completed=share)
+        self._progress.update(self._task, description=self._title, completed=share)
         self._progress.start()
 
     def progressed(self, row: Row, share: float) -> None:
@@ -66,7 +66,7 @@ class ConsoleObserver:
             seconds = row["seconds"] or 0.0
             left = f", about {seconds * (1 - share) / share:.0f} s left" if share else ""
             self._console.print(
-                f"  {share:4.0%} step {row['step']} {loss}{validation}, {seconds:.0f} s of steps{left}",
+                f"  {self._title} {share:4.0%} step {row['step']} {loss}{validation}, {seconds:.0f} s of steps{left}",
                 highlight=False,
                 soft_wrap=True,
             )

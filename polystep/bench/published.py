@@ -16,6 +16,12 @@ DATA_FOLDER = Path(__file__).with_name("published_data")
 _METHOD_KEYS = {"cma_es": "cmaes"}
 # The evaluation counts of these are training samples, not candidates.
 _GRADIENT_METHODS = {"adam"}
+# Published Adam trained smooth substitutes of these networks: tasks of their own here, and nothing that Adam on the hard
+# network could be compared with.
+_SUBSTITUTED_FOR_ADAM = ("snn", "int8", "argmax", "staircase")
+_ADAM_TASKS = {task: None for task in _SUBSTITUTED_FOR_ADAM} | {
+    f"{task}_smooth": task for task in _SUBSTITUTED_FOR_ADAM
+}
 
 
 class PublishedScore(NamedTuple):
@@ -36,7 +42,7 @@ class PublishedCost(NamedTuple):
 
 def published_score(task: str, method: str, metric: str) -> PublishedScore | None:
     """The published value of one metric of results.csv; None where the file has no such row."""
-    row = _results().get((task, _method_key(method)), {}).get(metric)
+    row = _results().get(_key(task, method), {}).get(metric)
     return PublishedScore(float(row["mean"]), float(row["std"]), int(row["n_seeds"])) if row else None
 
 
@@ -56,7 +62,7 @@ def published_last_accuracy(task: str, method: str) -> PublishedScore | None:
 
 def published_cost(task: str, method: str) -> PublishedCost | None:
     """What one published run cost on average over its seeds; None where nothing is published."""
-    metrics = _results().get((task, _method_key(method)))
+    metrics = _results().get(_key(task, method))
     if not metrics:
         return None
     # Cost columns describe the run, so they are the same in the rows of all its metrics.
@@ -64,7 +70,7 @@ def published_cost(task: str, method: str) -> PublishedCost | None:
     seconds, evaluations, steps = (
         float(row[column]) for column in ("wall_seconds_mean", "function_evals_mean", "total_steps_mean")
     )
-    counts_candidates = row["group"] != "ablation" and _method_key(method) not in _GRADIENT_METHODS
+    counts_candidates = row["group"] != "ablation" and method not in _GRADIENT_METHODS
     return PublishedCost(
         # A zero in these columns means that the run did not record them.
         seconds=seconds or None,
@@ -82,7 +88,8 @@ def published_curve(task: str, method: str) -> "DataFrame | None":
     import pandas
 
     rows = pandas.read_csv(DATA_FOLDER / "learning_curves.csv")
-    rows = rows[(rows["task"] == task) & (rows["method"] == _method_key(method))]
+    file_task, file_method = _key(task, method)
+    rows = rows[(rows["task"] == file_task) & (rows["method"] == file_method)]
     if rows.empty:
         return None
     steps = rows.groupby("step")
@@ -97,14 +104,15 @@ def published_curve(task: str, method: str) -> "DataFrame | None":
     )
 
 
-def _method_key(method: str) -> str:
-    return _METHOD_KEYS.get(method, method)
+def _key(task: str, method: str) -> tuple[str | None, str]:
+    """What the files call this task and method; None for the task where they have nothing comparable."""
+    return _ADAM_TASKS.get(task, task) if method == "adam" else task, _METHOD_KEYS.get(method, method)
 
 
 @cache
-def _results() -> dict[tuple[str, str], dict[str, dict[str, str]]]:
+def _results() -> dict[tuple[str | None, str], dict[str, dict[str, str]]]:
     """Rows of results.csv by (task, method), then by metric."""
-    found: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
+    found: dict[tuple[str | None, str], dict[str, dict[str, str]]] = {}
     with (DATA_FOLDER / "results.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             found.setdefault((row["task"], row["method"]), {})[row["metric"]] = row

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polystep.bench.files import write_text
-from polystep.bench.groups import Quantity
+from polystep.bench.quantities import CensoredMedian, Difference, Estimate, Points, Quantity
 
 MISSING = "—"
 
-Cell = str | int | Quantity | None
+Cell = str | int | Quantity | Points | Estimate | Difference | CensoredMedian | None
 
 
 @dataclass(frozen=True)
 class Column:
     """One column: its name in CSV files and its title for readers.
 
-    `parts` are the attributes of `Quantity` that the CSV file keeps, each in a column `<name>_<part>`; a column without
-    parts holds text or integers. A column without a title is only in the CSV file.
+    `parts` are the attributes of the cells (`polystep.bench.quantities`) that the CSV file keeps, each in a column
+    `<name>_<part>`; a column without parts holds text or integers. A column without a title is only in the CSV file.
     """
 
     name: str
@@ -105,6 +105,11 @@ def write_table(table: Table, folder: Path) -> list[Path]:
     return paths
 
 
+def file_stem(*parts: str) -> str:
+    """A file name without suffix that holds `parts`, with what is not a letter, digit, dot or hyphen replaced."""
+    return re.sub(r"[^\w.-]", "_", "_".join(parts))
+
+
 def escape_markdown(text: str) -> str:
     """`text` on one line, with every character that Markdown would interpret escaped; underscores within words stay."""
     return re.sub(r"([\\`*<>\[\]|]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
@@ -137,9 +142,11 @@ def _is_numeric(table: Table, column: Column) -> bool:
 
 
 def _csv_text(cell: Cell, part: str) -> str:
-    value = getattr(cell, part) if isinstance(cell, Quantity) else cell
+    value = getattr(cell, part) if part and cell is not None else cell
     if isinstance(value, tuple):
-        return " ".join(f"{seed}={single:.10g}" for seed, single in value)
+        return " ".join(f"{item[0]}={item[1]:.10g}" if isinstance(item, tuple) else str(item) for item in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.10g}"
     return "" if value is None else str(value)

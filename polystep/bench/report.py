@@ -1,24 +1,27 @@
 """The report: tables, figures and REPORT.md from whatever records exist, and what is missing."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polystep.bench.figures import learning_curves, read_history, write_figure
+from polystep.bench.comparison import comparison_table, pooled_table
+from polystep.bench.costs import budget_table, time_to_90_table
+from polystep.bench.curves import read_history
+from polystep.bench.figures import Look, method_looks, write_figure
 from polystep.bench.files import StorageError, write_text
-from polystep.bench.groups import Group, group_runs
+from polystep.bench.groups import METHOD_OF_THE_PAPER, Group, group_runs
 from polystep.bench.identity import identifying_settings
+from polystep.bench.learning_curves import learning_curves
 from polystep.bench.records import RunRecord, read_records
-from polystep.bench.rendering import Table, escape_markdown, to_markdown, write_table
+from polystep.bench.rendering import Table, escape_markdown, file_stem, to_markdown, write_table
+from polystep.bench.score_bars import score_bars
 from polystep.bench.tables import early_curve_table, environments_table, results_table
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pandas import DataFrame
-
-METHOD_OF_THE_PAPER = "polystep"
 
 
 @dataclass(frozen=True)
@@ -57,25 +60,57 @@ def build_report(records: Path, output: Path, expected: Mapping[str, dict[str, A
         ],
         "Unreadable files": unreadable + damaged,
     }
-    tables = [results_table(groups), early_curve_table(groups), environments_table(used)]
-    written = [path for table in tables for path in write_table(table, output / "tables")]
-    figures = []
-    for (task, protocol), members in groupby(groups, key=lambda group: (group.task, group.protocol)):
-        name = re.sub(r"[^\w.-]", "_", f"learning_curves_{task}_{protocol}")
-        written += write_figure(learning_curves(list(members), histories), output / "figures", name)
-        figures.append((f"Learning curves on task {task}, protocol {protocol}", f"figures/{name}"))
+    writer = _Writer(output)
+    looks = method_looks(group.optimizer for group in groups)
     lines = [
         "# Report",
         "",
         f"Built from {len(used)} finished runs. Published numbers: arXiv 2605.01928 and its released result files.",
         *("", "## Headline", "", *_bullets(_headlines(groups) or ["No finished run of the paper's method yet."])),
-        *("", "## Tables", *(line for table in tables for line in _table_section(table))),
-        *("", "## Figures", *(line for figure in figures for line in _figure_section(*figure))),
-        *("", "## What is missing or unreadable", "", *_gap_section(gaps, checked=expected is not None)),
+        *("", "## All protocols", *writer.table(results_table(groups)), *writer.table(early_curve_table(groups))),
     ]
-    written.append(output / "REPORT.md")
-    write_text(written[-1], "\n".join(lines) + "\n")
-    return ReportSummary(len(used), gaps, written)
+    for protocol in sorted({group.protocol for group in groups}):
+        members = [group for group in groups if group.protocol == protocol]
+        lines += ["", f"## Protocol {escape_markdown(protocol)}"]
+        lines += _protocol_section(members, histories, looks, writer)
+    lines += ["", "## Environments", *writer.table(environments_table(used))]
+    lines += ["", "## What is missing or unreadable", "", *_gap_section(gaps, checked=expected is not None)]
+    write_text(output / "REPORT.md", "\n".join(lines) + "\n")
+    return ReportSummary(len(used), gaps, [*writer.written, output / "REPORT.md"])
+
+
+class _Writer:
+    """Writes tables and figures, and returns the lines of REPORT.md that show them."""
+
+    def __init__(self, output: Path) -> None:
+        self.written: list[Path] = []
+        self._output = output
+
+    def table(self, table: Table) -> list[str]:
+        self.written += write_table(table, self._output / "tables")
+        files = f"[CSV](tables/{table.name}.csv), [LaTeX](tables/{table.name}.tex)"
+        return ["", f"### {escape_markdown(table.title)}", "", to_markdown(table), files]
+
+    def figure(self, title: str, figure: "Figure", name: str) -> list[str]:
+        self.written += write_figure(figure, self._output / "figures", name)
+        title, stem = escape_markdown(title), f"figures/{name}"
+        return ["", f"### {title}", "", f"![{title}]({stem}.png)", "", f"[PDF]({stem}.pdf)"]
+
+
+def _protocol_section(
+    groups: Sequence[Group], histories: Mapping[str, "DataFrame"], looks: Mapping[str, Look], writer: _Writer
+) -> list[str]:
+    """Tables and figures of one protocol; tables that have nothing to say are left out."""
+    protocol = groups[0].protocol
+    tables = (comparison_table(groups), pooled_table(groups), budget_table(groups), time_to_90_table(groups, histories))
+    lines = [line for table in tables if table.rows for line in writer.table(table)]
+    title = f"Test scores, protocol {protocol}"
+    lines += writer.figure(title, score_bars(groups, looks), file_stem("scores", protocol))
+    for task, members in groupby(groups, key=lambda group: group.task):
+        title = f"Learning curves on task {task}, protocol {protocol}"
+        name = file_stem("learning_curves", task, protocol)
+        lines += writer.figure(title, learning_curves(list(members), histories, looks), name)
+    return lines
 
 
 def _readable(records: Path) -> tuple[list[RunRecord], list[str]]:
@@ -157,16 +192,6 @@ def _headlines(groups: Sequence[Group]) -> list[str]:
 
 def _bullets(sentences: Sequence[str]) -> list[str]:
     return [f"- {escape_markdown(sentence)}" for sentence in sentences]
-
-
-def _table_section(table: Table) -> list[str]:
-    files = f"[CSV](tables/{table.name}.csv), [LaTeX](tables/{table.name}.tex)"
-    return ["", f"### {escape_markdown(table.title)}", "", to_markdown(table), files]
-
-
-def _figure_section(title: str, stem: str) -> list[str]:
-    title = escape_markdown(title)
-    return ["", f"### {title}", "", f"![{title}]({stem}.png)", "", f"[PDF]({stem}.pdf)"]
 
 
 def _gap_section(gaps: Mapping[str, Sequence[str]], checked: bool) -> list[str]:

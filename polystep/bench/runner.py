@@ -126,6 +126,7 @@ class Run:
             with self._ledger.clock("optimizer"):
                 report = optimizer.step(objective)
             self._step += 1
+            self.budget.require_use(self._step, self._ledger)
             if self._step in self.evaluation.test_steps:
                 self._marked[str(self._step)] = optimizer.solution.clone()
             last = self._share() >= 1
@@ -155,6 +156,7 @@ class Run:
                 "validation": score,
                 "candidate_evaluations": spent.candidate_evaluations,
                 "sample_forwards": spent.sample_forwards,
+                "backward_passes": spent.backward_passes,
                 "seconds": self._ledger.step_seconds,
                 **row,
             }

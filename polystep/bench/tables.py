@@ -1,18 +1,19 @@
-"""What each table of the report says: results, fidelity of the early learning curve, environments."""
+"""Tables over all protocols: results, fidelity of the early learning curve, environments; and what all tables share."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from polystep.bench.groups import Group, Quantity
+from polystep.bench.groups import Group
 from polystep.bench.published import published_cost, published_curve
+from polystep.bench.quantities import Quantity
 from polystep.bench.records import RunRecord
 from polystep.bench.rendering import Cell, Column, Table
 
 MEASURED = ("mean", "std", "n", "by_seed")
 PUBLISHED = ("mean", "std", "n")
 
-_NAMES = (
+NAMES = (
     Column("task", "Task"),
     Column("metric", "Metric"),
     Column("unit", ""),
@@ -20,7 +21,9 @@ _NAMES = (
     Column("study", "Study"),
     Column("protocol", "Protocol"),
 )
-_SPREAD = (
+NAMES_WITHIN_PROTOCOL = (*NAMES[:-1], Column("protocol", ""))
+"""The same for tables whose title names their one protocol."""
+SPREAD = (
     "Mean ± population standard deviation over the seeds; n is given where it is below five. — is not known.",
     "Study 'paper' uses the published settings, study 'default' the default settings of this library.",
 )
@@ -29,16 +32,16 @@ _SPREAD = (
 def results_table(groups: Sequence[Group]) -> Table:
     """One row per group: scores and cost beside the published ones."""
     notes = [
-        *_SPREAD,
+        *SPREAD,
         "Published, best test: the highest of all evaluations on the test set during training, hence optimistic. "
         + "Test, validation-selected: the checkpoint was chosen without the test set.",
         "Step seconds: optimiser and candidate evaluation, on the machines listed under environments; published seconds: wall "
         + "time on the published hardware. They compare machines as much as methods.",
     ]
-    if any(group.optimizer == "adam" and group.published_best for group in groups):
-        notes.append("Published Adam trained a smooth substitute of the network; its score is the substitute's.")
+    if any(group.optimizer == "adam" and group.published_best and group.task.endswith("_smooth") for group in groups):
+        notes.append("Published Adam of tasks named *_smooth trained this smooth substitute of the network.")
     columns = (
-        *_NAMES,
+        *NAMES,
         Column("seeds", "Seeds"),
         Column("steps", "Steps", ("mean", "by_seed")),
         Column("test_selected", "Test, validation-selected", MEASURED),
@@ -50,7 +53,7 @@ def results_table(groups: Sequence[Group]) -> Table:
         Column("published_seconds", "Published seconds", ("mean", "n")),
         Column("peak_memory_bytes", "Peak memory (MB)", ("mean", "by_seed")),
     )
-    return Table("results", _title("Results", groups), columns, [_result(group) for group in groups], tuple(notes))
+    return Table("results", title_of("Results", groups), columns, [_result(group) for group in groups], tuple(notes))
 
 
 def early_curve_table(groups: Sequence[Group]) -> Table:
@@ -63,23 +66,23 @@ def early_curve_table(groups: Sequence[Group]) -> Table:
         published = _published_marks(group)
         for step, score in group.marked_scores().items() if published else ():
             target = published.get(step)
-            row = _names(group) | {"step": step, "test": score, "published_test": target}
+            row = name_cells(group) | {"step": step, "test": score, "published_test": target}
             if target is not None and target.std is not None:
                 difference = score.mean - target.mean
                 row["difference"] = Quantity(difference, None, score.n, f"difference of {group.unit}")
                 row["within"] = "yes" if abs(difference) <= 2 * target.std else "no"
             rows.append(row)
     columns = (
-        *_NAMES,
+        *NAMES,
         Column("step", "Step"),
         Column("test", "Test", MEASURED),
         Column("published_test", "Published test", PUBLISHED),
         Column("difference", "Difference", ("mean",)),
         Column("within", "Within two published standard deviations"),
     )
-    notes = (*_SPREAD, "Published runs trained on the whole training set, runs here on what validation leaves of it.")
+    notes = (*SPREAD, "Published runs trained on the whole training set, runs here on what validation leaves of it.")
     shown = [group for group in groups if any(row["task"] == group.task for row in rows)]
-    return Table("early_curve", _title("Test score early in training", shown), columns, rows, notes)
+    return Table("early_curve", title_of("Test score early in training", shown), columns, rows, notes)
 
 
 def environments_table(runs: Iterable[RunRecord]) -> Table:
@@ -96,7 +99,7 @@ def _result(group: Group) -> dict[str, Cell]:
     cost = published_cost(group.task, group.optimizer)
     best = group.published_best
     seconds = Quantity(cost.seconds, None, best.n, "seconds") if cost and cost.seconds and best else None
-    return _names(group) | {
+    return name_cells(group) | {
         "seeds": len(group.runs),
         "steps": group.over_seeds("count", "metrics", "steps"),
         "test_selected": group.selected,
@@ -117,7 +120,8 @@ def _published_marks(group: Group) -> dict[int, Quantity]:
     return {int(row.Index): Quantity(row.mean, row.std, int(row.n_seeds), group.unit) for row in curve.itertuples()}
 
 
-def _names(group: Group) -> dict[str, Cell]:
+def name_cells(group: Group) -> dict[str, Cell]:
+    """The cells of `NAMES`."""
     return {
         "task": group.task,
         "metric": group.metric,
@@ -128,7 +132,8 @@ def _names(group: Group) -> dict[str, Cell]:
     }
 
 
-def _title(subject: str, groups: Sequence[Group]) -> str:
+def title_of(subject: str, groups: Sequence[Group]) -> str:
+    """The title of a table, with the protocols that it shows."""
     protocols = sorted({group.protocol for group in groups})
     return f"{subject} ({'protocol' if len(protocols) == 1 else 'protocols'}: {', '.join(protocols) or 'none'})"
 

@@ -13,7 +13,7 @@ from polystep.algorithm import PolyStep
 from polystep.bench.lock import exclusive
 from polystep.bench.records import RunRecord, read_records
 from scripts import reproduce
-from scripts.run import CONFIGS
+from scripts.console import CONFIGS
 from tasks import classification
 from tasks.data import DataUnavailable
 

@@ -34,6 +34,8 @@ def replace(place, expression):
         return eval(expression, names | {"call": next(calls), "a": a, "k": k})
     setattr(owner, name, replacement)
 
+# a job that a shell started in the background ignores it, and so do its children
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.chdir(folder)
 sys.stdout = sys.stderr = open("output", "w", buffering=1)
 sys.argv = ["run", *arguments]
@@ -41,6 +43,8 @@ for place, expression in replacements.items():
     replace(place, expression)
 sys.exit(scripts.run.main())
 """
+# replaced functions stay in the process that they were replaced in
+IN_PROCESS = "hydra/launcher=basic"
 STEP = "polystep.algorithm.PolyStep.tell"
 LOSSES = "polystep.evaluation.incremental.IncrementalEvaluator.losses"
 
@@ -162,7 +166,11 @@ def test_an_interrupted_run_says_so_and_resumes_bit_for_bit(command: Command, un
 
 def test_an_interruption_ends_a_sweep(command: Command) -> None:
     cut = command(
-        "-m", *SMALL, "seed=1,2", **{STEP: "os.kill(os.getpid(), signal.SIGINT) if call == 2 else original(*a)"}
+        "-m",
+        IN_PROCESS,
+        *SMALL,
+        "seed=1,2",
+        **{STEP: "os.kill(os.getpid(), signal.SIGINT) if call == 2 else original(*a)"},
     )
     assert cut.status == 130 and [record.labels["seed"] for record in command.records] == [1]
 
@@ -197,7 +205,7 @@ REFUSED = [
     ("optimizer/subspace=rows", "choose one of full, hybrid, row"),
     ("study=paper", "study=paper has no settings for optimizer=polystep on task=snn_digits"),
     ("task.batchsize=3", "did you mean batch_size?"),
-    ("task.dataset=mnits", "choose one of: mnist, digits"),
+    ("task.dataset=mnits", "choose one of: mnist, fashion_mnist, digits"),
     ("+task.new=1", "valid settings there: "),
     ("budget.steps=0", "budget.steps must be a positive number, got 0"),
     ("seed=-1", "seed=-1 is not valid; expected a whole number, at least 0"),
@@ -222,15 +230,23 @@ def test_wrong_arguments_give_status_2_and_one_line(command: Command, argument: 
 
 def test_a_budget_without_limit_gives_status_2(command: Command) -> None:
     refused = command(*SMALL, "optimizer/update=plain", "budget.steps=null")
-    assert refused.status == 2 and "set one of steps, candidate_evaluations, sample_forwards, seconds" in refused.output
+    assert refused.status == 2 and "set one of steps, candidate_evaluations, sample_forwards, " in refused.output
 
 
 def test_data_that_cannot_be_had_gives_status_2(command: Command) -> None:
     unavailable = "original('mnits', a[1])"
     refused = command(*SMALL, **{"tasks.classification.load_dataset": unavailable})
-    assert (
-        refused.status == 2 and refused.output == "error: Data set 'mnits' is unknown; choose one of: mnist, digits.\n"
+    assert refused.status == 2
+    assert refused.output.startswith("error: Data set 'mnits' is unknown; choose one of: mnist, ")
+
+
+def test_a_gradient_that_the_task_lacks_is_refused_before_training_without_a_record(command: Command) -> None:
+    refused = command(*TASK, "optimizer=adam", "budget.steps=4", "threads=1")
+    assert refused.status == 2 and refused.output.splitlines()[-1] == (
+        "error: the task offers no exact gradient; use optimizer=adam_surrogate or optimizer=adam_smooth or a gradient-free "
+        "optimiser such as optimizer=polystep"
     )
+    assert command.records == [] and "Traceback" not in refused.output
 
 
 NO_SPACE = "(_ for _ in ()).throw(OSError(28, 'No space left on device'))"
@@ -305,20 +321,30 @@ def test_a_message_that_looks_like_markup_is_shown_as_it_is(command: Command) ->
     assert failed.status == 1 and f"RuntimeError: {message}\n" in failed.output
 
 
+def test_a_parallel_sweep_makes_every_record_and_lists_what_failed(command: Command) -> None:
+    sweep = command("-m", *SMALL, "seed=1,2", "task.batch_size=32,5000")
+    assert [(record.labels["seed"], record.status) for record in command.records] == [(1, "finished"), (2, "finished")]
+    assert sweep.status == 2 and "sweep: 2 of 4 runs are done" in sweep.output
+    summary = sweep.output.partition("sweep: ")[2]
+    for seed in (1, 2):
+        assert f"seed={seed}\n    task: task.batch_size must lie in 1..1237, got 5000" in summary
+
+
 def test_a_sweep_makes_every_record(command: Command) -> None:
-    assert command("-m", *SMALL, "seed=1,2").status == 0
+    assert command("-m", IN_PROCESS, *SMALL, "seed=1,2").status == 0
     assert [record.labels["seed"] for record in command.records] == [1, 2]
 
 
 @pytest.mark.parametrize("values", ["seed=wrong,2", "optimizer.probes=0,1"])
 def test_a_wrong_job_does_not_stop_a_sweep(command: Command, values: str) -> None:
-    assert command("-m", *SMALL, values).status == 2
+    assert command("-m", IN_PROCESS, *SMALL, values).status == 2
     assert [record.status for record in command.records] == ["finished"]
 
 
 def test_a_failing_job_does_not_stop_a_sweep(command: Command) -> None:
     fail_once = "original(*a) if call > 1 else (_ for _ in ()).throw(ArithmeticError('no number'))"
-    assert command("-m", *SMALL, "seed=1,2", **{STEP: fail_once}).status == 1
+    sweep = command("-m", IN_PROCESS, *SMALL, "seed=1,2", **{STEP: fail_once})
+    assert sweep.status == 1 and sweep.output.rstrip().endswith("seed=1\n    no number")
     assert [record.status for record in command.records] == ["failed", "finished"]
 
 

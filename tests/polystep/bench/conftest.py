@@ -13,7 +13,10 @@ AddRun = Callable[..., RunRecord]
 
 @pytest.fixture
 def add_run(tmp_path: Path) -> AddRun:
-    """Writes one run below `tmp_path / "records"`; arguments named like record fields replace those fields."""
+    """Writes one run below `tmp_path / "records"`; arguments named like record fields replace those fields.
+
+    A run has 200 steps, of `candidates` candidates and `seconds` seconds each; every 20th is validated.
+    """
 
     def add(
         optimizer: str = "polystep",
@@ -22,6 +25,9 @@ def add_run(tmp_path: Path) -> AddRun:
         test: float = 0.9,
         task: str = "snn",
         history: bool = True,
+        validation: Callable[[int], float] = lambda step: step / 250,
+        candidates: int = 8688,
+        seconds: float = 0.25,
         **changes: Any,
     ) -> RunRecord:
         content: dict[str, Any] = {
@@ -34,14 +40,19 @@ def add_run(tmp_path: Path) -> AddRun:
             "data_fingerprint": "data",
             "metric": {"name": "accuracy", "direction": "maximize", "unit": "fraction"},
             "metrics": {
+                "validation_selected": test + 0.01,
                 "test_selected": test,
                 "test_last": test - 0.01,
                 "steps": 200,
                 "test_curve": [{"step": 20, "test": test - 0.5}, {"step": 100, "test": test - 0.3}],
             },
             "ledger": {
-                "spent": {"candidate_evaluations": 200 * 8688},
-                "clocks": {"optimizer": 10.0, "evaluation": 40.0, "validation": 5.0},
+                "spent": {
+                    "candidate_evaluations": 200 * candidates,
+                    "sample_forwards": 200 * candidates * 512,
+                    "backward_passes": 0 if candidates else 200 * 512,
+                },
+                "clocks": {"optimizer": 40 * seconds, "evaluation": 160 * seconds, "validation": 5.0},
                 "peak_memory_bytes": 500_000_000,
             },
             "environment": {"processor": "some processor", "packages": {"torch": "2.13.0"}},
@@ -52,20 +63,20 @@ def add_run(tmp_path: Path) -> AddRun:
         folder = tmp_path / "records" / record.name
         write_record(folder, record)
         if history:
-            steps = range(0, 201, 10)
-            write_history(folder, [_history_row(step) for step in steps])
+            rows = [_history_row(step, validation(step), candidates, seconds) for step in range(0, 201, 10)]
+            write_history(folder, rows)
         return read_record(folder)
 
     return add
 
 
-def _history_row(step: int) -> dict[str, float | int | None]:
+def _history_row(step: int, score: float, candidates: int, seconds: float) -> dict[str, float | int | None]:
     return {
         "step": step,
         "epoch": step / 106,
         "loss": None if step == 0 else 1 / step,
-        "validation": step / 250 if step % 20 == 0 else None,
-        "candidate_evaluations": step * 8688,
-        "sample_forwards": step * 8688 * 512,
-        "seconds": step * 0.25,
+        "validation": score if step % 20 == 0 else None,
+        "candidate_evaluations": step * candidates,
+        "sample_forwards": step * candidates * 512,
+        "seconds": step * seconds,
     }

@@ -47,7 +47,7 @@ def test_the_same_settings_have_the_same_identity_in_any_order() -> None:
         ("task._target_", "tasks.Other"),
         ("optimizer.update.rates", [0.2, 0.1]),
         ("optimizer.relaxation", "inf"),
-        ("optimizer.new", None),
+        ("optimizer.new", 0),
         ("names.study", "paper"),
     ],
 )
@@ -65,6 +65,10 @@ def test_data_and_record_version_change_the_identity(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("path", [*NOT_IDENTIFYING, "task.data_dir", "task.device"])
 def test_where_and_how_a_run_is_computed_does_not(path: str) -> None:
     assert run_identity(changed(path, "elsewhere"), "data") == run_identity(CONFIG, "data")
+
+
+def test_a_setting_that_is_null_does_not() -> None:
+    assert run_identity(changed("optimizer.new", None), "data") == run_identity(CONFIG, "data")
 
 
 def test_the_settings_that_do_not_identify_are_these() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from polystep.bench import ledger as ledger_module
-from polystep.bench.ledger import CLOCKS, Budget, Ledger, MeteredObjective
+from polystep.bench.ledger import CLOCKS, Budget, BudgetError, Ledger, MeteredObjective
 from polystep.candidates import Candidates, DenseCandidates
 from polystep.contracts import Spent
 
@@ -99,6 +99,30 @@ def test_costs_of_several_objectives_add_up(time: Time) -> None:
     assert ledger.spent == Spent(9, 90, compilation_seconds=9.0)
 
 
+def test_a_metered_objective_passes_gradients_through_on_the_evaluation_clock(time: Time) -> None:
+    class Differentiable(CompilingObjective):
+        gradients = ("exact",)
+
+        def gradient(self, point: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+            time.sleep(2)
+            self.spent += Spent(sample_forwards=10, backward_passes=10)
+            return point.sum(), torch.full_like(point, len(kind))
+
+    ledger = Ledger()
+    objective = MeteredObjective(Differentiable(time), ledger)
+    assert objective.gradients == ("exact",)
+    with ledger.clock("optimizer"):
+        loss, gradient = objective.gradient(torch.ones(3), "exact")
+        time.sleep(1)
+    assert loss == 3 and gradient.tolist() == [5, 5, 5]
+    assert clocks(ledger) == {"optimizer": 1, "evaluation": 2}
+    assert ledger.spent == objective.spent == Spent(sample_forwards=10, backward_passes=10)
+
+
+def test_a_metered_objective_offers_no_gradients_of_its_own(time: Time) -> None:
+    assert MeteredObjective(CompilingObjective(time), Ledger()).gradients == ()
+
+
 def test_a_failing_evaluation_stops_its_clock(time: Time) -> None:
     ledger = Ledger()
     objective = MeteredObjective(CompilingObjective(time), ledger)
@@ -132,7 +156,13 @@ def test_peak_memory_is_measured() -> None:
     assert 2**20 < Ledger().summary()["peak_memory_bytes"] < 2**45
 
 
-LIMITS = {"steps": 10, "candidate_evaluations": 100, "sample_forwards": 1000, "seconds": 30.0}
+LIMITS = {
+    "steps": 10,
+    "candidate_evaluations": 100,
+    "sample_forwards": 1000,
+    "backward_passes": 500,
+    "seconds": 30.0,
+}
 
 
 def used(name: str, amount: float, **limits: Any) -> float:
@@ -162,9 +192,24 @@ def test_only_optimiser_and_evaluation_use_up_seconds() -> None:
 
 def test_a_budget_without_limit_is_refused() -> None:
     with pytest.raises(
-        ValueError, match=r"no limit.*set one of steps, candidate_evaluations, sample_forwards, seconds"
+        ValueError,
+        match=r"no limit.*set one of steps, candidate_evaluations, sample_forwards, backward_passes, .*seconds",
     ):
         Budget()
+
+
+def test_a_budget_of_which_nothing_is_spent_is_refused_with_what_could_limit_the_run() -> None:
+    ledger = Ledger()
+    ledger.spent = Spent(sample_forwards=10, backward_passes=10)
+    budget = Budget(candidate_evaluations=100)
+    with pytest.raises(
+        BudgetError,
+        match=r"spends no candidate_evaluations, .*; limit budget.sample_forwards, budget.backward_passes, budget.steps or",
+    ):
+        budget.require_use(1, ledger)
+    ledger.spent += Spent(candidate_evaluations=1)
+    budget.require_use(1, ledger)
+    Budget(steps=10).require_use(1, Ledger())
 
 
 @pytest.mark.parametrize("name", LIMITS)

@@ -44,7 +44,7 @@ def test_the_console_shows_a_run_that_has_only_begun() -> None:
     observer.ended("interrupted", {})
     assert stream.getvalue().splitlines() == [
         "run name",
-        "    0% step 0 validation nan, 0 s of steps",
+        "  name   0% step 0 validation nan, 0 s of steps",
         "interrupted: name",
     ]
 

@@ -38,13 +38,26 @@ def test_what_is_not_published_is_none() -> None:
     assert published_curve("snn", "openai_es") is None
 
 
+@pytest.mark.parametrize("task", ["snn", "int8", "argmax", "staircase"])
+def test_adam_was_published_on_the_smooth_substitutes_alone(task: str) -> None:
+    assert published_best_accuracy(task, "adam") is published_last_accuracy(task, "adam") is None
+    assert published_cost(task, "adam") is published_curve(task, "adam") is None
+    score = published_best_accuracy(f"{task}_smooth", "adam")
+    assert score is not None and score.n_seeds == 5
+    assert published_best_accuracy(f"{task}_smooth", "polystep") is None
+
+
+def test_adam_on_a_network_without_substitute_is_comparable() -> None:
+    assert published_best_accuracy("mnist", "adam") is not None
+
+
 def test_cost_counts_candidates_only_where_the_file_does() -> None:
     cost = published_cost("snn", "polystep")
     assert cost is not None
     assert cost.candidates_per_step == 8688
     assert cost.seconds == pytest.approx(3769.08, abs=0.01)
     assert cost.hardware == "RTX 5090"
-    samples = published_cost("snn", "adam")
+    samples = published_cost("snn_smooth", "adam")
     assert samples is not None and samples.candidates_per_step is None
 
 

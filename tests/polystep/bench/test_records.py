@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from polystep.bench.figures import read_history
+from polystep.bench.curves import read_history
 from polystep.bench.files import StorageError
 from polystep.bench.records import (
     HISTORY_COLUMNS,

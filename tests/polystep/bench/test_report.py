@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from polystep.bench import report
-from polystep.bench.files import StorageError
+from polystep.bench.files import StorageError, write_text
 from polystep.bench.report import build_report
 from scripts.report import main
 
@@ -17,9 +17,17 @@ KINDS = (
     "Repetitions left out (a later run has the same settings and seed)",
     "Unreadable files",
 )
-FILES = {
-    f"tables/{name}.{kind}" for name in ("results", "early_curve", "environments") for kind in ("csv", "md", "tex")
-}
+
+
+def tables(*names: str) -> set[str]:
+    return {f"tables/{name}.{kind}" for name in names for kind in ("csv", "md", "tex")}
+
+
+def figures(*names: str) -> set[str]:
+    return {f"figures/{name}.{kind}" for name in names for kind in ("png", "pdf")}
+
+
+FILES = {"REPORT.md"} | tables("results", "early_curve", "environments")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -52,9 +60,8 @@ def test_a_report_has_tables_figures_and_says_what_is_missing(add_run, tmp_path:
     assert repeated == []
     assert len(unreadable) == 1 and "broken" in unreadable[0]
     written = files(output)
-    assert set(written) == FILES | {f"figures/learning_curves_snn_paper.{kind}" for kind in ("png", "pdf")} | {
-        "REPORT.md"
-    }
+    of_protocol = tables("comparison_paper", "budget_paper", "time_to_90_paper")
+    assert set(written) == FILES | of_protocol | figures("scores_paper", "learning_curves_snn_paper")
     assert {str(path.relative_to(output)) for path in summary.written} == set(written)
     text = written["REPORT.md"].decode()
     assert "polystep, study paper, protocol paper: test accuracy 90.00 % (n=1) validation-selected" in text
@@ -77,6 +84,34 @@ def test_minimised_metrics_are_led_by_the_lowest(add_run, tmp_path: Path) -> Non
     assert "No finished run of the paper's method" not in text
 
 
+def test_every_protocol_has_its_tables_and_figures(add_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pretend(figure: object, folder: Path, name: str) -> list[Path]:
+        for kind in ("png", "pdf"):
+            write_text(folder / f"{name}.{kind}", "")
+        return []
+
+    monkeypatch.setattr(report, "write_figure", pretend)
+    for protocol in ("paper", "matched-time"):
+        for task in ("snn", "int8"):
+            add_run(task=task, protocol=protocol, name=f"{task}-{protocol}")
+    build_report(tmp_path / "records", tmp_path / "output")
+    expected = set(FILES)
+    for protocol in ("paper", "matched-time"):
+        kinds = ("comparison", "pooled", "budget", "time_to_90")
+        expected |= tables(*(f"{kind}_{protocol}" for kind in kinds))
+        expected |= figures(f"scores_{protocol}", *(f"learning_curves_{task}_{protocol}" for task in ("snn", "int8")))
+    assert set(files(tmp_path / "output")) == expected
+    text = (tmp_path / "output" / "REPORT.md").read_text()
+    sections = [line for line in text.splitlines() if line.startswith("## ")]
+    assert sections[2:4] == ["## Protocol matched-time", "## Protocol paper"]
+    # every table and figure within a section names its protocol
+    section = text.split("## Protocol matched-time")[1].split("## Protocol paper")[0]
+    titles = [line for line in section.splitlines() if line.startswith("### ")]
+    assert len(titles) == 7 and all(
+        "protocol: matched-time" in line or "protocol matched-time" in line for line in titles
+    )
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_no_records(tmp_path: Path, exists: bool) -> None:
     if exists:
@@ -86,7 +121,7 @@ def test_no_records(tmp_path: Path, exists: bool) -> None:
     text = (tmp_path / "output" / "REPORT.md").read_text()
     assert "Built from 0 finished runs" in text
     assert "No list of expected runs was given" in text
-    assert set(files(tmp_path / "output")) == FILES | {"REPORT.md"}
+    assert set(files(tmp_path / "output")) == FILES
 
 
 def test_a_damaged_history_costs_the_figure_only(add_run, tmp_path: Path) -> None:
@@ -148,7 +183,8 @@ def test_a_report_that_dies_leaves_every_old_file_whole(
 def test_command(add_run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add_run()
     add_run(seed=2, status="failed", error={"type": "ValueError", "message": "too [bold] for us"})
-    assert main(["--records", str(tmp_path / "records"), "--output", str(tmp_path / "output")]) == 0
+    options = ["--profile", "quick", "--output", str(tmp_path / "output")]
+    assert main(["--records", str(tmp_path / "records"), *options]) == 0
     printed = capsys.readouterr().out
     assert "1 finished runs" in printed and "REPORT.md" in printed and "too [bold] for us" in printed
 
@@ -156,9 +192,12 @@ def test_command(add_run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_command_explains_failures(add_run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    assert main(["--records", str(tmp_path), "--output", str(blocked)]) == 2
-    assert main(["--records", str(blocked), "--output", str(tmp_path / "output")]) == 2
-    errors = capsys.readouterr().err.strip().splitlines()
+    profile = ["--profile", "quick"]
+    assert main(["--records", str(tmp_path), "--output", str(blocked), *profile]) == 2
+    assert main(["--records", str(blocked), "--output", str(tmp_path / "output"), *profile]) == 2
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    errors = printed.out.strip().splitlines()
     assert len(errors) == 2 and "cannot write" in errors[0] and "cannot list" in errors[1]
 
 

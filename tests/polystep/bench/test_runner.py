@@ -13,9 +13,9 @@ from torch import Tensor
 
 from polystep.bench import runner
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
-from polystep.bench.figures import read_history
+from polystep.bench.curves import read_history
 from polystep.bench.files import StorageError
-from polystep.bench.ledger import Budget, MeteredObjective
+from polystep.bench.ledger import Budget, BudgetError, MeteredObjective
 from polystep.bench.lock import RunBusyError, exclusive
 from polystep.bench.records import read_record
 from polystep.bench.runner import Evaluation, Run, RunOutcome
@@ -173,6 +173,7 @@ def test_a_run_leaves_record_history_and_checkpoint(build, tmp_path: Path) -> No
     assert history["step"].tolist() == list(range(STEPS + 1))
     assert history["epoch"].tolist() == [step / 4 for step in range(STEPS + 1)]
     assert history["candidate_evaluations"].tolist() == [step * CANDIDATES for step in range(STEPS + 1)]
+    assert history["backward_passes"].tolist() == [0] * (STEPS + 1)
     assert history["validation"].notna().tolist() == [True, False, True, False, True, False, True]
     assert history["best"].notna().tolist() == [False] + [True] * STEPS
     assert {path.name for path in outcome.folder.iterdir()} == {
@@ -216,7 +217,7 @@ def test_optimizers_get_nothing_but_a_metered_objective(build) -> None:
     objectives = optimizers[0].objectives
     assert len(objectives) == STEPS and {type(objective) for objective in objectives} == {MeteredObjective}
     public = {name for name in dir(objectives[0]) if not name.startswith("_")}
-    assert public == {"losses", "spent"}
+    assert public == {"gradient", "gradients", "losses", "search", "spent"}
 
 
 @pytest.mark.parametrize(
@@ -269,6 +270,14 @@ def test_each_currency_ends_the_run(build, budget: Budget, steps: int) -> None:
     # the last step is validated and stored, whatever the intervals say
     assert read_history(outcome.folder)["validation"].notna().iloc[-1]
     assert load_checkpoint(outcome.folder / "checkpoint.safetensors")["step"] == steps
+
+
+def test_a_budget_that_no_step_uses_ends_the_run_without_a_record(build, tmp_path: Path) -> None:
+    task = SpyTask()
+    with pytest.raises(BudgetError, match=r"spends no backward_passes.* budget\.candidate_evaluations, "):
+        build(task, budget=Budget(backward_passes=5)).execute()
+    assert task.calls == ["validate", "train"]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".lock"]
 
 
 def interrupt() -> None:

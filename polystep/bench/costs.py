@@ -1,0 +1,125 @@
+"""Tables of what the methods spent under one protocol: in total, per step, and until a threshold."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from polystep.bench.curves import cost_to_reach
+from polystep.bench.groups import Group, step_seconds
+from polystep.bench.quantities import CensoredMedian, number
+from polystep.bench.records import RunRecord
+from polystep.bench.rendering import Cell, Column, Table, file_stem
+from polystep.bench.statistics import censored_median
+from polystep.bench.tables import NAMES_WITHIN_PROTOCOL, SPREAD, name_cells, title_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+THRESHOLD = 0.9
+
+_CURRENCIES = {
+    "candidate_evaluations": "Candidates",
+    "sample_forwards": "Sample forwards",
+    "backward_passes": "Backward passes",
+    "clause_checks": "Clause checks",
+    "environment_steps": "Environment steps",
+}
+_TOTAL = ("mean", "by_seed")
+_CENSORED = ("median", "exact", "by_seed", "unreached")
+
+
+def budget_table(groups: Sequence[Group]) -> Table:
+    """One row per group: what its runs spent in every currency, in total and per step; `groups` share one protocol."""
+    rows = [_budget(group) for group in groups]
+    columns = [*NAMES_WITHIN_PROTOCOL, Column("seeds", "Seeds"), Column("steps", "Steps", _TOTAL)]
+    for currency, currency_title in _CURRENCIES.items():
+        # What nobody spent is in the CSV file only.
+        shown = any(getattr(row[currency], "mean", 0) for row in rows)
+        columns.append(Column(currency, currency_title if shown else "", _TOTAL))
+        columns.append(Column(f"{currency}_per_step", "per step" if shown else "", _TOTAL))
+    columns += [
+        Column("step_seconds", "Step seconds", ("mean", "std", "n", "by_seed")),
+        Column("seconds_per_step", "per step", ("mean", "std", "n", "by_seed")),
+        Column("peak_memory_bytes", "Peak memory (MB)", _TOTAL),
+    ]
+    notes = (
+        *SPREAD,
+        "Means over seeds. Sample forwards: candidates x data rows; backward passes: gradients x data rows; clause checks: "
+        "candidates x clauses. Step seconds: optimiser and evaluation, without validation, tests, compilation and files.",
+        "Peak memory: of the whole process, data and libraries included, plus that of the GPU where one was used.",
+    )
+    title = title_of("What the runs spent", groups)
+    return Table(file_stem("budget", groups[0].protocol), title, tuple(columns), rows, notes)
+
+
+def time_to_90_table(groups: Sequence[Group], histories: Mapping[str, "DataFrame"]) -> Table:
+    """One row per group with an accuracy: what its runs spent until the first validation of at least 90 %.
+
+    `groups` share one protocol; `histories` maps names of runs to their histories. A run that never got there is
+    censored at its end.
+    """
+    rows: list[dict[str, Cell]] = []
+    for group in groups:
+        runs = [run for run in group.runs if run.name in histories]
+        if not group.is_accuracy or not runs:
+            continue
+        seconds = _median_cost(runs, histories, "seconds", "seconds")
+        if seconds is None:
+            continue
+        rows.append(
+            name_cells(group)
+            | {
+                "reached": f"{len(runs) - len(seconds.unreached)} of {len(runs)}",
+                "candidates": _median_cost(runs, histories, "candidate_evaluations", "count"),
+                "seconds": seconds,
+            }
+        )
+    columns = (
+        *NAMES_WITHIN_PROTOCOL,
+        Column("reached", "Seeds that reached it"),
+        Column("candidates", "Candidates, median", _CENSORED),
+        Column("seconds", "Step seconds, median", _CENSORED),
+    )
+    notes = (
+        "The first validation at 90 % counts, so numbers are exact to the distance of two validations. Runs that ended "
+        "before are censored there: where they hide the median, > marks the largest known lower bound.",
+        "Methods that evaluate no candidates have seconds only.",
+    )
+    title = title_of("Spent until 90 % validation accuracy", groups)
+    return Table(file_stem("time_to_90", groups[0].protocol), title, columns, rows, notes)
+
+
+def _budget(group: Group) -> dict[str, Cell]:
+    row = name_cells(group) | {
+        "seeds": len(group.runs),
+        "steps": group.over_seeds("count", "metrics", "steps"),
+        "step_seconds": group.step_seconds(),
+        "seconds_per_step": group.per_step("seconds per step", step_seconds),
+        "peak_memory_bytes": group.over_seeds("bytes", "ledger", "peak_memory_bytes"),
+    }
+    for currency in _CURRENCIES:
+        row[currency] = group.over_seeds("count", "ledger", "spent", currency)
+        row[f"{currency}_per_step"] = group.per_step("count", partial(_spent, currency))
+    return row
+
+
+def _spent(currency: str, run: RunRecord) -> float | None:
+    return number(run.ledger, "spent", currency)
+
+
+def _median_cost(
+    runs: Sequence[RunRecord], histories: Mapping[str, "DataFrame"], column: str, unit: str
+) -> CensoredMedian | None:
+    """None where a run has nothing of this currency to show."""
+    costs: list[tuple[int, float]] = []
+    unreached: list[int] = []
+    for run in runs:
+        cost = cost_to_reach(histories[run.name], column, THRESHOLD)
+        if cost is None:
+            return None
+        costs.append((run.labels["seed"], cost[0]))
+        if not cost[1]:
+            unreached.append(run.labels["seed"])
+    reached = [seed not in unreached for seed, _ in costs]
+    median, exact = censored_median([cost for _, cost in costs], reached)
+    return CensoredMedian(median, exact, unit, tuple(costs), tuple(unreached))

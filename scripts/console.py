@@ -1,0 +1,72 @@
+"""What the commands share: folders, exit statuses, and how runs and failures are shown."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.markup import escape
+
+from polystep.bench.launch import build_run
+from polystep.bench.lock import RunBusyError
+from polystep.bench.observers import ConsoleObserver
+from polystep.bench.runner import RunOutcome
+from polystep.contracts import ExpectedError
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = ROOT / "configs"
+RESULTS = Path("results/reproduction")
+RECORDS = RESULTS / "records"
+EXIT_STATUS = {"finished": 0, "skipped": 0, "failed": 1, "error": 2, "busy": 3, "interrupted": 130}
+
+console = Console()
+
+
+def show_data_sources() -> None:
+    """Print what the tasks log, such as the source that a data set is fetched from."""
+    logger = logging.getLogger("tasks")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [logging.StreamHandler(sys.stdout)]
+
+
+def show(outcome: RunOutcome) -> int:
+    """Say in a line what became of a run; returns the exit status."""
+    where = f"[dim]{escape(str(outcome.folder))}[/dim]"
+    if outcome.status == "skipped":
+        selected, last = (_score(outcome.record.metrics.get(key)) for key in ("test_selected", "test_last"))
+        console.print(
+            f"already done: test {selected} (validation-selected), {last} (last); {where}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    elif outcome.status == "failed" and outcome.record.error is not None:
+        console.print(
+            f"[red]failed[/red]: {outcome.record.error['type']}: {escape(outcome.record.error['message'])}\n"
+            f"the traceback is in {where}/run.json; repeat the command to try again",
+            highlight=False,
+            soft_wrap=True,
+        )
+    elif outcome.status == "interrupted":
+        console.print(f"interrupted; repeat the command to continue; {where}", highlight=False, soft_wrap=True)
+    else:
+        console.print(f"record: {where}", highlight=False, soft_wrap=True)
+    return EXIT_STATUS[outcome.status]
+
+
+def _score(value: float | str | None) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "not a finite number"
+
+
+def execute(composed: DictConfig, choices: Mapping[str, str]) -> RunOutcome:
+    """Execute a composed configuration and watch it; raises ExpectedError."""
+    return build_run(composed, choices, [ConsoleObserver(console)]).execute()
+
+
+def explain(error: ExpectedError) -> int:
+    """Show an expected failure as one message; returns the exit status."""
+    busy = isinstance(error, RunBusyError)
+    console.print("busy: " if busy else "[red]error[/red]: ", end="")
+    console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+    return EXIT_STATUS["busy" if busy else "error"]
