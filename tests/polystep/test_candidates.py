@@ -51,6 +51,24 @@ def test_noise_is_standard_normal() -> None:
     assert noise.std() == pytest.approx(1, abs=0.03)
 
 
+def test_rademacher_noise_is_a_fair_sign() -> None:
+    candidates = SeededCandidates(torch.zeros(20_000), torch.tensor([1, 1]), torch.tensor([0.5, -0.5]), "rademacher")
+    ahead, behind = candidates.dense(slice(None))
+    assert torch.equal(ahead.abs(), torch.full((20_000,), 0.5))
+    assert torch.equal(ahead, -behind)
+    assert ahead.mean() == pytest.approx(0, abs=0.02)
+
+
+def test_neighbours_with_the_same_seed_share_the_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    candidates = SeededCandidates(torch.zeros(3), torch.tensor([5, 5, 6, 6, 5]), torch.ones(5))
+    alone = [candidates.dense(slice(n, n + 1))[0] for n in range(5)]
+    drawn = []
+    draw = candidates.noise
+    monkeypatch.setattr(candidates, "noise", lambda n: drawn.append(n) or draw(n))
+    assert torch.equal(candidates.dense(slice(None)), torch.stack(alone))
+    assert drawn == [0, 2, 4]
+
+
 def test_noise_leaves_the_global_random_state_alone(seeded: SeededCandidates) -> None:
     before = torch.get_rng_state()
     seeded.dense(slice(None))
@@ -67,10 +85,12 @@ def test_particle_candidates_move_one_particle_each(space: FullSpace, part: slic
     assert torch.equal(candidates.dense(part), (base + changes)[part])
 
 
-def test_shapes_are_checked(space: FullSpace) -> None:
+def test_arguments_are_checked(space: FullSpace) -> None:
     with pytest.raises(ValueError, match=r"points must have shape \(N, D\), got \(3,\)"):
         DenseCandidates(torch.zeros(3))
     with pytest.raises(ValueError, match=r"seeds and scale must both have shape \(N,\)"):
         SeededCandidates(torch.zeros(3), torch.tensor([1, 2]), torch.ones(3))
+    with pytest.raises(ValueError, match=r"distribution must be 'normal' or 'rademacher', got 'uniform'"):
+        SeededCandidates(torch.zeros(3), torch.tensor([1]), torch.ones(1), "uniform")
     with pytest.raises(ValueError, match=r"offset must have shape \(2, 2\), got \(2, 3\)"):
         ParticleCandidates(torch.zeros(5), space, torch.tensor([0, 1]), torch.zeros(2, 3))

@@ -4,7 +4,16 @@ import math
 
 import pytest
 
-from polystep.schedule import Constant, Cosine, Linear, ProportionalToTemperature, ReversedCosine, Schedule, as_schedule
+from polystep.schedule import (
+    Constant,
+    Cosine,
+    Linear,
+    ProportionalToTemperature,
+    ReversedCosine,
+    ScaledToSize,
+    Schedule,
+    as_schedule,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +34,8 @@ from polystep.schedule import Constant, Cosine, Linear, ProportionalToTemperatur
         (ReversedCosine(5.0, 0.5), 0, 0.5),
         (ReversedCosine(5.0, 0.5), 1, 5.0),
         (ReversedCosine(5.0, 0.5), 999, 5.0),
+        (ScaledToSize(ReversedCosine(3000.0, 600.0), 1000, 100_000), 0, 60.0),
+        (ScaledToSize(ReversedCosine(3000.0, 600.0), 1000, 100_000), 1, 300.0),
     ],
 )
 def test_value(schedule: Schedule, step: int, value: float) -> None:
@@ -51,3 +62,9 @@ def test_number_that_is_not_finite_is_an_error(value: float) -> None:
 def test_schedule_without_steps_is_an_error(schedule: type) -> None:
     with pytest.raises(ValueError, match="at least 1 step, got 0"):
         schedule(1.0, 0.0, 0)
+
+
+@pytest.mark.parametrize(("size", "reference"), [(0, 10), (10, 0)])
+def test_sizes_must_be_positive(size: int, reference: int) -> None:
+    with pytest.raises(ValueError, match=f"at least 1, got {size} and {reference}"):
+        ScaledToSize(Constant(1.0), size, reference)

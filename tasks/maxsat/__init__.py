@@ -1,0 +1,1 @@
+"""Maximum satisfiability: find the assignment that satisfies most clauses, or the greatest weight of them."""

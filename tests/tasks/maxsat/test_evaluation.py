@@ -1,0 +1,145 @@
+"""Every path gives what counting clause by clause gives, exactly."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from polystep.candidates import DenseCandidates, ParticleCandidates, SeededCandidates
+from polystep.layout import ParameterLayout
+from polystep.sampled_space import SampledSpace
+from polystep.subspace import FullSpace
+from tasks.maxsat import workers
+from tasks.maxsat.clauses import Clauses
+from tasks.maxsat.evaluation import FusedClauseEvaluator
+from tasks.maxsat.formula import Formula
+from tasks.maxsat.instances import random_instance
+from tasks.maxsat.torch_evaluation import TorchClauseEvaluator
+
+
+@st.composite
+def formulas(draw):
+    """Small formulas with repeated literals, tautologies, pairs within a clause, unused variables, weights and hard clauses."""
+    variables = draw(st.integers(1, 9))
+    literal = st.builds(lambda v, sign: v * sign, st.integers(1, variables), st.sampled_from([-1, 1]))
+    clauses = draw(st.lists(st.lists(literal, min_size=1, max_size=6), min_size=1, max_size=25))
+    weight = draw(st.sampled_from([None, 3, 2**40]))
+    count = len(clauses)
+    drawn = st.lists(st.integers(1, weight or 1), min_size=count, max_size=count)
+    return Formula.of_clauses(variables, clauses, None if weight is None else draw(drawn))
+
+
+def brute_force(formula, points):
+    """Unsatisfied weight of each point, clause by clause."""
+    losses = []
+    for point in points.tolist():
+        lost = 0
+        for c in range(formula.clauses):
+            clause = formula.literals[formula.starts[c] : formula.starts[c + 1]].tolist()
+            if not any((point[abs(literal) - 1] > 0) == (literal > 0) for literal in clause):
+                lost += 1 if formula.weights is None else int(formula.weights[c])
+        losses.append(lost)
+    return torch.tensor(losses, dtype=torch.float64).float()
+
+
+def evaluators(formula):
+    return (
+        FusedClauseEvaluator(Clauses.of_formula(formula, formula.weights, 1.0)),
+        TorchClauseEvaluator(formula, formula.weights, 1.0, torch.device("cpu")),
+    )
+
+
+def numbers(generator, *shape):
+    """Some values are exactly zero, and some offsets end there: a variable is true above zero only."""
+    return torch.randint(-2, 3, shape, generator=generator) / 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(formulas(), st.integers(1, 5), st.integers(0, 2), st.integers(0, 2**32))
+def test_particles_and_points_equal_brute_force(formula, dimension, one_in, seed):
+    generator = torch.Generator().manual_seed(seed)
+    layout = ParameterLayout({"assignment": (formula.variables,)})
+    dimension = min(dimension, formula.variables)
+    base = numbers(generator, formula.variables)
+    space = FullSpace(layout, dimension, 0)
+    if one_in:
+        space = SampledSpace(layout, dimension, seed, one_in)
+    particle = torch.randint(space.particles, (12,), generator=generator)
+    offset = numbers(generator, 12, dimension)
+    candidates = ParticleCandidates(base, space, particle, offset)
+    points = candidates.dense(slice(None))
+    expected = brute_force(formula, points)
+    for evaluator in evaluators(formula):
+        assert torch.equal(evaluator.losses(candidates)[0], expected)
+        assert torch.equal(evaluator.losses(DenseCandidates(points))[0], expected)
+
+
+@settings(max_examples=50, deadline=None)
+@given(formulas(), st.integers(0, 2**32))
+def test_unsatisfied_clauses_are_named(formula, seed):
+    point = numbers(torch.Generator().manual_seed(seed), formula.variables)
+    fused, in_torch = (evaluator.unsatisfied(point) for evaluator in evaluators(formula))
+    assert np.array_equal(fused, in_torch)
+    lost = len(fused) if formula.weights is None else formula.weights[fused].sum()
+    assert float(lost) == pytest.approx(float(brute_force(formula, point.unsqueeze(0))[0]), rel=1e-6)
+
+
+def test_many_candidates_and_threads_change_nothing(monkeypatch):
+    formula = random_instance(101, seed=1)
+    layout = ParameterLayout({"assignment": (101,)})
+    generator = torch.Generator().manual_seed(0)
+    base = torch.randn(101, generator=generator)
+    seeded = SeededCandidates(base, torch.arange(150), torch.ones(150))
+    particles = ParticleCandidates(
+        base, FullSpace(layout, 2, 0), torch.arange(51).repeat_interleave(4), torch.randn(204, 2, generator=generator)
+    )
+    alone = [
+        FusedClauseEvaluator(Clauses.of_formula(formula, None, 1.0)).losses(candidates)[0]
+        for candidates in (seeded, particles)
+    ]
+    monkeypatch.setattr(workers, "SMALLEST_PART", 1)
+    monkeypatch.setattr(workers.numba, "get_num_threads", lambda: 3)
+    shared = [
+        FusedClauseEvaluator(Clauses.of_formula(formula, None, 1.0)).losses(candidates)[0]
+        for candidates in (seeded, particles)
+    ]
+    in_torch = TorchClauseEvaluator(formula, None, 1.0, torch.device("cpu"))
+    for one, other, candidates in zip(alone, shared, (seeded, particles), strict=True):
+        assert torch.equal(one, other)
+        assert torch.equal(one, in_torch.losses(candidates)[0])
+        assert torch.equal(one, brute_force(formula, candidates.dense(slice(None))))
+
+
+def test_scale_and_work():
+    formula = random_instance(100, seed=2)
+    evaluator = FusedClauseEvaluator(Clauses.of_formula(formula, None, 0.25))
+    candidates = DenseCandidates(torch.randn(3, 100, generator=torch.Generator().manual_seed(0)))
+    losses, checks = evaluator.losses(candidates)
+    assert torch.equal(losses, 0.25 * brute_force(formula, candidates.points))
+    assert checks == 3 * formula.clauses
+    layout = ParameterLayout({"assignment": (100,)})
+    for dimension, visited in ((2, 0), (3, formula.literals.size)):
+        space = FullSpace(layout, dimension, 0)
+        flips_everything = -2 * candidates.points[0]
+        offset = torch.nn.functional.pad(flips_everything, (0, -100 % dimension)).reshape(-1, dimension)
+        moves = ParticleCandidates(candidates.points[0], space, torch.arange(space.particles), offset)
+        assert evaluator.losses(moves)[1] == formula.clauses + visited
+
+
+def test_a_formula_of_tautologies_costs_nothing():
+    formula = Formula.of_clauses(2, [[1, -1], [2, 1, -2]])
+    for evaluator in evaluators(formula):
+        assert evaluator.losses(DenseCandidates(torch.tensor([[-1.0, 1.0]])))[0].item() == 0
+        assert evaluator.unsatisfied(torch.tensor([-1.0, 1.0])).size == 0
+
+
+def test_a_formula_of_long_clauses():
+    clause = [v if v % 3 else -v for v in range(1, 2001)]
+    formula = Formula.of_clauses(2000, [clause, *([v] for v in clause)])
+    falsified = -torch.tensor(clause).sign().float()
+    layout = ParameterLayout({"assignment": (2000,)})
+    space = FullSpace(layout, 2, 0)
+    candidates = ParticleCandidates(falsified, space, torch.arange(1000), -2 * falsified.reshape(-1, 2))
+    for evaluator in evaluators(formula):
+        assert torch.equal(evaluator.losses(candidates)[0], torch.full((1000,), 2001.0 - 3))
