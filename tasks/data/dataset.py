@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,42 @@ from numpy.typing import NDArray
 Progress = Callable[[str], None]
 """Receives one line per event of an acquisition, such as the source that is tried next."""
 
-Loader = Callable[[Path, Progress], "ImageDataset"]
+Loader = Callable[[Path, Progress], "Dataset"]
 """Takes the data folder and a progress callback, returns the data set."""
+
+
+class Dataset(Protocol):
+    """What a classification task needs of a data set."""
+
+    @property
+    def name(self) -> str:
+        """Registered name, or names joined by ``+``."""
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+
+    @property
+    def pixels(self) -> int:
+        """Inputs per image."""
+
+    @property
+    def train_labels(self) -> NDArray[np.int64]:
+        """(N,) values 0..classes-1."""
+
+    @property
+    def test_labels(self) -> NDArray[np.int64]:
+        """(M,) values 0..classes-1."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 that identifies the content, as 64 hexadecimal digits."""
+
+    def train_inputs(self) -> NDArray[np.float32]:
+        """A new array (N, pixels) of normalised training images."""
+
+    def test_inputs(self) -> NDArray[np.float32]:
+        """A new array (M, pixels) of normalised test images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +104,11 @@ class ImageDataset:
                 f"expected {np.dtype(kind)} of shape {shape}; convert it before building the data set"
             )
 
+    @property
+    def pixels(self) -> int:
+        """Inputs per image."""
+        return int(self.train_images.shape[-1])
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the name and the type, shape and content of the four arrays, as 64 hexadecimal digits.
@@ -82,6 +121,14 @@ class ImageDataset:
             digest.update(f"|{array.dtype.name}{array.shape}|".encode())
             digest.update(portable.data)
         return digest.hexdigest()
+
+    def train_inputs(self) -> NDArray[np.float32]:
+        """A new array (N, pixels) of normalised training images."""
+        return self.normalised(self.train_images)
+
+    def test_inputs(self) -> NDArray[np.float32]:
+        """A new array (M, pixels) of normalised test images."""
+        return self.normalised(self.test_images)
 
     def normalised(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Pixels as network inputs.

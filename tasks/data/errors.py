@@ -11,6 +11,10 @@ class UnknownDataset(DataError):
     """No data set of this name is registered."""
 
 
+class IncompatibleDatasets(DataError):
+    """Data sets that are to be combined do not fit together."""
+
+
 class DataCorrupt(DataError):
     """A local file does not hold the content that its name promises."""
 

@@ -92,5 +92,5 @@ class IdxDataset:
         raise DataUnavailable(
             f"{self.name}: {len(missing)} of {len(self.files)} files are not in {folder} ({names}), "
             f"and none of {len(reasons)} sources delivered them:{listing}\n"
-            f"Put these files in {folder}, raw or with .gz, or choose task.data=digits, which needs no files."
+            f"Put these files in {folder}, raw or with .gz, or choose task.dataset=digits, which needs no files."
         )

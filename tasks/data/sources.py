@@ -126,16 +126,11 @@ class NpmPackage:
         return stream.read()
 
 
-def run_package_client(command: Sequence[str], folder: Path, pattern: str) -> Path:
-    """Path of the one file that a package client leaves in ``folder``.
-
-    Args:
-        command: program and arguments; it runs inside ``folder``.
-        folder: an empty folder.
-        pattern: glob pattern of the file, such as ``*.tgz``.
+def run_client(command: Sequence[str], folder: Path) -> None:
+    """Runs a package client inside ``folder``.
 
     Raises:
-        SourceFailed: the client fails, takes longer than five minutes or leaves no such file.
+        SourceFailed: the client fails or takes longer than five minutes.
     """
     try:
         finished = subprocess.run(
@@ -153,8 +148,22 @@ def run_package_client(command: Sequence[str], folder: Path, pattern: str) -> Pa
     if finished.returncode != 0:
         lines = [line.strip() for line in finished.stderr.splitlines() if line.strip()]
         # Clients surround the cause with notices before it and advice after it.
-        causes = [line for line in lines if line.lower().startswith(("error", "npm err"))] or lines
+        causes = [line for line in lines if line.lower().startswith(("error", "npm err", "e: "))] or lines
         raise SourceFailed("; ".join(causes[:2]) or f"the client's exit status is {finished.returncode}")
+
+
+def run_package_client(command: Sequence[str], folder: Path, pattern: str) -> Path:
+    """Path of the one file that a package client leaves in ``folder``.
+
+    Args:
+        command: program and arguments; it runs inside ``folder``.
+        folder: a folder without such files.
+        pattern: glob pattern of the file, such as ``*.tgz``.
+
+    Raises:
+        SourceFailed: the client fails, takes longer than five minutes or leaves no such file.
+    """
+    run_client(command, folder)
     files = list(folder.glob(pattern))
     if len(files) != 1:
         raise SourceFailed(f"the client left {len(files)} files of the form {pattern}, expected 1")

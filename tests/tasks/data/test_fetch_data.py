@@ -15,8 +15,10 @@ def unavailable(data_dir: Path, progress: Progress) -> ImageDataset:
 
 
 def test_unknown_name_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
-    with pytest.raises(UnknownDataset, match="'mnits' is unknown; choose one of: mnist, digits"):
-        load_dataset("mnits", tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(
+        UnknownDataset, match="'mnits' is unknown; choose one of: mnist, fashion_mnist, digits, or several"
+    ):
+        load_dataset("mnits", tmp_path)
 
 
 def test_ready_data_set_gives_status_0_and_its_fingerprint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,6 +36,16 @@ def test_expected_failure_gives_status_1_and_the_message(
     captured = capsys.readouterr()
     assert "tiny: trying [the only] source" in captured.out
     assert captured.err == f"tiny: not in {tmp_path}; no source [a] delivered it\n"
+
+
+def test_data_set_that_cannot_be_had_does_not_stop_the_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LOADERS, "tiny", unavailable)
+    assert main(["--data-dir", str(tmp_path), "tiny", "digits"]) == 1
+    captured = capsys.readouterr()
+    assert "digits: ready" in captured.out
+    assert "tiny: not in" in captured.err
 
 
 def test_misspelt_name_is_found_before_anything_is_fetched(

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.data import DataCorrupt, DataUnavailable
+from tasks.data import DataCorrupt, DataUnavailable, ImageDataset, load_dataset
 from tasks.data.errors import SourceFailed
+from tasks.data.fashion_mnist import FASHION_MNIST
 from tasks.data.idx import encode_idx
 from tasks.data.idx_dataset import IdxDataset
 from tasks.data.mnist import MNIST
@@ -142,7 +143,7 @@ def test_error_lists_every_source_with_its_reason_and_the_remedies(tmp_path: Pat
     message = str(caught.value)
     for part in ("first: no route to host", "second: no route to host", str(tmp_path / "tiny"), *CONTENT):
         assert part in message
-    assert "task.data=digits" in message
+    assert "task.dataset=digits" in message
 
 
 def test_simultaneous_fetches_leave_complete_files_alone(tmp_path: Path) -> None:
@@ -158,24 +159,45 @@ def test_simultaneous_fetches_leave_complete_files_alone(tmp_path: Path) -> None
 _DATA = Path(__file__).parents[3] / "data"
 
 
-@pytest.mark.skipif(any(file.find(_DATA / "mnist") is None for file in MNIST.files), reason="MNIST is not fetched")
+def needs(*descriptions: IdxDataset) -> pytest.MarkDecorator:
+    missing = [d.name for d in descriptions if any(file.find(_DATA / d.name) is None for file in d.files)]
+    return pytest.mark.skipif(bool(missing), reason=f"{' and '.join(missing)} not fetched")
+
+
+def assert_normalisation_is_that_of_the_images(dataset: ImageDataset) -> None:
+    assert dataset.mean == round(dataset.train_images.mean() / 255, 4)
+    assert dataset.std == round(dataset.train_images.std() / 255, 4)
+
+
+@needs(MNIST)
 def test_fetched_mnist_is_the_published_one() -> None:
     dataset = MNIST.load(_DATA, ignore)
     assert dataset.train_images.shape == (60000, 784)
     assert dataset.test_images.shape == (10000, 784)
     assert dataset.train_labels[:5].tolist() == [5, 0, 4, 1, 9]
-    assert np.bincount(dataset.test_labels).tolist() == [
-        980,
-        1135,
-        1032,
-        1010,
-        982,
-        892,
-        958,
-        1028,
-        974,
-        1009,
-    ]
-    assert dataset.mean == round(dataset.train_images.mean() / 255, 4)
-    assert dataset.std == round(dataset.train_images.std() / 255, 4)
+    counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert np.bincount(dataset.test_labels).tolist() == counts
+    assert_normalisation_is_that_of_the_images(dataset)
     assert dataset.fingerprint == "efffda7f6bb48e09acb2406676c41554483db29e935b86b67a0503f168dcea85"
+
+
+@needs(FASHION_MNIST)
+def test_fetched_fashion_mnist_is_the_published_one() -> None:
+    dataset = FASHION_MNIST.load(_DATA, ignore)
+    assert dataset.train_images.shape == (60000, 784)
+    assert dataset.train_labels[:5].tolist() == [9, 0, 0, 3, 0]
+    assert np.bincount(dataset.train_labels).tolist() == [6000] * 10
+    assert np.bincount(dataset.test_labels).tolist() == [1000] * 10
+    assert_normalisation_is_that_of_the_images(dataset)
+    assert dataset.fingerprint == "9b51008bacccd2c690942d9dc53549fe081b66e140f23d9f1b0040b290a25286"
+
+
+@needs(MNIST, FASHION_MNIST)
+def test_mnist_and_fashion_mnist_together_have_twenty_classes() -> None:
+    dataset = load_dataset("mnist+fashion_mnist", _DATA)
+    assert (dataset.classes, dataset.pixels) == (20, 784)
+    assert np.bincount(dataset.train_labels).tolist()[10:] == [6000] * 10
+    inputs = dataset.test_inputs()
+    assert inputs.shape == (20000, 784)
+    for part in (inputs[:10000], inputs[10000:]):
+        assert abs(part.mean(dtype=np.float64)) < 0.02 and abs(part.std(dtype=np.float64) - 1) < 0.02
