@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from polystep.ask_tell import NonFiniteLossError, PointOptimizer, replace_non_finite
 from polystep.candidates import ParticleCandidates
-from polystep.contracts import AskTellOptimizer, State, StepReport
+from polystep.contracts import State
 from polystep.geometry import Polytope, bias_rotations, haar_rotations, polytope_vertices
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
@@ -16,12 +17,10 @@ from polystep.subspace import RowSubspace, Subspace
 from polystep.update import Adaptive, Coasting, Update
 from polystep.weighting import Softmax, Weighting
 
-
-class NonFiniteLossError(ArithmeticError):
-    """Every candidate of a step has a NaN or infinite loss, so nothing tells where to go."""
+__all__ = ["NonFiniteLossError", "PolyStep"]
 
 
-class PolyStep(AskTellOptimizer):
+class PolyStep(PointOptimizer):
     """Probe every particle along a randomly rotated polytope and move it towards the cheaper vertices.
 
     Per step t, with temperature eps, step radius r, probe radius q, rotation R_i and vertices p_v:
@@ -66,8 +65,7 @@ class PolyStep(AskTellOptimizer):
         for name, interval in (("redraw_every", redraw_every), ("forget_every", forget_every)):
             if interval < 0:
                 raise ValueError(f"{name} must be at least 0, got {interval}")
-        if point.shape != (layout.size,):
-            raise ValueError(f"point must have shape ({layout.size},) to fit the layout, got {tuple(point.shape)}")
+        super().__init__(layout, point)
         device = point.device
         self.subspace = subspace(layout=layout, particle_dimension=particle_dimension, seed=seed, device=device)
         self._vertices = polytope_vertices(polytope, particle_dimension).to(device)
@@ -82,23 +80,12 @@ class PolyStep(AskTellOptimizer):
         self._coasting = coasting or Coasting(period=1)
         self._biased, self._redraw_every, self._forget_every = biased_rotation, redraw_every, forget_every
         self._generator = named_generator(seed, "polystep", device=device)
-        self._point = point.detach().clone()
-        self._step = self._full_steps = self._draw = 0
+        self._full_steps = self._draw = 0
         self._bias: Tensor | None = None
-        self._asked: tuple[Tensor, int] | None = None
         self._temperature_now()
 
-    @property
-    def solution(self) -> Tensor:
-        """The current point (D,); do not change it in place."""
-        return self._point
-
-    def ask(self) -> ParticleCandidates:
+    def _propose(self) -> ParticleCandidates:
         """Probe points, particle-major, then vertex, then probe; none on a coasting step."""
-        if self._asked is not None:
-            raise RuntimeError(
-                "ask() was called twice without tell(); give the losses of the first candidates to tell()"
-            )
         particles, dimension = self.subspace.particles, self.subspace.particle_dimension
         if not self._coasting.is_full(self._step):
             directions = self._vertices.new_empty(0, len(self._vertices), dimension)
@@ -111,25 +98,8 @@ class PolyStep(AskTellOptimizer):
         offsets = (directions.unsqueeze(2) * (radius * self._scales).unsqueeze(-1)).reshape(-1, dimension)
         particle = torch.arange(len(directions), device=offsets.device)
         particle = particle.repeat_interleave(len(self._vertices) * len(self._scales))
-        self._asked = (directions, len(offsets))
+        self._directions = directions
         return ParticleCandidates(self._point, self.subspace, particle, offsets)
-
-    def tell(self, losses: Tensor) -> StepReport:
-        """Move by the losses (N,) of the candidates last asked for.
-
-        Raises NonFiniteLossError, with the state unchanged, where no loss is finite.
-        """
-        if self._asked is None:
-            raise RuntimeError("tell() was called without ask(); ask for candidates first")
-        directions, expected = self._asked
-        if losses.shape != (expected,):
-            raise ValueError(
-                f"tell() expects losses of shape ({expected},), one per candidate, got {tuple(losses.shape)}"
-            )
-        report = self._full_step(directions, losses) if expected else self._coast()
-        self._asked = None
-        self._step += 1
-        return report
 
     def _temperature_now(self) -> float:
         temperature = self._temperature.at(self._step, 0.0)
@@ -137,22 +107,13 @@ class PolyStep(AskTellOptimizer):
             raise ValueError(f"temperature must be positive, got {temperature} at step {self._step}")
         return temperature
 
-    def _coast(self) -> StepReport:
-        self._point = self._point + self._coasting.movement(self._step)
-        return StepReport(None)
-
-    def _full_step(self, directions: Tensor, losses: Tensor) -> StepReport:
-        finite = torch.isfinite(losses)
-        if not finite.any():
-            raise NonFiniteLossError(
-                f"all {len(losses)} candidate losses of step {self._step} are NaN or infinite; check the "
-                "model at its current point, or reduce the probe radius"
-            )
-        costs = replace_non_finite(losses.float()).reshape(len(directions), len(self._vertices), -1).mean(-1)
-        temperature = self._temperature_now()
-        weights = self._weighting.weights(costs, temperature)
-        coordinates = torch.einsum("pv,pvi->pi", weights, directions)
-        coordinates *= self._step_radius.at(self._step, temperature)
+    def _learn(self, losses: Tensor) -> dict[str, float]:
+        if len(losses) == 0:
+            self._point = self._point + self._coasting.movement(self._step)
+            return {}
+        directions = self._directions
+        shape = (len(directions), len(self._vertices), len(self._scales))
+        coordinates, diagnostics = self._respond(losses.float().reshape(shape), directions)
         displacement = self.subspace.lift(coordinates)
         movement = self._update.move(displacement, self._step, self._point)
         if torch.isfinite(movement).all():
@@ -166,14 +127,17 @@ class PolyStep(AskTellOptimizer):
             self._forget()
         if self.subspace.has_random_projections and self._redraw_every and self._full_steps % self._redraw_every == 0:
             self._redraw(self._draw + 1)
-        return StepReport(
-            float(losses[finite].mean()),
-            {
-                "non_finite": float((~finite).sum()),
-                "cost_range_over_temperature": float((costs.amax(1) - costs.amin(1)).max()) / temperature,
-                "movement": float(movement.norm()),
-            },
-        )
+        return diagnostics | {"movement": float(movement.norm())}
+
+    def _respond(self, losses: Tensor, directions: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Coordinates (P, d) of the displacement, and diagnostics, for losses (P, V, K) along unit directions (P, V, d)."""
+        costs = replace_non_finite(losses).mean(-1)
+        temperature = self._temperature_now()
+        weights = self._weighting.weights(costs, temperature)
+        coordinates = torch.einsum("pv,pvi->pi", weights, directions)
+        coordinates *= self._step_radius.at(self._step, temperature)
+        spread = float((costs.amax(1) - costs.amin(1)).max())
+        return coordinates, {"cost_range_over_temperature": spread / temperature}
 
     def _redraw(self, draw: int) -> None:
         self._draw = draw
@@ -187,36 +151,24 @@ class PolyStep(AskTellOptimizer):
         self._weighting.forget()
         self._bias = None
 
-    def state_dict(self) -> State:
-        """Everything that the next step depends on; to be taken between steps."""
-        if self._asked is not None:
-            raise RuntimeError("state_dict() was called between ask() and tell(); finish the step first")
-        return {
-            "point": self._point,
+    def _state(self) -> State:
+        state = super()._state()
+        state["counters"] |= {"full_steps": self._full_steps, "draw": self._draw}
+        return state | {
             "generator": generator_state(self._generator),
-            "counters": {"step": self._step, "full_steps": self._full_steps, "draw": self._draw},
             "bias": {} if self._bias is None else {"coordinates": self._bias},
             "update": self._update.state_dict(),
             "coasting": self._coasting.state_dict(),
             "weighting": self._weighting.state_dict(),
         }
 
-    def load_state_dict(self, state: State) -> None:
-        """Continue exactly where `state` was taken."""
-        self._point = state["point"].clone()
+    def _restore(self, state: State) -> None:
+        super()._restore(state)
         restore_generator(self._generator, state["generator"])
         counters = state["counters"]
-        self._step, self._full_steps, self._draw = counters["step"], counters["full_steps"], counters["draw"]
+        self._full_steps, self._draw = counters["full_steps"], counters["draw"]
         self.subspace.redraw(self._draw)
         self._bias = state["bias"].get("coordinates")
         self._update.load_state_dict(state["update"])
         self._coasting.load_state_dict(state["coasting"])
         self._weighting.load_state_dict(state["weighting"])
-        self._asked = None
-
-
-def replace_non_finite(losses: Tensor) -> Tensor:
-    """NaN and infinite losses replaced by max(2 max|finite| + 1, 1e6), so that they repel (method section 6)."""
-    finite = torch.isfinite(losses)
-    largest = torch.where(finite, losses.abs(), 0.0).max()
-    return torch.where(finite, losses, torch.clamp(2 * largest + 1, min=1e6))

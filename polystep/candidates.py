@@ -1,6 +1,6 @@
 """Candidates: the points of one step, described by their structure so that evaluators can exploit it."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -40,34 +40,54 @@ class DenseCandidates:
         return self.points[part]
 
 
-class SeededCandidates:
-    """base + scale_n e_n with e_n ~ N(0, I) drawn from seed n on demand, so that noise is never stored whole.
+NoiseDistribution = Literal["normal", "rademacher"]
 
-    A negative scale with a repeated seed gives the antithetic partner.
+
+class SeededCandidates:
+    """base + scale_n e_n with e_n drawn from seed n on demand, so that noise is never stored whole.
+
+    The elements of e_n are independent: standard normal, or +-1 with equal chances ("rademacher"). A negative scale with a
+    repeated seed gives the antithetic partner; neighbours that share a seed share the drawing.
     """
 
-    def __init__(self, base: Tensor, seeds: Tensor, scale: Tensor):
+    def __init__(self, base: Tensor, seeds: Tensor, scale: Tensor, distribution: NoiseDistribution = "normal"):
         """`base`: (D,). `seeds`: (N,) integers. `scale`: (N,)."""
         if seeds.shape != scale.shape or seeds.ndim != 1:
             raise ValueError(
                 f"seeds and scale must both have shape (N,), got {tuple(seeds.shape)}, {tuple(scale.shape)}"
             )
-        self.base, self.seeds, self.scale = base, seeds, scale
+        if distribution not in ("normal", "rademacher"):
+            raise ValueError(f"distribution must be 'normal' or 'rademacher', got {distribution!r}")
+        self.base, self.seeds, self.scale, self.distribution = base, seeds, scale, distribution
 
     def __len__(self) -> int:
         return len(self.seeds)
 
     def noise(self, n: int) -> Tensor:
-        """The standard normal direction of candidate n, shape (D,)."""
-        generator = named_generator(int(self.seeds[n]), "noise", device=self.base.device)
-        return torch.randn(self.base.shape, generator=generator, device=self.base.device)
+        """The direction e_n of candidate n, shape (D,)."""
+        device = self.base.device
+        generator = named_generator(int(self.seeds[n]), "noise", device=device)
+        if self.distribution == "normal":
+            return torch.randn(self.base.shape, generator=generator, device=device)
+        return torch.randint(2, self.base.shape, generator=generator, device=device) * 2.0 - 1.0
 
     def dense(self, part: slice) -> Tensor:
         """The points of `part`, shape (n, D)."""
         indices = range(*part.indices(len(self)))
-        if not indices:
-            return self.base.new_empty(0, self.base.numel())
-        return torch.stack([self.base + self.scale[n] * self.noise(n) for n in indices])
+        points = self.base.repeat(len(indices), 1)
+        drawn = None
+        for point, n in zip(points, indices, strict=True):
+            if drawn is None or self.seeds[n] != self.seeds[drawn]:
+                noise, drawn = self.noise(n), n
+            point.add_(noise, alpha=float(self.scale[n]))
+        return points
+
+    def distinct(self, part: slice) -> tuple[Tensor, Tensor]:
+        """The different directions of `part`, shape (K, D), and which of them each of its candidates has, shape (n,)."""
+        first = range(len(self))[part].start
+        _, which = torch.unique(self.seeds[part], return_inverse=True)
+        owners = torch.zeros(int(which.max()) + 1, dtype=torch.int64).index_copy_(0, which, torch.arange(len(which)))
+        return torch.stack([self.noise(first + int(owner)) for owner in owners]), which
 
 
 class ParticleCandidates:

@@ -4,17 +4,34 @@ They raise AssertionError with a sentence about what is violated, so that they s
 """
 
 from collections.abc import Callable
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from polystep.candidates import Candidates, DenseCandidates
-from polystep.contracts import Objective, Optimizer, Spent, State, Task
+from polystep.contracts import (
+    ClauseView,
+    DifferentiableObjective,
+    Found,
+    GradientKind,
+    Objective,
+    Optimizer,
+    Spent,
+    State,
+    Task,
+)
 from polystep.layout import ParameterLayout
+from polystep.random import named_generator
 
 
 class QuadraticObjective:
-    """f(x) = |x - 1|^2 / D, a cheap objective for checking optimisers."""
+    """f(x) = |x - 1|^2 / D, a cheap objective for checking optimisers; all kinds of gradient are the exact one.
+
+    Solvers that work on clauses find some that have nothing to do with f and cannot all be satisfied.
+    """
+
+    gradients: tuple[GradientKind, ...] = get_args(GradientKind)
 
     def __init__(self) -> None:
         self.spent = Spent()
@@ -24,13 +41,38 @@ class QuadraticObjective:
         self.spent += Spent(candidate_evaluations=len(candidates))
         return (candidates.dense(slice(None)) - 1).square().mean(-1)
 
+    def gradient(self, point: Tensor, kind: GradientKind) -> tuple[Tensor, Tensor]:
+        """f and its gradient at `point`."""
+        self.spent += Spent(backward_passes=1)
+        return (point - 1).square().mean(), 2 * (point - 1) / len(point)
+
+    def search(self, solver: Callable[[ClauseView], tuple[Found, Spent]]) -> Found:
+        """What `solver` makes of the clauses."""
+        found, spent = solver(SomeClauses())
+        self.spent += spent
+        return found
+
+
+class SomeClauses:
+    """400 random clauses of two literals over the 76 variables of `check_optimizer`."""
+
+    variables, weights, scale = 76, None, 1.0
+
+    def __init__(self) -> None:
+        generator = named_generator(0, "clauses of the conformance checks")
+        one = torch.randint(self.variables - 1, (400,), generator=generator)
+        pairs = torch.stack([one, one + 1], dim=1)
+        signs = torch.randint(2, pairs.shape, generator=generator)
+        self.codes = (2 * pairs + signs).flatten().to(torch.uint32).numpy()
+        self.starts = torch.arange(0, 801, 2).numpy()
+
 
 def check_optimizer(factory: Callable[..., Optimizer], steps: int = 5) -> None:
     """Check an optimiser, built as `factory(layout=..., point=..., seed=...)`, against its contract.
 
-    Shapes; determinism by seed; another seed moves otherwise; the start is not changed in place; resuming from a
-    state after some steps continues bit for bit; evaluations go through the objective; the global random state of torch is
-    left alone.
+    Shapes; determinism by seed; another seed moves otherwise, unless the method follows gradients alone; the start is not
+    changed in place; resuming from a state after some steps continues bit for bit; evaluations go through the objective;
+    the global random state of torch is left alone.
     """
     layout = ParameterLayout({"first.weight": (6, 7), "first.bias": (6,), "second.weight": (4, 6), "second.bias": (4,)})
     start = torch.linspace(-0.5, 0.5, layout.size)
@@ -45,7 +87,11 @@ def check_optimizer(factory: Callable[..., Optimizer], steps: int = 5) -> None:
     trajectory = _trajectory(optimizer, steps)
     assert torch.equal(start, torch.linspace(-0.5, 0.5, layout.size)), "the starting point was changed in place"
     assert torch.equal(torch.stack(trajectory), torch.stack(_trajectory(build(0), steps))), "same seed, different steps"
-    assert not torch.equal(trajectory[-1], _trajectory(build(1), steps)[-1]), "the seed changes nothing"
+    objective = QuadraticObjective()
+    build(0).step(objective)
+    assert objective.spent != Spent(), "the first step evaluated neither candidates nor gradients through the objective"
+    if objective.spent.candidate_evaluations:
+        assert not torch.equal(trajectory[-1], _trajectory(build(1), steps)[-1]), "the seed changes nothing"
     assert torch.isfinite(trajectory[-1]).all(), "the solution is not finite"
     for interrupted_after in range(steps):
         first = build(0)
@@ -55,9 +101,6 @@ def check_optimizer(factory: Callable[..., Optimizer], steps: int = 5) -> None:
         second.load_state_dict(state)
         resumed = _trajectory(second, steps - interrupted_after)
         assert torch.equal(resumed[-1], trajectory[-1]), f"resuming after {interrupted_after} steps gives other numbers"
-    objective = QuadraticObjective()
-    build(0).step(objective)
-    assert objective.spent.candidate_evaluations > 0, "the first step evaluated no candidate through the objective"
     assert torch.equal(torch.get_rng_state(), global_state), "the global random state was used"
 
 
@@ -65,7 +108,8 @@ def check_task(factory: Callable[[int], Task], steps: int = 3) -> None:
     """Check a task, built as `factory(seed)`, against its contract.
 
     Shapes; determinism by seed; finite losses; the ledger is charged by the number of candidates; the data stream resumes
-    exactly; scores are repeatable; the global random state of torch is left alone.
+    exactly; scores are repeatable; the global random state of torch is left alone. Where gradients are offered: shape,
+    finiteness, charge, and that all but smooth ones belong to the same loss.
     """
     global_state = torch.get_rng_state()
     task, twin = factory(0), factory(0)
@@ -103,7 +147,29 @@ def _check_objective(objective: Objective, candidates: Candidates) -> Tensor:
     assert torch.equal(losses[0], losses[2]), "equal candidates have different losses"
     charged = (objective.spent - before).candidate_evaluations
     assert charged == len(candidates), f"{len(candidates)} candidates were charged as {charged}"
+    if isinstance(objective, DifferentiableObjective):
+        for kind in objective.gradients:
+            _check_gradient(objective, kind, candidates.dense(slice(0, 1))[0], losses[0])
     return losses
+
+
+def _check_gradient(objective: DifferentiableObjective, kind: GradientKind, point: Tensor, expected: Tensor) -> None:
+    before, kept = objective.spent, point.clone()
+    loss, gradient = objective.gradient(point, kind)
+    assert torch.equal(point, kept), f"the {kind} gradient changes the point in place"
+    assert gradient.shape == point.shape, (
+        f"the {kind} gradient has shape {tuple(gradient.shape)}, not that of the point"
+    )
+    assert gradient.dtype == torch.float32, f"the {kind} gradient must be float32, got {gradient.dtype}"
+    assert torch.isfinite(gradient).all(), f"the {kind} gradient at the initial point is not finite"
+    assert not (loss.requires_grad or gradient.requires_grad), f"the {kind} gradient keeps its graph"
+    charged = objective.spent - before
+    assert charged.backward_passes > 0, f"the {kind} gradient charged no backward passes"
+    assert charged.candidate_evaluations == 0, f"the {kind} gradient was charged as candidates"
+    if kind != "smooth":
+        assert torch.allclose(loss, expected, rtol=1e-4, atol=1e-6), (
+            f"the {kind} gradient belongs to a loss of {float(loss)}, but the loss at that point is {float(expected)}"
+        )
 
 
 def _trajectory(optimizer: Optimizer, steps: int) -> list[Tensor]:

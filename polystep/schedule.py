@@ -82,6 +82,23 @@ class ReversedCosine:
         return self.end if step == 0 else self.start
 
 
+@dataclass(frozen=True)
+class ScaledToSize:
+    """schedule x sqrt(size/reference): radii that were tuned at `reference` parameters, used at `size` (protocol section 6)."""
+
+    schedule: Schedule
+    size: int
+    reference: int
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.reference < 1:
+            raise ValueError(f"size and reference must be at least 1, got {self.size} and {self.reference}")
+
+    def at(self, step: int, temperature: float) -> float:
+        """schedule x sqrt(size/reference)"""
+        return self.schedule.at(step, temperature) * math.sqrt(self.size / self.reference)
+
+
 def as_schedule(value: "float | Schedule", name: str) -> Schedule:
     """A schedule from a number (constant) or a schedule; raises ValueError for numbers that are not finite."""
     if isinstance(value, int | float):

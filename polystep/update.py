@@ -50,6 +50,37 @@ class Plain:
         """There is no memory."""
 
 
+class Clipped:
+    """Another rule's movement, cut so that no coordinate leaves [-bound, bound]: clip(point + movement) - point.
+
+    Where only signs count, coordinates that run away can no longer be turned by any probe; in a box, probes that are longer
+    than it is wide always can. With coasting along the displacement the point may leave the box until the next full step.
+    """
+
+    def __init__(self, bound: float = 1.0, rule: Update | None = None):
+        """`rule`: whose movement is cut; None: `Plain`."""
+        if not bound > 0:
+            raise ValueError(f"bound must be positive, got {bound}")
+        self.bound, self.rule = bound, rule or Plain()
+
+    def move(self, displacement: Tensor, step: int, point: Tensor) -> Tensor:
+        """The movement that ends in the box."""
+        target = point + self.rule.move(displacement, step, point)
+        return target.clamp_(-self.bound, self.bound).sub_(point)
+
+    def forget(self) -> None:
+        """Drop the memory of the rule."""
+        self.rule.forget()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The memory of the rule."""
+        return self.rule.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a memory of the rule."""
+        self.rule.load_state_dict(state)
+
+
 class Momentum:
     """velocity <- beta_t velocity + displacement; move by the velocity.
 

@@ -1,27 +1,29 @@
 """Image classification: mini-batches for training, a validation split for selection, a test set for the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
-from polystep.contracts import Metric, State
+from polystep.contracts import GradientKind, Metric, State
 from polystep.evaluation.activations import mean_cross_entropy
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator
+from polystep.evaluation.gradients import GradientEvaluator
 from polystep.evaluation.incremental import IncrementalEvaluator
 from polystep.evaluation.layered import LayeredNetwork
 from polystep.evaluation.objective import BatchObjective, Evaluator
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
-from tasks.data import ImageDataset, load_dataset
+from tasks.data import Dataset, load_dataset
 from tasks.networks.initialisation import build_without_randomness
 
 
 class ClassificationNetwork(Protocol):
-    """A torch module, built as `factory(inputs=..., classes=...)`, that also knows its layered description."""
+    """A torch module, built as `factory(inputs=..., classes=...)`, that knows how it can be evaluated and differentiated."""
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Logits (B, classes) of inputs (B, inputs)."""
@@ -31,8 +33,14 @@ class ClassificationNetwork(Protocol):
         """Draw the starting values."""
         ...
 
-    def layered(self) -> LayeredNetwork:
-        """The same network for incremental evaluation."""
+    def differentiable(self) -> Mapping[GradientKind, torch.nn.Module]:
+        """For every kind of gradient that exists, the module to backpropagate through: with the same parameter names, and
+        for all but smooth gradients with the same outputs.
+        """
+        ...
+
+    def layered(self) -> LayeredNetwork | None:
+        """The same network for incremental evaluation; None where it is no chain of layers and unit-wise activations."""
         ...
 
 
@@ -57,9 +65,9 @@ class ClassificationTask:
         device: str = "cpu",
     ):
         """`validation_size`: images held out of the training set. `evaluation`: the path that computes losses; all agree,
-        "fused" runs on the CPU only and falls back to "incremental" elsewhere.
+        "fused" runs on the CPU only and falls back to "incremental" elsewhere, and both need a layered network.
         """
-        data = load_dataset(dataset, Path(data_dir))  # type: ignore[arg-type]
+        data = load_dataset(dataset, Path(data_dir))
         available = len(data.train_labels)
         if not 1 <= validation_size < available:
             raise ValueError(
@@ -70,11 +78,16 @@ class ClassificationTask:
         self.fingerprint = data.fingerprint
         self.batch_size = batch_size
         self._device = torch.device(device)
-        module = build_without_randomness(lambda: network(inputs=data.train_images.shape[1], classes=data.classes))
+        module = build_without_randomness(lambda: network(inputs=data.pixels, classes=data.classes))
         self._module = module.to(self._device).eval()
         self.layout = ParameterLayout.of_module(self._module)
-        self._layered: LayeredNetwork = self._module.layered()  # type: ignore[operator]
+        self._layered: LayeredNetwork | None = self._module.layered()  # type: ignore[operator]
         self._evaluator = self._build_evaluator(evaluation)
+        self._differentiator = GradientEvaluator(
+            self._module.differentiable(),  # type: ignore[operator]
+            mean_cross_entropy,
+            self.layout,
+        )
         self._split(data, validation_size, seed)
         self._generator = named_generator(seed, "batches")
         self._start_epoch()
@@ -85,9 +98,16 @@ class ClassificationTask:
         return -(-len(self._train[1]) // self.batch_size)
 
     def initial_point(self, seed: int) -> Tensor:
-        """The network's own starting values (D,), drawn for `seed`."""
-        self._module.initialise(named_generator(seed, "initial point", device=self._device))  # type: ignore[operator]
-        return self.layout.point_of(self._module)
+        """The network's own starting values (D,): those of torch.manual_seed(seed) followed by building the module.
+
+        So a seed starts where the published run of the same seed started, which decides much of its first hundred steps.
+        """
+        module = self._module.cpu()
+        # drawn on the CPU, so that a seed means the same start on every device
+        module.initialise(torch.Generator().manual_seed(seed))  # type: ignore[operator]
+        point = self.layout.point_of(module).to(self._device)
+        module.to(self._device)
+        return point
 
     def next_objective(self) -> BatchObjective:
         """The next mini-batch of the shuffled training part."""
@@ -96,7 +116,7 @@ class ClassificationTask:
         chosen = self._order[self._position : self._position + self.batch_size]
         self._position += len(chosen)
         inputs, targets = self._train
-        return BatchObjective(self._evaluator, inputs[chosen], targets[chosen])
+        return BatchObjective(self._evaluator, inputs[chosen], targets[chosen], self._differentiator)
 
     def validate(self, point: Tensor) -> float:
         """Accuracy on the validation part."""
@@ -122,24 +142,27 @@ class ClassificationTask:
         self._position = 0
 
     def _build_evaluator(self, evaluation: str) -> Evaluator:
-        if evaluation == "fused":
-            return FusedEvaluator(self._layered, self.layout)
-        if evaluation == "incremental":
-            return IncrementalEvaluator(self._layered, self.layout)
         if evaluation == "functional":
             return FunctionalEvaluator(self._module, mean_cross_entropy, self.layout)
-        raise ValueError(f"task.evaluation must be fused, incremental or functional, got {evaluation!r}")
+        if evaluation not in ("fused", "incremental"):
+            raise ValueError(f"task.evaluation must be fused, incremental or functional, got {evaluation!r}")
+        if self._layered is None:
+            raise ValueError(
+                f"task.evaluation={evaluation} needs a layered network, which {type(self._module).__name__} is not; use "
+                "task.evaluation=functional"
+            )
+        return (FusedEvaluator if evaluation == "fused" else IncrementalEvaluator)(self._layered, self.layout)
 
-    def _split(self, data: ImageDataset, validation_size: int, seed: int) -> None:
+    def _split(self, data: Dataset, validation_size: int, seed: int) -> None:
         generator = named_generator(seed, "validation split")
         order = torch.randperm(len(data.train_labels), generator=generator)
-        inputs = torch.from_numpy(data.normalised(data.train_images)).to(self._device)
+        inputs = torch.from_numpy(data.train_inputs()).to(self._device)
         targets = torch.tensor(data.train_labels).to(self._device)
         train, validation = order[validation_size:].to(self._device), order[:validation_size].to(self._device)
         self._train = inputs[train], targets[train]
         self._validation = inputs[validation], targets[validation]
         self._test = (
-            torch.from_numpy(data.normalised(data.test_images)).to(self._device),
+            torch.from_numpy(data.test_inputs()).to(self._device),
             torch.tensor(data.test_labels).to(self._device),
         )
 
@@ -147,7 +170,13 @@ class ClassificationTask:
     def _accuracy(self, point: Tensor, inputs: Tensor, targets: Tensor) -> float:
         tensors = self.layout.unflatten(point)
         correct = [
-            int((self._layered.logits(part, tensors).argmax(-1) == wanted).sum())
+            int((self._logits(part, tensors).argmax(-1) == wanted).sum())
             for part, wanted in zip(inputs.split(2000), targets.split(2000), strict=True)
         ]
         return sum(correct) / len(targets)
+
+    def _logits(self, inputs: Tensor, tensors: dict[str, Tensor]) -> Tensor:
+        if self._layered is not None:
+            return self._layered.logits(inputs, tensors)
+        logits: Tensor = functional_call(self._module, tensors, (inputs,), tie_weights=False)
+        return logits

@@ -32,7 +32,7 @@ def test_linked_files_exist():
 
 
 def test_accuracies_of_the_result_table_are_in_the_committed_table():
-    (table,) = re.findall(r"(?:^\|.*\n)+", README, re.MULTILINE)
+    (table,) = (part for part in re.findall(r"(?:^\|.*\n)+", README, re.MULTILINE) if "validation-selected" in part)
     shown = re.findall(r"(\d+\.\d\d) ?%", table)
     assert shown
     with (ROOT / "results" / "tables" / "results.csv").open(encoding="utf-8") as file:

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from polystep.candidates import ParticleCandidates
+from polystep.candidates import DenseCandidates, ParticleCandidates
 from polystep.contracts import Spent
 from polystep.subspace import FullSpace, RowSubspace
 from tasks.classification import ClassificationTask
 from tasks.data import ImageDataset, load_dataset
-from tasks.networks.snn import SpikingNetwork
+from tasks.networks.snn import SmoothSpikingNetwork, SpikingNetwork
 
 TRAIN, VALIDATION, TEST = 1200, 237, 360
 BATCHES = [500, 500, 200]
@@ -181,6 +181,46 @@ def test_evaluation_paths_agree(build: Build, lively_point: Callable[[Classifica
     assert losses["functional"].std() > 0.01
     for evaluation in ("incremental", "fused"):
         torch.testing.assert_close(losses[evaluation], losses["functional"], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("evaluation", ["fused", "incremental", "functional"])
+def test_gradients_belong_to_the_losses(
+    build: Build, lively_point: Callable[[ClassificationTask], Tensor], evaluation: str
+) -> None:
+    task = build(evaluation=evaluation)
+    point, objective = lively_point(task), task.next_objective()
+    assert objective.gradients == ("surrogate", "smooth")
+    (expected,) = objective.losses(DenseCandidates(point.unsqueeze(0)))
+    before = objective.spent
+    losses, gradients = zip(*(objective.gradient(point, kind) for kind in objective.gradients), strict=True)
+    assert objective.spent - before == Spent(sample_forwards=1000, backward_passes=1000)
+    torch.testing.assert_close(losses[0], expected)
+    assert abs(losses[1] - expected) > 1e-3
+    assert all(gradient.shape == point.shape and gradient.any() for gradient in gradients)
+    downhill = point - 0.02 * gradients[1] / gradients[1].norm()
+    assert objective.gradient(downhill, "smooth")[0] < losses[1]
+
+
+def test_a_network_without_layers_is_evaluated_as_a_whole(build: Build) -> None:
+    network = partial(SmoothSpikingNetwork, hidden=5, steps=4)
+    for evaluation in ("fused", "incremental"):
+        with pytest.raises(ValueError, match=r"SmoothSpikingNetwork is not; use task\.evaluation=functional"):
+            build(network=network, evaluation=evaluation)
+    task = build(network=network, evaluation="functional")
+    point = 3 * task.initial_point(1)
+    alone = network(inputs=64, classes=10)
+    task.layout.write(point, alone)
+    inputs, targets = task._validation
+    assert task.validate(point) == pytest.approx((alone(inputs).argmax(1) == targets).float().mean().item())
+    assert task.next_objective().gradients == ("exact",)
+
+
+def test_initial_point_is_what_torch_gives_for_the_seed(build: Build) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(42)
+        first, second = torch.nn.Linear(64, 5), torch.nn.Linear(5, 10)
+    expected = torch.cat([tensor.flatten() for tensor in (first.weight, first.bias, second.weight, second.bias)])
+    torch.testing.assert_close(build().initial_point(42), expected.detach(), rtol=1e-6, atol=1e-9)
 
 
 def test_initial_point_is_determined_by_its_seed(build: Build) -> None:
