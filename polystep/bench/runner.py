@@ -25,18 +25,35 @@ from polystep.contracts import ExpectedError, Optimizer, State, Task
 
 @dataclass(frozen=True)
 class Evaluation:
-    """When a run is judged. validate_every: steps between validations; test_steps: steps whose points are kept and read on
-    the test set after training, for comparison with published curves (never for selection).
+    """When a run is judged. validate_every: steps between validations, or validations: how many, evenly spaced over the
+    budget; test_steps: steps whose points are kept and read on the test set after training, for comparison with published
+    curves (never for selection).
     """
 
-    validate_every: int
+    validate_every: int | None = None
+    validations: int | None = None
     test_steps: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        if self.validate_every < 1:
-            raise ValueError(f"evaluation.validate_every must be at least 1, got {self.validate_every}")
+        intervals = {"validate_every": self.validate_every, "validations": self.validations}
+        given = {name: value for name, value in intervals.items() if value is not None}
+        if len(given) != 1:
+            raise ValueError(f"set one of evaluation.validate_every and evaluation.validations, got {given or 'none'}")
+        for name, value in given.items():
+            if value < 1:
+                raise ValueError(f"evaluation.{name} must be at least 1, got {value}")
         if not all(isinstance(step, int) and step >= 1 for step in self.test_steps):
             raise ValueError(f"evaluation.test_steps must be whole numbers of at least 1, got {list(self.test_steps)}")
+
+    def is_due(self, step: int, before: float, after: float, often: int = 1) -> bool:
+        """Whether to validate after `step`, which took the used share of the budget from `before` to `after`.
+
+        With `often` above 1: whether something that happens that many times as often is due.
+        """
+        if self.validations is not None:
+            return int(after * self.validations * often) > int(before * self.validations * often)
+        assert self.validate_every is not None
+        return step % max(1, self.validate_every // often) == 0
 
 
 @dataclass(frozen=True)
@@ -120,7 +137,7 @@ class Run:
         since_checkpoint = self._ledger.wall_seconds
         if self._step == 0:
             self._validate(task, optimizer, None)
-        while self._share() < 1:
+        while (before := self._share()) < 1:
             with self._ledger.clock("data"):
                 objective = MeteredObjective(task.next_objective(), self._ledger)
             with self._ledger.clock("optimizer"):
@@ -129,13 +146,13 @@ class Run:
             self.budget.require_use(self._step, self._ledger)
             if self._step in self.evaluation.test_steps:
                 self._marked[str(self._step)] = optimizer.solution.clone()
-            last = self._share() >= 1
+            after = self._share()
             row = {"loss": report.loss, **report.diagnostics}
-            if last or self._step % self.evaluation.validate_every == 0:
+            if after >= 1 or self.evaluation.is_due(self._step, before, after):
                 self._validate(task, optimizer, row)
-            elif self._step % max(1, self.evaluation.validate_every // 10) == 0:
+            elif self.evaluation.is_due(self._step, before, after, often=10):
                 self._log(task, None, row)
-            if self._ledger.wall_seconds - since_checkpoint >= self.checkpoint_seconds or last:
+            if self._ledger.wall_seconds - since_checkpoint >= self.checkpoint_seconds or after >= 1:
                 self._checkpoint(task, optimizer)
                 since_checkpoint = self._ledger.wall_seconds
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 import torch
 from torch import Tensor
@@ -406,6 +407,25 @@ def test_left_over_partial_files_are_harmless(build) -> None:
 def test_the_validation_interval_must_be_positive(interval: int) -> None:
     with pytest.raises(ValueError, match=f"validate_every must be at least 1, got {interval}"):
         Evaluation(validate_every=interval)
+    with pytest.raises(ValueError, match=f"validations must be at least 1, got {interval}"):
+        Evaluation(validations=interval)
+
+
+def test_one_way_to_say_when_to_validate() -> None:
+    with pytest.raises(ValueError, match="set one of evaluation.validate_every and evaluation.validations, got none"):
+        Evaluation()
+    with pytest.raises(ValueError, match="set one of .* got {'validate_every': 2, 'validations': 3}"):
+        Evaluation(validate_every=2, validations=3)
+
+
+@pytest.mark.parametrize(
+    ("validations", "steps"),
+    [(1, [0, 20]), (2, [0, 10, 20]), (3, [0, 7, 14, 20]), (20, list(range(21))), (100, list(range(21)))],
+)
+def test_validations_are_spread_evenly_over_the_budget(build, validations: int, steps: list[int]) -> None:
+    outcome = build(budget=Budget(steps=20), evaluation=Evaluation(validations=validations)).execute()
+    history = pandas.read_csv(outcome.folder / "history.csv")
+    assert history.step[history.validation.notna()].tolist() == steps
 
 
 class Watcher:
