@@ -1,7 +1,8 @@
 """Candidates per second of the evaluation paths on the same candidates:  python -m scripts.benchmark_speed
 
 For each task with a choice of path: one mini-batch, the candidates of one PolyStep step (an evenly spaced subset), every
-path in turn in the same process; medians over repeats, after compilation. The last row is a training step as a whole.
+path in turn in the same process; medians over repeats, after compilation. Then candidates that move every parameter, as
+evolution strategies have them; the last row is a training step as a whole.
 """
 
 import argparse
@@ -20,11 +21,14 @@ from rich.console import Console
 from polystep.bench.composition import compose_config
 from polystep.bench.launch import use_threads
 from polystep.bench.rendering import Cell, Column, Table, to_markdown, write_table
-from polystep.candidates import ParticleCandidates
+from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
 from polystep.contracts import ExpectedError
 from scripts.console import CONFIGS, RESULTS, explain
 
 PATHS = ("functional", "incremental", "fused")
+DENSE = 256
+"""Candidates that move every parameter."""
+DENSE_SCALE = 0.01
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,27 +69,32 @@ def _measure(task_name: str, options: argparse.Namespace, console: Console) -> l
         candidates.base, candidates.subspace, candidates.particle[chosen], candidates.offset[chosen]
     )
     rows: list[dict[str, Cell]] = []
-    reference, functional_rate = None, None
 
-    def add_row(path: str, evaluated: int, seconds: float, difference: float | None) -> float:
-        rate = evaluated / seconds
-        ratio = None if functional_rate is None else f"{rate / functional_rate:.1f}"
-        shown = None if difference is None else f"{difference:.1e}"
-        rows.append({"task": task_name, "path": path, "candidates": evaluated, "rate": round(rate), "ratio": ratio,
-                     "difference": shown})  # fmt: skip
-        return rate
+    def add_rows(kind: str, measured: Candidates, paths: Sequence[str]) -> None:
+        reference, functional_rate = None, None
+        for path in paths:
+            console.print(f"{task_name}: {path}, {len(measured)} {kind}, {repeats} repeats", highlight=False)
+            objective = tasks[path].next_objective()
+            losses = objective.losses(measured)
+            reference = losses if reference is None else reference
+            rate = len(measured) / _median_seconds(partial(objective.losses, measured), repeats)
+            functional_rate = functional_rate or rate
+            rows.append({"task": task_name, "kind": kind, "path": path, "candidates": len(measured), "rate": round(rate),
+                         "ratio": f"{rate / functional_rate:.1f}",
+                         "difference": f"{float((losses - reference).abs().max()):.1e}"})  # fmt: skip
 
-    for path in PATHS:
-        console.print(f"{task_name}: {path}, {len(subset)} candidates, {repeats} repeats", highlight=False)
-        objective = tasks[path].next_objective()
-        losses = objective.losses(subset)
-        reference = losses if reference is None else reference
-        seconds = _median_seconds(partial(objective.losses, subset), repeats)
-        rate = add_row(path, len(subset), seconds, float((losses - reference).abs().max()))
-        functional_rate = functional_rate or rate
+    add_rows("particles", subset, PATHS)
+    base, some = candidates.base, torch.arange(DENSE)
+    # what OpenAI-ES asks for: two candidates of opposite sign per seed
+    mirrored = SeededCandidates(base, some // 2, torch.where(some % 2 == 0, DENSE_SCALE, -DENSE_SCALE))
+    add_rows("dense", DenseCandidates(mirrored.dense(slice(0, DENSE))), ("functional", "fused"))
+    add_rows("mirrored", mirrored, ("functional", "fused"))
     optimizer.tell(task.next_objective().losses(candidates))
     seconds = _median_seconds(lambda: optimizer.step(task.next_objective()), 10 * repeats)
-    add_row("training step, fused", len(candidates), seconds, None)
+    rate = round(len(candidates) / seconds)
+    rows.append(
+        {"task": task_name, "kind": "training step", "path": "fused", "candidates": len(candidates), "rate": rate}
+    )
     return rows
 
 
@@ -101,13 +110,15 @@ def _median_seconds(action: Callable[[], object], repeats: int) -> float:
 def _table(rows: list[dict[str, Cell]], options: argparse.Namespace) -> Table:
     columns = (
         Column("task", "Task"),
+        Column("kind", "Candidates"),
         Column("path", "Evaluation path"),
-        Column("candidates", "Candidates per evaluation"),
+        Column("candidates", "Number"),
         Column("rate", "Candidates per second"),
         Column("ratio", "Times the functional path"),
         Column("difference", "Largest difference in loss"),
     )
     notes = (
+        "Dense and mirrored candidates move all parameters; mirrored ones share a noise vector by pairs.",
         f"Medians of {options.repeats} evaluations (ten times as many training steps), batch {options.batch_size}, "
         f"{torch.get_num_threads()} threads, compilation excluded.",
         "A sum that rounds differently can move a sample across a threshold; then its whole loss differs.",

@@ -18,6 +18,7 @@ from polystep.bench.records import RunRecord, read_records
 from polystep.bench.rendering import Table, escape_markdown, file_stem, to_markdown, write_table
 from polystep.bench.score_bars import score_bars
 from polystep.bench.tables import early_curve_table, environments_table, results_table
+from polystep.bench.tuning import TUNING_PROTOCOL, tuning_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,8 +49,10 @@ def build_report(records: Path, output: Path, expected: Mapping[str, dict[str, A
         StorageError: `records` cannot be listed, or `output` cannot be written.
     """
     runs, unreadable = _readable(records)
-    groups = group_runs(runs)
-    used = [run for group in groups for run in group.runs]
+    everything = group_runs(runs)
+    used = [run for group in everything for run in group.runs]
+    groups = [group for group in everything if group.protocol != TUNING_PROTOCOL]
+    tuning = tuning_table([group for group in everything if group.protocol == TUNING_PROTOCOL])
     histories, damaged = _histories(used)
     gaps = {
         "Expected runs without a finished record": _absent(runs, expected or {}),
@@ -73,6 +76,8 @@ def build_report(records: Path, output: Path, expected: Mapping[str, dict[str, A
         members = [group for group in groups if group.protocol == protocol]
         lines += ["", f"## Protocol {escape_markdown(protocol)}"]
         lines += _protocol_section(members, histories, looks, writer)
+    if tuning.rows:
+        lines += ["", "## Tuning", *writer.table(tuning)]
     lines += ["", "## Environments", *writer.table(environments_table(used))]
     lines += ["", "## What is missing or unreadable", "", *_gap_section(gaps, checked=expected is not None)]
     write_text(output / "REPORT.md", "\n".join(lines) + "\n")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from polystep.bench.figures import Look, entry_label, style_axes
 from polystep.bench.groups import Group, best_first
+from polystep.bench.published import published_curve
 from polystep.bench.quantities import Points, Quantity
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def _bars(groups: Sequence[Group], looks: Mapping[str, Look]) -> list[_Bar]:
     shown = set()
     for score, group in scored:
         colour = looks[group.optimizer].colour
-        bars.append(_Bar(place, score, entry_label(group, groups, _LABEL_WIDTH), colour, False))
+        label = entry_label(group, groups, _LABEL_WIDTH) + _cut_short(group)
+        bars.append(_Bar(place, score, label, colour, False))
         if group.published_best and group.optimizer not in shown:
             # several settings of a method have one published score
             shown.add(group.optimizer)
@@ -82,6 +84,15 @@ def _bars(groups: Sequence[Group], looks: Mapping[str, Look]) -> list[_Bar]:
             bars.append(_Bar(place, group.published_best, "published", colour, True))
         place += 1.4
     return bars
+
+
+def _cut_short(group: Group) -> str:
+    """A line such as "200 of 3540 steps" for runs with published settings that ended before the published ones."""
+    curve = published_curve(group.task, group.optimizer) if group.protocol == "paper" else None
+    steps = group.over_seeds("count", "metrics", "steps")
+    if curve is None or steps is None or steps.mean >= max(curve.index):
+        return ""
+    return f"\n{steps.mean:.0f} of {max(curve.index)} steps"
 
 
 def _draw(axes: "Axes", group: Group, bars: Sequence[_Bar]) -> None:

@@ -27,7 +27,7 @@ def test_bars_are_means_with_seeds_as_dots_and_published_scores_hatched(add_run)
         add_run("a", test=0.7),
     ]
     (axes,) = draw(runs).axes
-    assert labels(axes) == ["polystep", "published", "a", "openai_es", "published"]
+    assert labels(axes) == ["polystep\n200 of 3540 steps", "published", "a", "openai_es", "published"]
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([94, 93.362, 70, 50, 33.12])
     assert [bar.get_hatch() is not None for bar in axes.patches] == [False, True, False, False, True]
     dots = [line.get_xdata() for line in axes.lines if line.get_marker() == "o"]
@@ -54,8 +54,18 @@ def test_each_task_has_a_panel(add_run) -> None:
 
 
 def test_settings_of_one_method_share_its_published_score(add_run) -> None:
-    (axes,) = draw([add_run(test=0.5), add_run(study="default", test=0.6)]).axes
-    assert labels(axes) == ["polystep, study default", "published", "polystep, study paper"]
+    whole = {"test_selected": 0.6, "steps": 3540}
+    (axes,) = draw([add_run(test=0.5), add_run(study="default", metrics=whole)]).axes
+    assert labels(axes) == ["polystep, study default", "published", "polystep, study paper\n200 of 3540 steps"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "steps", "label"),
+    [("paper", 200, "polystep\n200 of 3540 steps"), ("paper", 3540, "polystep"), ("default", 200, "polystep")],
+)
+def test_runs_with_published_settings_that_ended_early_say_so(add_run, protocol: str, steps: int, label: str) -> None:
+    (axes,) = draw([add_run(protocol=protocol, metrics={"test_selected": 0.5, "steps": steps})]).axes
+    assert labels(axes)[0] == label
 
 
 def test_lower_is_better_where_the_metric_says_so(add_run) -> None:
