@@ -121,7 +121,7 @@ def test_a_setting_that_the_data_refuses_does_not_stop_the_others(command: Repro
 
 def test_an_unknown_profile_is_answered_with_the_valid_ones(command: Reproduce, capsys: Any) -> None:
     assert reproduce.main(["--profile", "unknown"]) == 2
-    assert capsys.readouterr().out == "error: profile unknown does not exist; choose one of paper, quick\n"
+    assert capsys.readouterr().out == "error: profile unknown does not exist; choose one of paper, quick, tuning\n"
 
 
 @pytest.mark.parametrize("substitute", [True, False])
