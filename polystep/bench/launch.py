@@ -50,6 +50,8 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
     config["names"] = {key: choices[key] for key in ("task", "optimizer", "study")} | {
         "protocol": config.pop("protocol")
     }
+    # where a record lies says nothing about the run, and would put a path of the machine into it
+    records = Path(config.pop("records"))
     use_threads(config["threads"])
     try:
         budget, evaluation = instantiate(config["budget"]), instantiate(config["evaluation"])
@@ -64,7 +66,7 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
         ),
         budget=budget,
         evaluation=evaluation,
-        records=Path(config["records"]),
+        records=records,
         observers=[*observers, *logger],
         checkpoint_seconds=config["checkpoint_seconds"],
     )

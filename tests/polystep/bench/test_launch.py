@@ -32,6 +32,7 @@ def build(tmp_path: Path) -> Build:
 def test_a_run_is_built_from_its_settings(build: Build, tmp_path: Path) -> None:
     run = build("budget.steps=3", "checkpoint_seconds=5", "study=default", "evaluation.test_steps=[1,2]")
     assert run.budget.steps == 3 and run.records == tmp_path and run.checkpoint_seconds == 5
+    assert str(tmp_path) not in str(run.config)
     assert run.evaluation.validate_every == 50 and list(run.evaluation.test_steps) == [1, 2]
     assert run.config["names"] == {
         "task": "snn_digits",
