@@ -37,11 +37,9 @@ class Adam:
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             if not 0 <= beta < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {beta}")
-        if point.shape != (layout.size,):
-            raise ValueError(f"point must have shape ({layout.size},) to fit the layout, got {tuple(point.shape)}")
         self._kind: GradientKind = gradient
         self._learning_rate = positive_schedule(learning_rate, "learning_rate", may_vanish=True)
-        self._point = point.detach().clone()
+        self._point = layout.copy_of(point)
         self._adam = torch.optim.AdamW(
             [self._point],
             betas=(beta1, beta2),

@@ -117,13 +117,11 @@ class ClauseSearch(ABC):
         self, layout: ParameterLayout, point: Tensor, seed: int, *, flips_per_step: int = 100_000, chains: int = 1
     ):
         """`point`: start (n,), not changed."""
-        if point.shape != (layout.size,):
-            raise ValueError(f"point must have shape ({layout.size},) to fit the layout, got {tuple(point.shape)}")
         for name, value in (("flips_per_step", flips_per_step), ("chains", chains)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.flips_per_step, self.chains = flips_per_step, chains
-        self._point, self._seed = point.detach().clone(), seed
+        self._point, self._seed = layout.copy_of(point), seed
         self._searches: list[Search] = []
         self._chains: list[Chain] = []
 

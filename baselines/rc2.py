@@ -21,10 +21,8 @@ class Rc2:
 
     def __init__(self, layout: ParameterLayout, point: Tensor, seed: int, *, seconds: float = 60.0):
         """`point`: (n,), kept where time runs out. `seed`: not used, the method draws nothing. `seconds`: time limit."""
-        if point.shape != (layout.size,):
-            raise ValueError(f"point must have shape ({layout.size},) to fit the layout, got {tuple(point.shape)}")
         self.seconds = positive(seconds, "seconds")
-        self._point = point.detach().clone()
+        self._point = layout.copy_of(point)
         self._report: StepReport | None = None
 
     @property

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from polystep.ask_tell import NonFiniteLossError, PointOptimizer, replace_non_finite
+from polystep.ask_tell import PointOptimizer, replace_non_finite
 from polystep.candidates import ParticleCandidates
 from polystep.contracts import State
 from polystep.geometry import Polytope, bias_rotations, haar_rotations, polytope_vertices
@@ -16,8 +16,6 @@ from polystep.schedule import Schedule, as_schedule
 from polystep.subspace import RowSubspace, Subspace
 from polystep.update import Adaptive, Coasting, Update
 from polystep.weighting import Softmax, Weighting
-
-__all__ = ["NonFiniteLossError", "PolyStep"]
 
 
 class PolyStep(PointOptimizer):

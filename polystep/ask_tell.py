@@ -23,9 +23,7 @@ class PointOptimizer(AskTellOptimizer):
 
     def __init__(self, layout: ParameterLayout, point: Tensor):
         """`point`: start (D,), not changed."""
-        if point.shape != (layout.size,):
-            raise ValueError(f"point must have shape ({layout.size},) to fit the layout, got {tuple(point.shape)}")
-        self._point = point.detach().clone()
+        self._point = layout.copy_of(point)
         self._step = 0
         self._expected: int | None = None
 

@@ -107,6 +107,12 @@ class ParameterLayout:
         """The current parameters of `module` as a new vector (D,)."""
         return self.flatten(dict(module.named_parameters(remove_duplicate=False)))
 
+    def copy_of(self, point: Tensor) -> Tensor:
+        """A copy of `point` (D,) that shares neither memory nor graph with it; ValueError where its shape does not fit."""
+        if point.shape != (self.size,):
+            raise ValueError(f"point must have shape ({self.size},) to fit the layout, got {tuple(point.shape)}")
+        return point.detach().clone()
+
     @torch.no_grad()
     def write(self, point: Tensor, module: nn.Module) -> None:
         """Copy `point` into the parameters of `module`."""

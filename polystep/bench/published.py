@@ -87,7 +87,7 @@ def published_curve(task: str, method: str) -> "DataFrame | None":
     """
     import pandas
 
-    rows = pandas.read_csv(DATA_FOLDER / "learning_curves.csv")
+    rows = _curves()
     file_task, file_method = _key(task, method)
     rows = rows[(rows["task"] == file_task) & (rows["method"] == file_method)]
     if rows.empty:
@@ -107,6 +107,14 @@ def published_curve(task: str, method: str) -> "DataFrame | None":
 def _key(task: str, method: str) -> tuple[str | None, str]:
     """What the files call this task and method; None for the task where they have nothing comparable."""
     return _ADAM_TASKS.get(task, task) if method == "adam" else task, _METHOD_KEYS.get(method, method)
+
+
+@cache
+def _curves() -> "DataFrame":
+    """Rows of learning_curves.csv; not to be changed."""
+    import pandas
+
+    return pandas.read_csv(DATA_FOLDER / "learning_curves.csv")
 
 
 @cache

@@ -16,7 +16,8 @@ def tuning_table(groups: Sequence[Group]) -> Table:
     rows: list[dict[str, Cell]] = []
     scored = [(score, group) for group in groups if (score := group.validation)]
     for _, members in groupby(scored, key=lambda pair: (pair[1].task, pair[1].optimizer)):
-        ranked = sorted(members, key=_mean_score, reverse=groups[0].direction == "maximize")
+        found = list(members)
+        ranked = sorted(found, key=_mean_score, reverse=found[0][1].direction == "maximize")
         rows += [_row(rank, score, group) for rank, (score, group) in enumerate(ranked, 1)]
     columns = (
         *NAMES_WITHIN_PROTOCOL,

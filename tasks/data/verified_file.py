@@ -2,13 +2,12 @@
 
 import gzip
 import hashlib
-import os
-import secrets
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.data.errors import DataCorrupt, DataUnavailable
+from tasks.whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -72,18 +71,9 @@ class VerifiedFile:
         Raises:
             DataUnavailable: the folder cannot be written.
         """
-        # A name of its own for every writer: two processes may fetch at once.
-        temporary = folder / f".{self.name}.{secrets.token_hex(8)}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                with temporary.open("xb") as stream:
-                    stream.write(raw)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                temporary.replace(folder / self.name)
-            finally:
-                temporary.unlink(missing_ok=True)
+            with whole_file(folder / self.name) as stream:
+                stream.write(raw)
         except OSError as error:
             raise DataUnavailable(
                 f"{self.name} was fetched but cannot be stored in {folder} ({error}). "

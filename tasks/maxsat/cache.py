@@ -3,8 +3,6 @@
 import hashlib
 import json
 import logging
-import os
-import secrets
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tasks.maxsat.formula import Formula
+from tasks.whole_file import whole_file
 
 VERSION = 1
 """Raised whenever a generator draws other instances than before, so that kept ones are not taken for new ones."""
@@ -50,23 +49,14 @@ def _read(path: Path) -> Formula | None:
 
 
 def _write(path: Path, formula: Formula) -> None:
-    # a name of its own for every writer: two processes may generate at once
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                np.savez(
-                    file,
-                    variables=formula.variables,
-                    literals=formula.literals,
-                    starts=formula.starts,
-                    fingerprint=formula.fingerprint,
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(path) as file:
+            np.savez(
+                file,
+                variables=formula.variables,
+                literals=formula.literals,
+                starts=formula.starts,
+                fingerprint=formula.fingerprint,
+            )
     except OSError as error:
         _logger.warning("the instance cannot be kept in %s (%s); it will be generated again", path.parent, error)

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from polystep.algorithm import NonFiniteLossError, PolyStep
+from polystep.algorithm import PolyStep
+from polystep.ask_tell import NonFiniteLossError
 from polystep.candidates import Candidates
 from polystep.contracts import Spent
 from polystep.geometry import Polytope

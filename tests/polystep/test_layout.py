@@ -176,3 +176,12 @@ def test_layouts_are_equal_by_content(network: nn.Module) -> None:
     assert layout == ParameterLayout.of_module(network)
     assert hash(layout) == hash(ParameterLayout.of_module(network))
     assert layout != ParameterLayout({"0.weight": (14,)})
+
+
+def test_copies_of_points_share_nothing_and_must_fit() -> None:
+    layout = ParameterLayout({"weight": (2, 3)})
+    point = torch.ones(6, requires_grad=True)
+    copy = layout.copy_of(point)
+    assert torch.equal(copy, point) and not copy.requires_grad and copy.data_ptr() != point.data_ptr()
+    with pytest.raises(ValueError, match=r"point must have shape \(6,\) to fit the layout, got \(5,\)"):
+        layout.copy_of(point[:5])
