@@ -6,7 +6,9 @@ calls absorbing (adding the lifted coordinates to the base and zeroing them) hap
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 import torch
@@ -192,7 +194,8 @@ class HybridSubspace(Subspace):
     coordinates: identity if k = N; if a dense matrix would pass `dense_bytes`, a very sparse Rademacher matrix
     (max(1, floor(sqrt(N))) entries +-1/sqrt(entries) per column, rows drawn with replacement); else the Q factor of a
     Gaussian matrix; a Gaussian matrix / sqrt(k) where k > N. 1-D tensors get one coordinate per element.
-    The published runs used projection_seed 0 for every run seed. Source: method section 12.
+    With a `cap`, 1-D tensors keep their coordinates and the others share the rest in proportion to k, rounded, at least 1
+    each. The published runs used projection_seed 0 for every run seed. Source: method section 12.
     """
 
     def __init__(
@@ -203,12 +206,15 @@ class HybridSubspace(Subspace):
         rank: int = 4,
         projection_seed: int | None = None,
         dense_bytes: int = 10**9,
+        cap: int | None = None,
         device: torch.device | str = "cpu",
     ):
-        """`projection_seed`: fixes the projections across run seeds; None derives them from the run seed."""
+        """`projection_seed`: fixes the projections across run seeds; None derives them from the run seed. `cap`: about how
+        many coordinates there may be at most.
+        """
         if rank < 1:
             raise ValueError(f"rank must be at least 1, got {rank}")
-        self._counts = [_hybrid_coordinates(entry, rank) for entry in layout.entries]
+        self._counts = _capped([_hybrid_coordinates(entry, rank) for entry in layout.entries], layout, cap)
         super().__init__(layout, particle_dimension, sum(self._counts))
         self._seed = seed if projection_seed is None else projection_seed
         self._dense_bytes, self._device = dense_bytes, torch.device(device)
@@ -246,6 +252,16 @@ class HybridSubspace(Subspace):
         lifted = [(projection @ part.T).T for projection, part in zip(self._projections, parts, strict=True)]
         return torch.cat(lifted, dim=1).reshape(*lead, self.layout.size)
 
+    def projections(self) -> Iterator[tuple[Entry, int, Tensor]]:
+        """Every tensor with its first coordinate and its projection (elements, coordinates), dense or sparse COO."""
+        firsts = accumulate(self._counts, initial=0)
+        return zip(self.layout.entries, firsts, self._projections, strict=False)
+
+    def projection(self, name: str) -> tuple[int, Tensor]:
+        """The first coordinate of a tensor and its projection (elements, coordinates), dense or sparse COO."""
+        place = next(i for i, entry in enumerate(self.layout.entries) if entry.name == name)
+        return sum(self._counts[:place]), self._projections[place]
+
     def columns(self) -> Columns:
         """All projections as sparse columns; coordinates count over the whole subspace, in ascending order."""
         coordinates, elements, values = [], [], []
@@ -266,6 +282,17 @@ def _hybrid_coordinates(entry: Entry, rank: int) -> int:
         return entry.size
     rows, inputs = entry.shape[0], entry.size // entry.shape[0]
     return min(rank, rows, inputs) * (rows + inputs)
+
+
+def _capped(counts: list[int], layout: ParameterLayout, cap: int | None) -> list[int]:
+    projected = [count if len(entry.shape) >= 2 else 0 for entry, count in zip(layout.entries, counts, strict=True)]
+    unprojected = sum(counts) - sum(projected)
+    if cap is None or cap >= sum(counts):
+        return counts
+    if cap < unprojected:
+        raise ValueError(f"cap must be at least {unprojected}, the coordinates of the 1-D tensors, got {cap}")
+    share = (cap - unprojected) / sum(projected)
+    return [max(1, round(part * share)) if part else count for part, count in zip(projected, counts, strict=True)]
 
 
 def _very_sparse_rademacher(elements: int, coordinates: int, generator: torch.Generator) -> Tensor:

@@ -158,6 +158,7 @@ class Budget:
     sample_forwards: int | None = None
     backward_passes: int | None = None
     clause_checks: int | None = None
+    environment_steps: int | None = None
     seconds: float | None = None
 
     def __post_init__(self) -> None:

@@ -16,6 +16,8 @@ SMALL = {
     "validation_size": 200,
     "batch_size": 64,
     "variables": 200,
+    "horizon": 20,
+    "test_episodes": 5,
 }
 """What makes a task small, where it has such a setting."""
 

@@ -248,6 +248,41 @@ def test_hybrid_coordinate_counts_of_the_paper(
     assert (subspace.coordinates, subspace.particles) == (count, math.ceil(count / 8))
 
 
+CART_POLE = {"hidden.weight": (16, 4), "hidden.bias": (16,), "output.weight": (2, 16), "output.bias": (2,)}
+ACROBOT = {"hidden.weight": (16, 6), "hidden.bias": (16,), "output.weight": (3, 16), "output.bias": (3,)}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "cap", "counts"),
+    [
+        (CART_POLE, 24, [4, 16, 2, 2]),
+        (ACROBOT, 24, [3, 16, 2, 3]),
+        (CART_POLE, 18, [1, 16, 1, 2]),
+        (CART_POLE, 134, [80, 16, 36, 2]),
+        (CART_POLE, None, [80, 16, 36, 2]),
+    ],
+)
+def test_a_cap_shrinks_the_projections_and_keeps_the_vectors(
+    shapes: dict[str, tuple[int, ...]], cap: int | None, counts: list[int]
+) -> None:
+    """24 is that of the published policies (protocol section 7)."""
+    layout = ParameterLayout(shapes)
+    subspace = HybridSubspace(layout, particle_dimension=1, seed=0, rank=4, cap=cap)
+    lifted = matrix(subspace)
+    moved = [int(lifted[:, entry.span].abs().amax(1).count_nonzero()) for entry in layout.entries]
+    assert moved == counts and sum(counts) == subspace.coordinates
+    for entry, count in zip(layout.entries, counts, strict=True):
+        rows = lifted[:, entry.span]
+        rows = rows[rows.abs().amax(1) > 0]
+        if count < entry.size:
+            assert torch.allclose(rows @ rows.T, torch.eye(count), atol=1e-5)
+
+
+def test_a_cap_below_the_vectors_is_an_error() -> None:
+    with pytest.raises(ValueError, match="cap must be at least 18, the coordinates of the 1-D tensors, got 17"):
+        HybridSubspace(ParameterLayout(CART_POLE), particle_dimension=1, seed=0, cap=17)
+
+
 def projection(shape: tuple[int, ...], rank: int, seed: int = 0, dense_bytes: int = 10**9) -> Tensor:
     """The projection (elements, coordinates) of one tensor."""
     layout = ParameterLayout({"weight": shape})

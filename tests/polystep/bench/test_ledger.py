@@ -161,6 +161,8 @@ LIMITS = {
     "candidate_evaluations": 100,
     "sample_forwards": 1000,
     "backward_passes": 500,
+    "clause_checks": 2000,
+    "environment_steps": 4000,
     "seconds": 30.0,
 }
 

@@ -1,0 +1,56 @@
+"""The loss of candidates on one set of episodes, charged as the episodes are played."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from polystep.candidates import Candidates
+from polystep.contracts import Spent
+from polystep.random import named_generator
+from tasks.control.rollouts import Evaluator
+
+MOST_EPISODES = 1 << 16
+"""Episodes whose candidates are written out at once."""
+
+
+class ControlObjective:
+    """Minus the mean return over a set of episodes; all candidates begin with the same ones, unless they shall not."""
+
+    def __init__(self, evaluator: Evaluator, episodes: int, seed: int, common: bool, device: torch.device):
+        """`seed`: of the episodes. `common`: whether all candidates get the same episodes (common random numbers)."""
+        self._evaluator, self._episodes, self._seed, self._common = evaluator, episodes, seed, common
+        self._device = device
+        self.spent = Spent()
+
+    @torch.no_grad()
+    def losses(self, candidates: Candidates) -> Tensor:
+        """Minus the mean return of every candidate, shape (N,), float32; NaN where its parameters are not finite.
+
+        Charges N evaluations and every environment step that was made.
+        """
+        seeds = episode_seeds(self._seed, 1 if self._common else len(candidates), self._episodes)
+        seeds = np.broadcast_to(seeds, (len(candidates), self._episodes))
+        compiled_before = self._evaluator.compilation_seconds
+        losses = torch.empty(len(candidates))
+        steps, chunk = 0, max(1, MOST_EPISODES // self._episodes)
+        for first in range(0, len(candidates), chunk):
+            part = slice(first, min(first + chunk, len(candidates)))
+            points = candidates.dense(part).cpu()
+            rollouts = self._evaluator.roll_out(points, seeds[part])
+            losses[part] = -torch.from_numpy(rollouts.returns.mean(1)).float()
+            losses[part][~torch.isfinite(points).all(1)] = torch.nan
+            steps += int(rollouts.lengths.sum())
+        self.spent += Spent(
+            candidate_evaluations=len(candidates),
+            environment_steps=steps,
+            compilation_seconds=self._evaluator.compilation_seconds - compiled_before,
+        )
+        return losses.to(self._device)
+
+
+def episode_seeds(seed: int, candidates: int, episodes: int) -> NDArray[np.int64]:
+    """Seeds (N, E) of the episodes that belong to `seed`."""
+    generator = named_generator(seed, "episodes")
+    drawn: NDArray[np.int64] = torch.randint(2**31, (candidates, episodes), generator=generator).numpy()
+    return drawn

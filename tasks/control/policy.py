@@ -1,0 +1,75 @@
+"""Policies: one hidden layer, evaluated for many candidates and many episodes at once."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from polystep.layout import ParameterLayout
+
+Activation = Literal["float", "int8", "binary"]
+Int8Scale = Literal["row", "candidate"]
+INT8_LIMIT = 127
+
+
+class Policy:
+    """outputs = V act(W observation + b) + c.
+
+    act: tanh ("float"); rounding to the multiples of max|x|/127 ("int8"); sign(x) ("binary", sign(0) = 0). Parameters are
+    float32 in all cases. The int8 scale belongs to one hidden vector (`int8_scale` "row"), so that what happens in other
+    episodes changes no action; in the published runs all episodes of a candidate shared it ("candidate"). Source: protocol
+    section 7.
+    """
+
+    def __init__(
+        self,
+        observations: int,
+        outputs: int,
+        hidden: int = 16,
+        activation: Activation = "float",
+        int8_scale: Int8Scale = "row",
+    ):
+        """Raises ValueError for unknown activations and scales."""
+        if hidden < 1:
+            raise ValueError(f"task.hidden must be at least 1, got {hidden}")
+        if activation not in ("float", "int8", "binary"):
+            raise ValueError(f"task.activation must be float, int8 or binary, got {activation!r}")
+        if int8_scale not in ("row", "candidate"):
+            raise ValueError(f"task.int8_scale must be row or candidate, got {int8_scale!r}")
+        self.observations, self.outputs, self.hidden, self.activation = observations, outputs, hidden, activation
+        self.couples_episodes = activation == "int8" and int8_scale == "candidate"
+        self.layout = ParameterLayout(
+            {
+                "hidden.weight": (hidden, observations),
+                "hidden.bias": (hidden,),
+                "output.weight": (outputs, hidden),
+                "output.bias": (outputs,),
+            }
+        )
+
+    def initial_point(self, seed: int) -> Tensor:
+        """Uniform on +-1/sqrt(inputs) per layer, shape (D,): what torch.manual_seed(seed) followed by two nn.Linear gives."""
+        generator = torch.Generator().manual_seed(seed)
+        bounds = (self.observations, self.observations, self.hidden, self.hidden)
+        return torch.cat(
+            [
+                torch.empty(entry.size).uniform_(-1 / math.sqrt(inputs), 1 / math.sqrt(inputs), generator=generator)
+                for entry, inputs in zip(self.layout.entries, bounds, strict=True)
+            ]
+        )
+
+    def respond(self, points: Tensor, observations: Tensor) -> Tensor:
+        """Outputs (N, E, outputs) of candidates (N, D) for observations (N, E, observations)."""
+        tensors = self.layout.unflatten(points)
+        hidden = observations @ tensors["hidden.weight"].mT + tensors["hidden.bias"].unsqueeze(1)
+        return self._activate(hidden) @ tensors["output.weight"].mT + tensors["output.bias"].unsqueeze(1)
+
+    def _activate(self, hidden: Tensor) -> Tensor:
+        if self.activation == "float":
+            return torch.tanh(hidden)
+        if self.activation == "binary":
+            return torch.sign(hidden)
+        scale = hidden.abs().amax((-2, -1) if self.couples_episodes else -1, keepdim=True) / INT8_LIMIT
+        # a vector of zeros has no scale and stays as it is
+        return torch.where(scale > 0, torch.round(hidden / scale) * scale, hidden)

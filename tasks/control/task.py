@@ -1,0 +1,123 @@
+"""Policy search as a task: every step plays a fresh set of episodes."""
+
+import hashlib
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from polystep.contracts import Metric, State
+from polystep.random import derive_seed
+from tasks.control.environments import Environments, HardenedEnvironments
+from tasks.control.gymnasium_environments import GymnasiumEnvironments
+from tasks.control.objective import ControlObjective, episode_seeds
+from tasks.control.policy import Activation, Int8Scale, Policy
+from tasks.control.rollouts import Evaluator, FusedEvaluator, LockstepEvaluator
+from tasks.control.simulators import SIMULATORS, SimulatedEnvironments
+
+Evaluation = Literal["fused", "lockstep", "gymnasium"]
+SHORT_NAMES = {"CartPole-v1": "cartpole", "Acrobot-v1": "acrobot"}
+EVALUATIONS: tuple[Evaluation, ...] = ("fused", "lockstep", "gymnasium")
+
+
+class ControlTask:
+    """Find a policy whose episodes have a large return, the undiscounted sum of rewards.
+
+    An episode is a seed, as Gymnasium's reset takes it, and every set of them is drawn for the run seed and one purpose: step
+    t of the training, validation, test. The loss is minus the mean return, as it is, so temperatures are in units of return.
+    Source: protocol section 7.
+    """
+
+    metric = Metric("return", "maximize", "")
+    steps_per_epoch = 1
+
+    def __init__(
+        self,
+        env: str,
+        seed: int,
+        activation: Activation = "float",
+        hidden: int = 16,
+        int8_scale: Int8Scale = "row",
+        episodes: int = 16,
+        common_episodes: bool = True,
+        validation_episodes: int = 100,
+        test_episodes: int = 1000,
+        horizon: int | None = None,
+        observation_levels: int | None = None,
+        observation_bounds: Any = None,
+        reward_step: float | None = None,
+        evaluation: Evaluation = "fused",
+        device: str = "cpu",
+    ):
+        """`env`: a Gymnasium id. `activation`, `hidden`, `int8_scale`: see `Policy`. `episodes`: per objective;
+        `common_episodes`: whether all candidates play the same ones, which they did not in most published runs. `horizon`:
+        steps after which an episode ends, None for the environment's own. `observation_levels`, `observation_bounds`,
+        `reward_step`: see `HardenedEnvironments`. `evaluation`: the path that computes returns; all agree. "fused" cannot
+        couple episodes or harden and falls back to "lockstep", and both, where there is no simulator, to "gymnasium".
+        """
+        for name, count in (
+            ("episodes", episodes),
+            ("validation_episodes", validation_episodes),
+            ("test_episodes", test_episodes),
+        ):
+            if count < 1:
+                raise ValueError(f"task.{name} must be at least 1, got {count}")
+        if horizon is not None and horizon < 1:
+            raise ValueError(f"task.horizon must be at least 1, got {horizon}")
+        if evaluation not in EVALUATIONS:
+            raise ValueError(f"task.evaluation must be {', '.join(EVALUATIONS)}, got {evaluation!r}")
+        simulator = None if evaluation == "gymnasium" else SIMULATORS.get(env)
+        environments: Environments
+        if simulator:
+            horizon = horizon or simulator.horizon
+            environments = SimulatedEnvironments(simulator, horizon)
+        else:
+            environments = GymnasiumEnvironments(env, horizon)
+        hardened = observation_levels is not None or reward_step is not None
+        if hardened:
+            environments = HardenedEnvironments(environments, observation_levels, observation_bounds, reward_step)
+        self.policy = Policy(environments.low.size, environments.actions.outputs, hidden, activation, int8_scale)
+        self.layout = self.policy.layout
+        kind = [activation] if activation != "float" else []
+        self.name = "_".join([SHORT_NAMES.get(env, env), *kind, *(["hardened"] if hardened else [])])
+        self.fingerprint = hashlib.sha256(env.encode()).hexdigest()
+        self._evaluator: Evaluator = LockstepEvaluator(self.policy, environments)
+        if simulator and horizon and evaluation == "fused" and not (hardened or self.policy.couples_episodes):
+            self._evaluator = FusedEvaluator(self.policy, simulator, horizon)
+        self._episodes, self._common = episodes, common_episodes
+        self._device = torch.device(device)
+        self._validation = episode_seeds(derive_seed(seed, "validation"), 1, validation_episodes)
+        self._test = episode_seeds(derive_seed(seed, "test"), 1, test_episodes)
+        self._seed, self._step = seed, 0
+
+    def initial_point(self, seed: int) -> Tensor:
+        """The starting values (D,) that torch's linear layers have after torch.manual_seed(seed)."""
+        return self.policy.initial_point(seed).to(self._device)
+
+    def next_objective(self) -> ControlObjective:
+        """A fresh set of episodes."""
+        seed = derive_seed(self._seed, "training", self._step)
+        self._step += 1
+        return ControlObjective(self._evaluator, self._episodes, seed, self._common, self._device)
+
+    def validate(self, point: Tensor) -> float:
+        """Mean return over the validation episodes, the same at every call."""
+        return self._mean_return(point, self._validation)
+
+    def test(self, point: Tensor) -> float:
+        """Mean return over the test episodes, which nothing else plays."""
+        return self._mean_return(point, self._test)
+
+    def state_dict(self) -> State:
+        """How many objectives have been handed out."""
+        return {"step": self._step}
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue with the objective that follows."""
+        self._step = state["step"]
+
+    @torch.no_grad()
+    def _mean_return(self, point: Tensor, seeds: NDArray[np.int64]) -> float:
+        return float(self._evaluator.roll_out(point.cpu().unsqueeze(0), seeds).returns.mean())
