@@ -1,5 +1,6 @@
 """OpenAI-ES: evolution strategies with mirrored sampling, one gradient estimate from ranked losses per generation."""
 
+import math
 from typing import Literal
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from polystep.ask_tell import PointOptimizer
 from polystep.candidates import SeededCandidates
+from polystep.contracts import State
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
 from polystep.schedule import Schedule
@@ -36,9 +38,11 @@ class OpenAIES(PointOptimizer):
         learning_rate: float | Schedule = 0.01,
         weight_decay: float = 0.0,
         shaping: Shaping = "ranks",
+        report: Literal["mean", "best_ever"] = "mean",
     ):
         """`population`: candidates per generation, even. `sigma`: standard deviation of the perturbations. `shaping`: what
-        becomes of the losses, see `centred_ranks` and `z_scores`. Schedules are read at g. Raises ValueError.
+        becomes of the losses, see `centred_ranks` and `z_scores`. `report`: the solution is theta, or, as in the published
+        MAX-SAT runs, the candidate with the lowest loss so far. Schedules are read at g. Raises ValueError.
         """
         if population < 2 or population % 2:
             raise ValueError(
@@ -46,12 +50,21 @@ class OpenAIES(PointOptimizer):
             )
         if shaping not in ("ranks", "z_score"):
             raise ValueError(f"shaping must be 'ranks' or 'z_score', got {shaping!r}")
+        if report not in ("mean", "best_ever"):
+            raise ValueError(f"report must be 'mean' or 'best_ever', got {report!r}")
         super().__init__(layout, point)
         self._seed, self._pairs = seed, population // 2
         self._sigma = positive_schedule(sigma, "sigma")
         self._learning_rate = positive_schedule(learning_rate, "learning_rate", may_vanish=True)
         self._weight_decay = non_negative(weight_decay, "weight_decay")
         self._utilities = centred_ranks if shaping == "ranks" else z_scores
+        self._report_best = report == "best_ever"
+        self._best, self._best_loss = self._point, math.inf
+
+    @property
+    def solution(self) -> Tensor:
+        """Theta or the best candidate so far (D,), as `report` says."""
+        return self._best if self._report_best else self._point
 
     def _propose(self) -> SeededCandidates:
         """Pair after pair, +sigma e before -sigma e."""
@@ -65,6 +78,8 @@ class OpenAIES(PointOptimizer):
         return self._candidates
 
     def _learn(self, losses: Tensor) -> dict[str, float]:
+        if self._report_best:
+            self._keep_best(losses)
         utilities = self._utilities(losses.double()).tolist()
         gradient = torch.zeros_like(self._point)
         for first in range(0, len(utilities), 2):
@@ -74,6 +89,22 @@ class OpenAIES(PointOptimizer):
         before = self._point
         self._point = (before + rate * gradient) * (1 - rate * self._weight_decay)
         return {"gradient_norm": float(gradient.norm()), "movement": float((self._point - before).norm())}
+
+    def _keep_best(self, losses: Tensor) -> None:
+        lowest = int(torch.where(torch.isfinite(losses), losses, torch.inf).argmin())
+        if losses[lowest] < self._best_loss:
+            (self._best,) = self._candidates.dense(slice(lowest, lowest + 1))
+            self._best_loss = float(losses[lowest])
+
+    def _state(self) -> State:
+        if self._best_loss == math.inf:
+            return super()._state()
+        return super()._state() | {"best": {"point": self._best, "loss": self._best_loss}}
+
+    def _restore(self, state: State) -> None:
+        super()._restore(state)
+        best = state.get("best")
+        self._best, self._best_loss = (best["point"].clone(), best["loss"]) if best else (self._point, math.inf)
 
 
 def centred_ranks(losses: Tensor) -> Tensor:

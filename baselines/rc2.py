@@ -20,7 +20,9 @@ class Rc2:
     """
 
     def __init__(self, layout: ParameterLayout, point: Tensor, seed: int, *, seconds: float = 60.0):
-        """`point`: (n,), kept where time runs out. `seed`: not used, the method draws nothing. `seconds`: time limit."""
+        """`point`: (n,), kept where time runs out. `seed`: not used, the method draws nothing. `seconds`: limit
+        of the search itself, once the clauses are loaded.
+        """
         self.seconds = positive(seconds, "seconds")
         self._point = layout.copy_of(point)
         self._report: StepReport | None = None

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from polystep.ask_tell import PointOptimizer, replace_non_finite
+from polystep.ask_tell import PointOptimizer, all_finite, replace_non_finite
 from polystep.candidates import ParticleCandidates
 from polystep.contracts import State
 from polystep.geometry import Polytope, bias_rotations, haar_rotations, polytope_vertices
@@ -114,7 +114,7 @@ class PolyStep(PointOptimizer):
         coordinates, diagnostics = self._respond(losses.float().reshape(shape), directions)
         displacement = self.subspace.lift(coordinates)
         movement = self._update.move(displacement, self._step, self._point)
-        if torch.isfinite(movement).all():
+        if all_finite(movement):
             self._point = self._point + movement
             self._coasting.record(displacement, movement)
             self._bias = coordinates if self._biased else None

@@ -61,18 +61,18 @@ class PointOptimizer(AskTellOptimizer):
             raise ValueError(
                 f"tell() expects losses of shape ({self._expected},), one per candidate, got {tuple(losses.shape)}"
             )
-        finite = torch.isfinite(losses)
-        if self._expected and not finite.any():
+        finite = losses if all_finite(losses) else losses[torch.isfinite(losses)]
+        if self._expected and not len(finite):
             raise NonFiniteLossError(
                 f"all {self._expected} candidate losses of step {self._step} are NaN or infinite; check the model at its "
                 "current point, or reduce the radius (or sigma) of the candidates"
             )
         diagnostics = self._learn(losses)
         if self._expected:
-            diagnostics = {"non_finite": float((~finite).sum())} | diagnostics
+            diagnostics = {"non_finite": float(len(losses) - len(finite))} | diagnostics
         self._expected = None
         self._step += 1
-        return StepReport(float(losses[finite].mean()) if len(losses) else None, diagnostics)
+        return StepReport(float(finite.mean()) if len(losses) else None, diagnostics)
 
     def state_dict(self) -> State:
         """Everything that the next step depends on; to be taken between steps."""
@@ -92,8 +92,15 @@ class PointOptimizer(AskTellOptimizer):
         self._point, self._step = state["point"].clone(), state["counters"]["step"]
 
 
+def all_finite(values: Tensor) -> bool:
+    """Whether no value is NaN or infinite; where the sum is finite, which takes a single pass, all of them are."""
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
+
+
 def replace_non_finite(losses: Tensor) -> Tensor:
     """NaN and infinite losses replaced by max(2 max|finite| + 1, 1e6), so that they repel (method section 6)."""
+    if all_finite(losses):
+        return losses
     finite = torch.isfinite(losses)
     largest = torch.where(finite, losses.abs(), 0.0).max()
     return torch.where(finite, losses, torch.clamp(2 * largest + 1, min=1e6))

@@ -183,7 +183,10 @@ class Optimizer(Protocol):
 
 @runtime_checkable
 class Task(Protocol):
-    """A problem to optimise, with its own data stream and its own judges."""
+    """A problem to optimise, with its own data stream and its own judges.
+
+    Where one configuration stands for many problems, a task also has a `name`, by which reports tell them apart.
+    """
 
     metric: Metric
     layout: ParameterLayout
@@ -220,6 +223,15 @@ class Task(Protocol):
 
     def load_state_dict(self, state: State) -> None:
         """Continue the data stream exactly where `state` was taken."""
+        ...
+
+
+@runtime_checkable
+class DiagnosableTask(Task, Protocol):
+    """A task that has more to say about a point than its score."""
+
+    def diagnostics(self, point: Tensor) -> Mapping[str, Any]:
+        """JSON values by name, empty where there is nothing to say; read after training, from data that are not the test set."""
         ...
 
 

@@ -51,7 +51,7 @@ class Plain:
 
 
 class Clipped:
-    """Another rule's movement, cut so that no coordinate leaves [-bound, bound]: clip(point + movement) - point.
+    """Another rule's movement, cut so that no coordinate leaves [-bound, bound]: clip(point + movement) - point, rounded.
 
     Where only signs count, coordinates that run away can no longer be turned by any probe; in a box, probes that are longer
     than it is wide always can. With coasting along the displacement the point may leave the box until the next full step.

@@ -26,6 +26,8 @@ _KNOWN_METHODS = (
     "adam_straight_through",
     "adam_smooth",
 )
+# They are in no figure with Adam, whose colours they share.
+_CLAUSE_SOLVERS = ("probsat", "walksat", "rc2")
 # Paul Tol's muted palette, which stays distinct under colour blindness, without its sand, too pale for lines, and with two
 # of his vibrant one. Black and greys are kept for what is published; markers tell methods apart without any colour.
 _COLOURS = (
@@ -51,10 +53,12 @@ class Look(NamedTuple):
 
 def method_looks(optimizers: Iterable[str]) -> dict[str, Look]:
     """A look for each optimiser; pass those of the whole report, so that all of its figures agree."""
-    order = [*_KNOWN_METHODS, *sorted(set(optimizers) - set(_KNOWN_METHODS))]
+    positions = {name: position for position, name in enumerate(_KNOWN_METHODS)}
+    positions |= {name: position for position, name in enumerate(_CLAUSE_SOLVERS, 17)}
+    positions |= {name: position for position, name in enumerate(sorted(set(optimizers) - positions.keys()), 20)}
     return {
         name: Look(_COLOURS[position % len(_COLOURS)], _MARKERS[position % len(_MARKERS)])
-        for position, name in enumerate(order)
+        for name, position in positions.items()
     }
 
 

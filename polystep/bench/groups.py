@@ -96,7 +96,7 @@ class Group:
         return self._published(published_last_accuracy)
 
     def _published(self, look_up: Callable[[str, str], PublishedScore | None]) -> Quantity | None:
-        if not self.is_accuracy:
+        if self.unit != "fraction":
             return None
         score = look_up(self.task, self.optimizer)
         return score and Quantity(score.mean, score.std, score.n_seeds, self.unit)

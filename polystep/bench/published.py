@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 DATA_FOLDER = Path(__file__).with_name("published_data")
 
-_METHOD_KEYS = {"cma_es": "cmaes"}
+_METHOD_KEYS = {"cma_es": "cmaes", "walksat": "sls"}
 # The evaluation counts of these are training samples, not candidates.
 _GRADIENT_METHODS = {"adam"}
 # Published Adam trained smooth substitutes of these networks: tasks of their own here, and nothing that Adam on the hard
@@ -33,9 +33,12 @@ class PublishedScore(NamedTuple):
 
 
 class PublishedCost(NamedTuple):
-    """Wall seconds of one run on `hardware`, and candidates per step; None where the files do not tell."""
+    """Wall seconds of one run and of one of its steps on `hardware`, and candidates per step; None where the files do not
+    tell.
+    """
 
     seconds: float | None
+    seconds_per_step: float | None
     candidates_per_step: float | None
     hardware: str
 
@@ -74,6 +77,7 @@ def published_cost(task: str, method: str) -> PublishedCost | None:
     return PublishedCost(
         # A zero in these columns means that the run did not record them.
         seconds=seconds or None,
+        seconds_per_step=seconds / steps if seconds and steps else None,
         candidates_per_step=evaluations / steps if counts_candidates and evaluations and steps else None,
         hardware=row["hardware"].partition("/")[0],
     )

@@ -23,10 +23,11 @@ HISTORY_COLUMNS = ("step", "epoch", "loss", "validation", "candidate_evaluations
 class RunRecord:
     """One run as a report sees it.
 
-    labels: task, optimizer, study (names of the chosen configurations) and seed. protocol: "paper", "default",
-    "matched-evals" or "matched-time". metric: name, direction, unit. metrics: validation_selected, test_selected,
-    test_last, selected_step, steps, and test_curve, a list of {"step", "test"} for the marked steps. ledger: spent
-    (currencies, see `polystep.contracts.Spent`), clocks (seconds per activity, summing to wall_seconds), wall_seconds and
+    labels: task, optimizer, study (names of the chosen configurations, or the name that the task itself has) and seed.
+    protocol: "paper", "default", "matched-evals" or "matched-time". metric: name, direction, unit. metrics:
+    validation_selected, test_selected, test_last, selected_step, steps, and test_curve, a list of {"step", "test"} for the
+    marked steps; diagnostics of the selected point where the task gives some. ledger: spent (currencies, see
+    `polystep.contracts.Spent`), clocks (seconds per activity, summing to wall_seconds), wall_seconds and
     peak_memory_bytes. environment: versions, processor, threads, git commit and whether the tree was dirty.
     """
 

@@ -14,6 +14,8 @@ from polystep.bench.files import StorageError, write_text
 from polystep.bench.groups import METHOD_OF_THE_PAPER, Group, group_runs
 from polystep.bench.identity import identifying_settings
 from polystep.bench.learning_curves import learning_curves
+from polystep.bench.maxsat_figures import seconds_figure, size_figure
+from polystep.bench.maxsat_scaling import maxsat_entries, maxsat_table
 from polystep.bench.records import RunRecord, read_records
 from polystep.bench.rendering import Table, escape_markdown, file_stem, to_markdown, write_table
 from polystep.bench.score_bars import score_bars
@@ -71,6 +73,7 @@ def build_report(records: Path, output: Path, expected: Mapping[str, dict[str, A
         f"Built from {len(used)} finished runs. Published numbers: arXiv 2605.01928 and its released result files.",
         *("", "## Headline", "", *_bullets(_headlines(groups) or ["No finished run of the paper's method yet."])),
         *("", "## All protocols", *writer.table(results_table(groups)), *writer.table(early_curve_table(groups))),
+        *_maxsat_section(groups, histories, looks, writer),
     ]
     for protocol in sorted({group.protocol for group in groups}):
         members = [group for group in groups if group.protocol == protocol]
@@ -115,6 +118,22 @@ def _protocol_section(
         title = f"Learning curves on task {task}, protocol {protocol}"
         name = file_stem("learning_curves", task, protocol)
         lines += writer.figure(title, learning_curves(list(members), histories, looks), name)
+    return lines
+
+
+def _maxsat_section(
+    groups: Sequence[Group], histories: Mapping[str, "DataFrame"], looks: Mapping[str, Look], writer: _Writer
+) -> list[str]:
+    """MAX-SAT over its sizes; nothing where it has not run."""
+    entries = maxsat_entries(groups)
+    if not entries:
+        return []
+    lines = [
+        *writer.table(maxsat_table(entries)),
+        *writer.figure("MAX-SAT over sizes", size_figure(entries, looks), "maxsat_sizes"),
+    ]
+    if (over_seconds := seconds_figure(entries, histories, looks)) is not None:
+        lines += writer.figure("MAX-SAT over seconds", over_seconds, "maxsat_seconds")
     return lines
 
 

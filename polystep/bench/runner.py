@@ -20,7 +20,7 @@ from polystep.bench.ledger import Budget, Ledger, MeteredObjective
 from polystep.bench.lock import exclusive
 from polystep.bench.observers import Observer
 from polystep.bench.records import RunRecord, read_record, write_history, write_record
-from polystep.contracts import ExpectedError, Optimizer, State, Task
+from polystep.contracts import DiagnosableTask, ExpectedError, Optimizer, State, Task
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,9 @@ class Run:
     def _judge(self, task: Task, optimizer: Optimizer) -> dict[str, Any]:
         """Metrics of the record: the only place where the test set is read."""
         with self._ledger.clock("test"):
+            found = task.diagnostics(self._selected["point"]) if isinstance(task, DiagnosableTask) else {}
             return {
+                **({"diagnostics": found} if found else {}),
                 "validation_selected": self._selected["score"],
                 "selected_step": self._selected["step"],
                 "test_selected": task.test(self._selected["point"]),
@@ -205,7 +207,8 @@ class Run:
             name=self._name,
             status=status,
             labels={
-                **{key: self.config["names"][key] for key in ("task", "optimizer", "study")},
+                **{key: self.config["names"][key] for key in ("optimizer", "study")},
+                "task": getattr(task, "name", self.config["names"]["task"]),
                 "seed": self.config["seed"],
             },
             protocol=self.config["names"]["protocol"],

@@ -15,12 +15,11 @@ import numpy as np
 from polystep.contracts import ExpectedError
 from tasks.maxsat import dimacs_scanner as scanner
 from tasks.maxsat.formula import MOST_VARIABLES, Formula
+from tasks.maxsat.memory import BYTES_PER_VARIABLE, TooLarge, available_memory, require_memory
 
 OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
 BYTES_PER_BYTE = 14
 """Memory per byte of text: the text, then per token of at least two bytes a literal, a clause start, a weight."""
-BYTES_PER_VARIABLE = 200
-"""Memory that an optimiser needs per variable."""
 
 
 class InstanceError(ExpectedError):
@@ -50,7 +49,7 @@ def read_dimacs(path: Path) -> Formula:
 
 def read_text(path: Path) -> bytes:
     """The uncompressed bytes of a file; refused before they fill the memory."""
-    most = _available_memory() // BYTES_PER_BYTE
+    most = available_memory() // BYTES_PER_BYTE
     opener = OPENERS.get(path.suffix, open)
     parts: list[bytes] = []
     size = 0
@@ -61,9 +60,9 @@ def read_text(path: Path) -> bytes:
                 size += len(part)
                 if size > most:
                     raise InstanceError(
-                        f"{path} holds more than {size / 1e6:,.0f} MB of text; reading it needs about "
-                        f"{BYTES_PER_BYTE * size / 1e9:.1f} GB of memory and more than is free; use a larger machine or a "
-                        "smaller instance"
+                        f"{path} holds more than {size / 1e6:,.0f} MB of text; reading it needs more than "
+                        f"{BYTES_PER_BYTE * size / 1e9:.1f} GB of memory, which is all that is free; use a larger machine or "
+                        "a smaller instance"
                     )
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
@@ -112,9 +111,10 @@ def _problem_line(path: Path, line: int, content: bytes) -> Header:
         _refuse(path, line, "no clauses declared", "an instance needs at least one clause")
     if len(numbers) == 3 and not 1 <= top < 2**63:
         _refuse(path, line, f"a top weight of {top}", "it must lie in 1..2^63 - 1")
-    needed = BYTES_PER_VARIABLE * variables
-    if needed > _available_memory():
-        _refuse(path, line, f"{variables} variables need about {needed / 1e9:.1f} GB of memory", "use a larger machine")
+    try:
+        require_memory(f"an instance of {variables} variables", BYTES_PER_VARIABLE * variables)
+    except TooLarge as error:
+        raise InstanceError(f"{path}, line {line}: {error}") from None
     return Header(kind, variables, clauses, top)
 
 
@@ -154,29 +154,3 @@ def _refuse(path: Path, line: int, reason: str, remedy: str) -> NoReturn:
 def _shown(token: bytes) -> str:
     text = token[:40].decode("ascii", "replace")
     return repr(text + ("..." if len(token) > 40 else ""))
-
-
-def _available_memory() -> int:
-    """Bytes that can still be had, by the kernel's estimate; where it gives none, 4 GB."""
-    try:
-        for row in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if row.startswith("MemAvailable:"):
-                return int(row.split()[1]) * 1024
-    except OSError:
-        pass
-    return 4 << 30
-
-
-def write_dimacs(formula: Formula, path: Path) -> None:
-    """Write `formula`: .cnf where nothing is weighted or hard, else .wcnf with h lines; compressed for .gz and .xz."""
-    weighted = formula.weights is not None or formula.hard is not None
-    lines = [] if weighted else [f"p cnf {formula.variables} {formula.clauses}"]
-    for c in range(formula.clauses):
-        clause = formula.literals[formula.starts[c] : formula.starts[c + 1]]
-        words = [*map(str, clause.tolist()), "0"]
-        if weighted:
-            is_hard = formula.hard is not None and formula.hard[c]
-            words.insert(0, "h" if is_hard else str(1 if formula.weights is None else formula.weights[c]))
-        lines.append(" ".join(words))
-    with OPENERS.get(path.suffix, open)(path, "wb") as file:
-        file.write(("\n".join(lines) + "\n").encode())

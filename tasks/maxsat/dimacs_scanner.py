@@ -18,16 +18,22 @@ NEWLINE, MINUS, PLUS, ZERO, NINE = 10, 45, 43, 48, 57
 LETTER_C, LETTER_H, LETTER_P, PERCENT = 99, 104, 112, 37
 
 
+@njit(inline="always")
+def is_blank(byte: Any) -> Any:
+    """Space, tab and the ends of lines; other control characters are binary junk."""
+    return byte == 32 or 9 <= byte <= 13
+
+
 @njit
 def count(text: Any, position: Any) -> Any:
     """Upper bounds: tokens, and tokens that are "0" (ends of clauses), from `position` on."""
     tokens = zeros = 0
     inside = False
     for i in range(position, len(text)):
-        blank = text[i] <= 32
+        blank = is_blank(text[i])
         if not blank and not inside:
             tokens += 1
-            if text[i] == ZERO and (i + 1 == len(text) or text[i + 1] <= 32):
+            if text[i] == ZERO and (i + 1 == len(text) or is_blank(text[i + 1])):
                 zeros += 1
         inside = not blank
     return tokens, zeros
@@ -58,7 +64,7 @@ def scan(
     i, size = position, len(text)
     while i < size:
         byte = text[i]
-        if byte <= 32:
+        if is_blank(byte):
             if byte == NEWLINE:
                 line += 1
                 begin_of_line = True
@@ -71,7 +77,7 @@ def scan(
             continue
         if begin_of_line and byte == PERCENT:
             break
-        while i < size and text[i] > 32:
+        while i < size and not is_blank(text[i]):
             i += 1
         if begin_of_line and byte == LETTER_P:
             return SECOND_HEADER, line, first, i, clauses, used

@@ -20,7 +20,7 @@ class Formula:
     literals: int32, v or -v for variable v = 1..n. starts: int64, (M + 1,). weights: int64, (M,), None where every clause
     weighs 1; those of hard clauses mean nothing. hard: (M,), None where no clause is hard. Clauses may repeat literals or
     hold both v and -v. Raises ValueError where there is no clause or variable, a clause is empty, a literal names no
-    variable, a weight is not positive, or the sum of the weights passes 2^62.
+    variable, a weight is missing or not positive, or the sum of the weights passes 2^62.
     """
 
     variables: int
@@ -38,6 +38,9 @@ class Formula:
             raise ValueError("clauses must hold at least one literal; an empty clause cannot be satisfied: drop it")
         if self.literals.min() < -self.variables or self.literals.max() > self.variables or not self.literals.all():
             raise ValueError(f"literals must be v or -v for a variable v in 1..{self.variables}")
+        for name, column in (("weights", self.weights), ("hard", self.hard)):
+            if column is not None and len(column) != self.clauses:
+                raise ValueError(f"{name} must have an entry for each of {self.clauses} clauses, got {len(column)}")
         if self.weights is not None:
             if (self.weights < 1).any():
                 raise ValueError(f"weights must be at least 1, got {int(self.weights.min())}; drop such clauses")

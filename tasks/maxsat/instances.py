@@ -1,5 +1,6 @@
 """Random instances: the paper's generator bit for bit, a fast one, and one with a planted solution."""
 
+import math
 import random
 from typing import Any
 
@@ -9,12 +10,15 @@ from numba import njit
 from numpy.typing import NDArray
 
 from polystep.random import named_generator
-from tasks.maxsat.formula import Formula
+from tasks.maxsat.formula import MOST_VARIABLES, Formula
+from tasks.maxsat.memory import BYTES_PER_VARIABLE, require_memory
 
 BLOCK = 1 << 20
 """Words of the Mersenne Twister that are drawn at once."""
 DRAWS_PER_CLAUSE = 400
 """Words that a clause never needs all of: 6 for signs, and each of 3 draws is rejected with a probability near 1/2 or below."""
+BYTES_PER_LITERAL = 24
+"""Memory for each literal: as it is drawn, kept, and coded."""
 
 
 def paper_instance(variables: int, ratio: float = 4.27, seed: int = 42) -> Formula:
@@ -108,9 +112,15 @@ def _distinct_variables(clauses: int, variables: int, length: int, generator: to
 def _clause_count(variables: int, length: int, ratio: float) -> int:
     if not 1 <= length <= variables:
         raise ValueError(f"clauses of {length} distinct variables need as many variables, got {variables}")
+    if variables > MOST_VARIABLES:
+        raise ValueError(f"a formula must have at most {MOST_VARIABLES} variables, got {variables}")
+    if not math.isfinite(ratio) or ratio * variables < 1:
+        raise ValueError(
+            f"a ratio of {ratio} clauses per variable gives no clauses for {variables} variables; correct it"
+        )
     clauses = int(ratio * variables)
-    if clauses < 1:
-        raise ValueError(f"a ratio of {ratio} clauses per variable gives no clause for {variables} variables; raise it")
+    needed = BYTES_PER_VARIABLE * variables + BYTES_PER_LITERAL * length * clauses
+    require_memory(f"an instance of {variables} variables and {clauses} clauses", needed)
     return clauses
 
 

@@ -15,7 +15,23 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 BLOCK = 4096
 LANES = 64
+LONGEST_INSERTION = 32
 ONE, WORD_SHIFT, BIT_MASK = np.uint32(1), np.uint32(5), np.uint32(31)
+
+
+@njit(inline="always")
+def sort_part(codes: Any, begin: Any, end: Any) -> None:
+    """Sort codes[begin:end]: by insertion where it is short, as clauses are, because calling `sort` takes longer."""
+    if end - begin > LONGEST_INSERTION:
+        codes[begin:end].sort()
+        return
+    for place in range(begin + 1, end):
+        code = codes[place]
+        free = place
+        while free > begin and codes[free - 1] > code:
+            codes[free] = codes[free - 1]
+            free -= 1
+        codes[free] = code
 
 
 @njit(nogil=True)
@@ -40,16 +56,12 @@ def normalise(literals: Any, starts: Any, variables: Any) -> Any:
             tautology = tautology or seen[v] == -mark
             if seen[v] != mark and seen[v] != -mark:
                 seen[v] = mark
-                code = 2 * v + negated
-                place = used
-                while place > first and codes[place - 1] > code:
-                    codes[place] = codes[place - 1]
-                    place -= 1
-                codes[place] = code
+                codes[used] = 2 * v + negated
                 used += 1
         if tautology:
             used = first
         else:
+            sort_part(codes, first, used)
             clauses += 1
             ends[clauses] = used
             kept[c] = True

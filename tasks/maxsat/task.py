@@ -30,6 +30,7 @@ GENERATORS: dict[str, Callable[..., Formula]] = {
 KEPT_FROM = 100_000
 """Variables from which on a generated instance is kept in the data folder; smaller ones are generated as fast as read."""
 START_DEVIATION = 0.1
+PUBLISHED_RATIO, PUBLISHED_SEED = 4.27, 42
 
 
 class MaxSatTask:
@@ -49,8 +50,8 @@ class MaxSatTask:
         data_dir: str,
         seed: int,
         variables: int = 1000,
-        ratio: float = 4.27,
-        instance_seed: int = 42,
+        ratio: float = PUBLISHED_RATIO,
+        instance_seed: int = PUBLISHED_SEED,
         cost: Literal["count", "fraction"] = "count",
         hard_weight: int | None = None,
         evaluation: Literal["fused", "torch"] = "fused",
@@ -68,6 +69,7 @@ class MaxSatTask:
             raise ValueError(f"task.hard_weight must be at least 1, got {hard_weight}")
         if evaluation not in ("fused", "torch"):
             raise ValueError(f"task.evaluation must be fused or torch, got {evaluation!r}")
+        self.name = _name(instance, variables, ratio, instance_seed)
         self.formula = _load(instance, Path(data_dir), variables, ratio, instance_seed)
         self.layout = ParameterLayout({"assignment": (self.formula.variables,)})
         self._device = torch.device(device)
@@ -127,12 +129,24 @@ def _load(instance: str, data_dir: Path, variables: int, ratio: float, seed: int
     return kept_instance(data_dir / "maxsat", recipe, build)
 
 
+def _name(instance: str, variables: int, ratio: float, seed: int) -> str:
+    """What reports call the instance: what differs from the published one of as many variables, or the file."""
+    if instance not in GENERATORS:
+        return f"maxsat_{Path(instance).name.partition('.')[0]}"
+    parts = [instance] if instance != "paper" else []
+    parts += [f"ratio{ratio:g}"] if ratio != PUBLISHED_RATIO else []
+    parts += [f"seed{seed}"] if seed != PUBLISHED_SEED else []
+    return "_".join([f"maxsat_{variables}v", *parts])
+
+
 def _costs(formula: Formula, hard_weight: int | None) -> NDArray[np.int64] | None:
     """What each clause costs when it is unsatisfied; None: 1 each."""
     if formula.hard is None:
         return formula.weights
     hard_weight = hard_weight or formula.soft_weight + 1
-    if hard_weight * (formula.clauses - formula.soft_clauses) > GREATEST_TOTAL_WEIGHT:
-        raise ValueError(f"hard clauses at {hard_weight} each add up to more than 2^62; set a smaller task.hard_weight")
+    if formula.soft_weight + hard_weight * (formula.clauses - formula.soft_clauses) > GREATEST_TOTAL_WEIGHT:
+        raise ValueError(
+            f"with hard clauses at {hard_weight} each, the weights add up to more than 2^62; set a smaller task.hard_weight"
+        )
     soft = 1 if formula.weights is None else formula.weights
     return np.where(formula.hard, hard_weight, soft).astype(np.int64)

@@ -95,6 +95,31 @@ def test_noise_is_never_held_for_more_than_one_direction(objective: Any) -> None
     assert largest.seen == 1000
 
 
+def test_best_sample_is_reported_where_asked_and_changes_nothing_else(objective: Any) -> None:
+    def optimizer(report: Any) -> OpenAIES:
+        return OpenAIES(ParameterLayout({"x": (6,)}), torch.ones(6), 4, population=8, sigma=0.5, report=report)
+
+    mean, best = optimizer("mean"), optimizer("best_ever")
+    seen = []
+    assert torch.equal(best.solution, torch.ones(6))
+    for step in range(6):
+        if step == 3:
+            resumed = optimizer("best_ever")
+            resumed.load_state_dict(best.state_dict())
+            best = resumed
+        for one in (mean, best):
+            candidates = one.ask()
+            losses = objective(lambda points: points.square().sum(1)).losses(candidates)
+            one.tell(losses)
+        seen += list(zip(losses.tolist(), candidates.dense(slice(None)), strict=True))
+        assert torch.equal(best.solution, min(seen, key=lambda pair: pair[0])[1])
+        assert torch.equal(mean.solution, best._point)
+    best.tell(torch.full((len(best.ask()),), math.inf).index_fill_(0, torch.tensor([0]), 1e9))
+    assert torch.equal(best.solution, min(seen, key=lambda pair: pair[0])[1])
+    with pytest.raises(ValueError, match="report must be 'mean' or 'best_ever', got 'last'"):
+        optimizer("last")
+
+
 def test_plateau_leaves_the_point_where_it_is(objective: Any) -> None:
     for shaping in ("ranks", "z_score"):
         optimizer = OpenAIES(ParameterLayout({"x": (5,)}), torch.ones(5), 0, shaping=shaping)

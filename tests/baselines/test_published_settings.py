@@ -43,3 +43,36 @@ def test_finite_differences_have_the_settings_of_polystep() -> None:
     ours, polystep = (composed(f"optimizer={name}")["optimizer"] for name in ("finite_differences", "polystep"))
     for name in ("subspace", "update", "particle_dimension", "probe_radius", "redraw_every"):
         assert ours[name] == polystep[name]
+
+
+def maxsat(*overrides: str) -> Any:
+    return OmegaConf.to_container(compose_config(CONFIGS, ["task=maxsat", *overrides])[0], resolve=True)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "steps", "settings"),
+    [
+        ("openai_es", 1000, {"sigma": 1.0, "learning_rate": 0.1, "shaping": "z_score", "report": "best_ever"}),
+        ("cma_es", 1000, {"population": 50, "sigma": 1.0, "covariance": "auto", "report": "best_ever"}),
+        ("probsat", 100, {"chains": 10, "flips_per_step": 100_000}),
+        ("walksat", 10, {"noise": 0.5, "chains": 1, "flips_per_step": 10_000}),
+    ],
+)
+def test_published_settings_on_maxsat(optimizer: str, steps: int, settings: dict[str, Any]) -> None:
+    """Protocol section 6: half as many steps at a million variables."""
+    config = maxsat("study=paper", f"optimizer={optimizer}", "task.variables=500")
+    assert config["protocol"] == "paper" and config["budget"]["steps"] == steps
+    assert config["task"]["variables"] == 500
+    assert config["optimizer"].items() >= settings.items()
+    if optimizer != "cma_es":
+        million = maxsat("study=paper", f"optimizer={optimizer}", f"settings=paper_maxsat_{optimizer}_million")
+        assert million["protocol"] == "paper" and million["budget"]["steps"] == steps // 2
+        assert million["task"]["variables"] == 1_000_000
+        assert million["optimizer"] == config["optimizer"]
+
+
+def test_local_search_has_a_budget_of_flips_by_default() -> None:
+    for optimizer in ("probsat", "walksat"):
+        budget = maxsat(f"optimizer={optimizer}")["budget"]
+        assert budget["candidate_evaluations"] == 10_000_000 and budget["steps"] is None
+    assert maxsat("optimizer=rc2")["budget"]["steps"] == 1

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from polystep.ask_tell import NonFiniteLossError, PointOptimizer, replace_non_finite
+from polystep.ask_tell import NonFiniteLossError, PointOptimizer, all_finite, replace_non_finite
 from polystep.candidates import DenseCandidates
 from polystep.layout import ParameterLayout
 
@@ -94,3 +94,11 @@ def test_replacements_exceed_every_finite_loss() -> None:
     losses = torch.tensor([math.nan, -3e6, 2.0, math.inf])
     assert replace_non_finite(losses).tolist() == [6e6 + 1, -3e6, 2.0, 6e6 + 1]
     assert replace_non_finite(torch.tensor([1.0, -math.inf])).tolist() == [1.0, 1e6]
+
+
+def test_finite_values_are_told_from_others_even_where_their_sum_overflows() -> None:
+    assert all_finite(torch.tensor([1.0, -2.0])) and all_finite(torch.empty(0))
+    assert all_finite(torch.full((3,), 3e38)) and all_finite(torch.tensor([3e38, 3e38, -3e38]))
+    for bad in (math.nan, math.inf, -math.inf):
+        assert not all_finite(torch.tensor([1.0, bad]))
+    assert not all_finite(torch.tensor([math.inf, -math.inf]))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.maxsat import dimacs
-from tasks.maxsat.dimacs import InstanceError, read_dimacs, write_dimacs
+from tasks.maxsat import dimacs, memory
+from tasks.maxsat.dimacs import InstanceError, read_dimacs
 from tasks.maxsat.formula import Formula
 from tasks.maxsat.instances import random_instance
 
@@ -98,6 +98,7 @@ def test_hard_clauses_by_letter(tmp_path):
         (b"p cnf 3 2\n1 0\n- 0\n", 3, "'-' is no whole number"),
         (b"p cnf 3 2\n1 -0\n2 0\n", 2, "'-0' is no whole number"),
         (b"p cnf 3 2\n1 0\n\x00\xff\x01 0\n", 3, "is no whole number"),
+        (b"p cnf 3 2\n1 0\n2\x003 0\n", 3, "is no whole number"),
         (b"p cnf 3 2\n1 0\np cnf 3 2\n", 3, "a p line among the clauses"),
         (b"p wcnf 3 2 9\n1 1 0\n0 2 0\n", 3, "a weight of '0'"),
         (b"p wcnf 3 2 9\n1 1 0\n-3 2 0\n", 3, "a weight of '-3'"),
@@ -152,16 +153,17 @@ def test_a_missing_file_and_a_folder(tmp_path):
 
 
 def test_what_the_memory_cannot_hold_is_refused_early(tmp_path, monkeypatch):
-    monkeypatch.setattr(dimacs, "_available_memory", lambda: 1000)
-    with pytest.raises(InstanceError, match=r"about 0.0 GB of memory and more than is free"):
+    for module in (dimacs, memory):
+        monkeypatch.setattr(module, "available_memory", lambda: 1000)
+    with pytest.raises(InstanceError, match=r"reading it needs more than 0.0 GB of memory, which is all that is free"):
         read_dimacs(write(tmp_path, "a.cnf.gz", gzip.compress(b"p cnf 1 2000\n" + 2000 * b"1 0\n")))
-    with pytest.raises(InstanceError, match="line 1: 100 variables need about"):
+    with pytest.raises(InstanceError, match="line 1: an instance of 100 variables needs about"):
         read_dimacs(write(tmp_path, "b.cnf", b"p cnf 100 1\n1 0\n"))
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.data())
-def test_what_is_written_is_read_back(tmp_path_factory, data):
+def test_what_is_written_is_read_back(tmp_path_factory, write_dimacs, data):
     variables = data.draw(st.integers(1, 40))
     literal = st.builds(lambda v, sign: v * sign, st.integers(1, variables), st.sampled_from([-1, 1]))
     # the last variable occurs, so that files without a header tell how many there are
@@ -182,7 +184,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, data):
         assert np.array_equal(again.weights[~is_hard], formula.weights[~is_hard])
 
 
-def test_a_large_file_is_read_in_one_pass(tmp_path):
+def test_a_large_file_is_read_in_one_pass(tmp_path, write_dimacs):
     formula = random_instance(20_000, seed=3)
     write_dimacs(formula, tmp_path / "large.cnf")
     assert read_dimacs(tmp_path / "large.cnf").fingerprint == formula.fingerprint

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from tasks.maxsat import instances
+from tasks.maxsat import instances, memory
 from tasks.maxsat.cache import kept_instance
 from tasks.maxsat.formula import Formula
 from tasks.maxsat.instances import paper_instance, planted_assignment, planted_instance, random_instance
@@ -80,12 +80,22 @@ def test_planted_assignment_satisfies_everything(length):
         ({"variables": 2}, "need as many variables, got 2"),
         ({"variables": 10, "ratio": 0.01}, "a ratio of 0.01"),
         ({"variables": 10, "ratio": -1.0}, "a ratio of -1.0"),
+        ({"variables": 10, "ratio": float("inf")}, "a ratio of inf"),
+        ({"variables": 2**31}, "at most 1073741823 variables, got 2147483648"),
     ],
 )
 @pytest.mark.parametrize("generate", [paper_instance, random_instance, planted_instance])
 def test_impossible_instances_are_refused(generate, arguments, message):
     with pytest.raises(ValueError, match=message):
         generate(**arguments)
+
+
+@pytest.mark.parametrize("generate", [paper_instance, random_instance, planted_instance])
+def test_what_the_memory_cannot_hold_is_refused_before_it_is_drawn(generate, monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**6)
+    assert generate(1000).clauses == 4270
+    with pytest.raises(ValueError, match=r"of 10000 variables and 42699 clauses needs about 0\.0 GB"):
+        generate(10_000)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +107,8 @@ def test_impossible_instances_are_refused(generate, arguments, message):
         (lambda: Formula.of_clauses(2, [[1, 0]]), "a variable v in 1..2"),
         (lambda: Formula.of_clauses(0, [[1]]), "variables, got 0"),
         (lambda: Formula.of_clauses(1, [[1]], [0]), "at least 1, got 0"),
+        (lambda: Formula.of_clauses(1, [[1], [1]], [3]), "weights must have an entry for each of 2 clauses, got 1"),
+        (lambda: Formula.of_clauses(1, [[1]], None, [True, False]), "hard must have an entry for each of 1 clauses"),
         (lambda: Formula.of_clauses(1, [[1], [1]], [2**62, 2**62]), "more than 2\\^62"),
     ],
 )

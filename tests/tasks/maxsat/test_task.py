@@ -1,6 +1,5 @@
 """MAX-SAT as a task: instances by name and by file, costs, scores, charges, and PolyStep on it."""
 
-import gzip
 from pathlib import Path
 
 import pytest
@@ -9,13 +8,11 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from polystep.bench.composition import compose_config
-from polystep.bench.launch import build_run
 from polystep.bench.published import published_curve
 from polystep.candidates import DenseCandidates
 from polystep.conformance import check_task
 from polystep.contracts import ClauseObjective, Spent
 from polystep.schedule import ReversedCosine
-from tasks.maxsat.dimacs import write_dimacs
 from tasks.maxsat.formula import Formula
 from tasks.maxsat.instances import paper_instance, planted_instance
 from tasks.maxsat.task import MaxSatTask
@@ -26,7 +23,7 @@ WEIGHTED = Formula.of_clauses(2, [[1, 2], [-1, -2], [1]], [1, 3, 2], [True, Fals
 
 
 @pytest.fixture
-def weighted(tmp_path):
+def weighted(tmp_path, write_dimacs):
     write_dimacs(WEIGHTED, tmp_path / "weighted.wcnf")
     return str(tmp_path / "weighted.wcnf")
 
@@ -84,6 +81,13 @@ def test_named_instances_follow_their_own_seed_only():
     assert task().initial_point(0).std() == pytest.approx(0.1, rel=0.3)
 
 
+def test_names_tell_instances_apart(weighted):
+    assert task().name == "maxsat_100v"
+    assert task(instance_seed=7).name == "maxsat_100v_seed7"
+    assert task("planted", variables=50, ratio=3.0, instance_seed=1).name == "maxsat_50v_planted_ratio3_seed1"
+    assert task(weighted).name == "maxsat_weighted"
+
+
 def test_large_instances_are_kept(tmp_path):
     first = task(variables=100_000, data_dir=str(tmp_path))
     (kept,) = (tmp_path / "maxsat").iterdir()
@@ -108,8 +112,10 @@ def test_wrong_settings_are_refused(settings, message):
 
 
 def test_hard_weights_that_overflow_are_refused(weighted):
+    # soft weight 5 and one hard clause
+    task(weighted, hard_weight=2**62 - 5)
     with pytest.raises(ValueError, match=r"set a smaller task\.hard_weight"):
-        task(weighted, hard_weight=2**62 + 1)
+        task(weighted, hard_weight=2**62 - 4)
 
 
 def test_solvers_work_on_the_clauses_and_are_charged():
@@ -144,6 +150,9 @@ def test_radii_of_the_published_settings_grow_with_the_square_root_of_the_size()
     radius = instantiate(OmegaConf.to_container(composed, resolve=True)["optimizer"]["step_radius"])
     assert radius.at(0, 1.0) == pytest.approx(60) and radius.at(1, 1.0) == pytest.approx(300)
     assert radius.schedule == ReversedCosine(3000.0, 600.0)
+    composed, _ = compose_config(CONFIGS, ["task=maxsat", "study=paper", "settings=paper_maxsat_polystep_million"])
+    assert (composed.task.variables, composed.task.cost, composed.budget.steps) == (1_000_000, "count", 500)
+    assert (composed.optimizer.step_radius, composed.optimizer.probe_radius) == (5000.0, 500.0)
 
 
 def test_default_settings_beat_the_published_ones_at_every_size():
@@ -153,16 +162,3 @@ def test_default_settings_beat_the_published_ones_at_every_size():
         for _ in range(200):
             optimizer.step(problem.next_objective())
         assert problem.validate(optimizer.solution) > published + 0.008
-
-
-def test_a_file_is_solved_through_the_command(tmp_path):
-    path = tmp_path / "planted.cnf"
-    write_dimacs(planted_instance(60, ratio=3.0), path)
-    packed = path.with_suffix(".cnf.gz")
-    packed.write_bytes(gzip.compress(path.read_bytes()))
-    for instance in (path, packed):
-        overrides = ["task=maxsat", f"task.instance={instance}", "budget.steps=100", "threads=1"]
-        composed, choices = compose_config(CONFIGS, [*overrides, f"records={tmp_path / 'records'}"])
-        outcome = build_run(composed, choices).execute()
-        assert outcome.record.metrics["test_selected"] == 1
-        assert outcome.record.ledger["spent"]["clause_checks"] == 100 * 180

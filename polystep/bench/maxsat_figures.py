@@ -1,0 +1,159 @@
+"""MAX-SAT as figures: satisfied share over sizes and over seconds, and seconds per step over sizes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from polystep.bench.curves import Curve, MeanCurve, Numbers, mean_curve, validation_curve
+from polystep.bench.figures import Look, style_axes
+from polystep.bench.maxsat_scaling import PUBLISHED_SIZES, Entry, published_seconds_per_step, published_share
+from polystep.bench.published import published_curve
+from polystep.bench.quantities import Quantity
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+SIZES_OVER_SECONDS = (1000, 100_000, 1_000_000)
+_LEAST_UNSATISFIED = 0.01
+"""Percent; what satisfies more is drawn here, because a logarithmic axis has no zero."""
+_TICKS = (87.5, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 100 - _LEAST_UNSATISFIED)
+_LINE_STYLES: tuple[Any, ...] = ("solid", (0, (1, 1)), "dashdot", (0, (6, 2)))
+_PUBLISHED: dict[str, Any] = {"linestyle": "dashed", "linewidth": 1.0, "markerfacecolor": "white", "markersize": 4.5}
+
+_BySize = Mapping[int, Quantity | None]
+
+
+def size_figure(entries: Sequence[Entry], looks: Mapping[str, Look]) -> "Figure":
+    """Left: the satisfied share of every method and study over the number of variables; right: seconds per step.
+
+    Of several settings of a method the one with the best share is shown. Published values, of every method that has some, are
+    dashed with open markers.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13.5, 5.4), layout="constrained")
+    figure.suptitle("MAX-SAT over sizes: random formulas, 4.27 clauses of three literals per variable", fontsize=13)
+    left, right = figure.subplots(1, 2)
+    for axes in (left, right):
+        style_axes(axes, "both")
+        axes.set(xscale="log", xlabel="variables")
+    right.set(yscale="log", ylabel="seconds per step")
+    studies: dict[str, int] = {}
+    for (optimizer, study), best in _best_by_size(entries):
+        position = studies[optimizer] = studies.get(optimizer, -1) + 1
+        colour, marker = looks[optimizer]
+        style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.6}
+        style["linestyle"] = _LINE_STYLES[position % len(_LINE_STYLES)]
+        _draw_shares(left, {entry.variables: entry.satisfied for entry in best}, style, f"{optimizer}, study {study}")
+        _draw_costs(right, {entry.variables: entry.seconds_per_step for entry in best}, style)
+    for optimizer, (colour, marker) in looks.items():
+        style = {"color": colour, "marker": marker} | _PUBLISHED
+        shares = {size: published_share(size, optimizer) for size in PUBLISHED_SIZES}
+        _draw_shares(left, shares, style, f"published {optimizer}")
+        _draw_costs(right, {size: published_seconds_per_step(size, optimizer) for size in PUBLISHED_SIZES}, style)
+    _show_satisfied(left)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=9)
+    return figure
+
+
+def seconds_figure(
+    entries: Sequence[Entry], histories: Mapping[str, "DataFrame"], looks: Mapping[str, Look]
+) -> "Figure | None":
+    """One panel for each of `SIZES_OVER_SECONDS` that has been run: the satisfied share over seconds, all runs of an entry
+    pooled; band: lowest to highest run. None where there is nothing to show.
+    """
+    from matplotlib.figure import Figure
+
+    curves = [(entry, curve) for entry in entries if (curve := _curve_over_seconds(entry, histories)) is not None]
+    sizes = [size for size in SIZES_OVER_SECONDS if any(entry.variables == size for entry, _ in curves)]
+    if not sizes:
+        return None
+    figure = Figure(figsize=(5.6 * len(sizes), 6.0), layout="constrained")
+    figure.suptitle("MAX-SAT over seconds", fontsize=13)
+    for axes, size in zip(figure.subplots(1, len(sizes), squeeze=False).flatten(), sizes, strict=True):
+        style_axes(axes, "both")
+        axes.set(xscale="log", xlabel="seconds (optimiser and evaluation)", title=f"{size:,} variables")
+        shown: dict[str, int] = {}
+        for entry, curve in curves:
+            if entry.variables == size:
+                position = shown[entry.optimizer] = shown.get(entry.optimizer, -1) + 1
+                _draw_over_seconds(axes, entry, curve, looks[entry.optimizer], position)
+        published = published_curve(f"maxsat_{size}v", "polystep")
+        if published is not None:
+            label = "published polystep (wall time)"
+            axes.plot(published["seconds"], _unsatisfied(100 * published["mean"]), "k--", linewidth=1.4, label=label)
+        _show_satisfied(axes)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False, fontsize=8)
+    return figure
+
+
+def _best_by_size(entries: Sequence[Entry]) -> list[tuple[tuple[str, str], list[Entry]]]:
+    """By optimiser and study: of each size the entry with the best share, smallest size first."""
+
+    def key(entry: Entry) -> tuple[str, str]:
+        return entry.optimizer, entry.study
+
+    found = []
+    for names, members in groupby(sorted(entries, key=key), key=key):
+        best: dict[int, Entry] = {}
+        for entry in members:
+            rival = best.get(entry.variables)
+            if entry.satisfied and (not rival or not rival.satisfied or entry.satisfied.mean > rival.satisfied.mean):
+                best[entry.variables] = entry
+        found.append((names, [best[size] for size in sorted(best)]))
+    return found
+
+
+def _draw_shares(axes: "Axes", shares: _BySize, style: Mapping[str, Any], label: str) -> None:
+    known = {size: 100 * share.mean for size, share in shares.items() if share}
+    if known:
+        axes.plot(list(known), _unsatisfied(known.values()), **style, label=label)
+
+
+def _draw_costs(axes: "Axes", costs: _BySize, style: Mapping[str, Any]) -> None:
+    known = {size: cost.mean for size, cost in costs.items() if cost}
+    if known:
+        axes.plot(list(known), list(known.values()), **style)
+
+
+def _curve_over_seconds(entry: Entry, histories: Mapping[str, "DataFrame"]) -> MeanCurve | None:
+    known = [validation_curve(histories[run.name], "seconds") for run in entry.runs if run.name in histories]
+    # a logarithmic axis has no place for the start
+    return mean_curve([Curve(*(values[curve.cost > 0] for values in curve)) for curve in known])
+
+
+def _draw_over_seconds(axes: "Axes", entry: Entry, curve: MeanCurve, look: Look, position: int) -> None:
+    colour, marker = look
+    lowest, highest = _unsatisfied(100 * curve.lowest), _unsatisfied(100 * curve.highest)
+    axes.fill_between(curve.cost, lowest, highest, step="post", color=colour, alpha=0.15, linewidth=0)
+    axes.plot(
+        curve.cost,
+        _unsatisfied(100 * curve.mean),
+        color=colour,
+        marker=marker,
+        markersize=4,
+        markevery=0.15,
+        drawstyle="steps-post",
+        linestyle=_LINE_STYLES[position % len(_LINE_STYLES)],
+        linewidth=1.6,
+        label=f"{entry.method}, study {entry.study}, n={len(entry.runs)}",
+    )
+
+
+def _unsatisfied(percentages: Iterable[float]) -> Numbers:
+    """What a logarithmic axis shows of satisfied percentages."""
+    shown: Numbers = numpy.maximum(100 - numpy.fromiter(percentages, float), _LEAST_UNSATISFIED)
+    return shown
+
+
+def _show_satisfied(axes: "Axes") -> None:
+    """An axis of unsatisfied percentages, logarithmic and downwards, labelled with satisfied ones."""
+    axes.set_yscale("log")
+    axes.set_yticks([100 - tick for tick in _TICKS], [f"{tick:g}" for tick in _TICKS])
+    axes.minorticks_off()
+    axes.set_ylim(20, _LEAST_UNSATISFIED * 0.8)
+    axes.set_ylabel("satisfied (%)")
