@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from polystep.evaluation.gradients import GradientEvaluator
 from polystep.evaluation.incremental import IncrementalEvaluator
 from polystep.evaluation.layered import LayeredNetwork
 from polystep.evaluation.objective import BatchObjective, Evaluator
+from polystep.evaluation.routing import RoutedNetwork, utilisation
+from polystep.evaluation.routing_fused import FusedRoutedEvaluator
+from polystep.evaluation.routing_incremental import RoutedEvaluator
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
 from tasks.data import Dataset, load_dataset
@@ -39,8 +42,10 @@ class ClassificationNetwork(Protocol):
         """
         ...
 
-    def layered(self) -> LayeredNetwork | None:
-        """The same network for incremental evaluation; None where it is no chain of layers and unit-wise activations."""
+    def layered(self) -> LayeredNetwork | RoutedNetwork | None:
+        """The same network for incremental evaluation; None where it is neither a chain of layers and unit-wise activations
+        nor routed.
+        """
         ...
 
 
@@ -81,7 +86,7 @@ class ClassificationTask:
         module = build_without_randomness(lambda: network(inputs=data.pixels, classes=data.classes))
         self._module = module.to(self._device).eval()
         self.layout = ParameterLayout.of_module(self._module)
-        self._layered: LayeredNetwork | None = self._module.layered()  # type: ignore[operator]
+        self._layered: LayeredNetwork | RoutedNetwork | None = self._module.layered()  # type: ignore[operator]
         self._evaluator = self._build_evaluator(evaluation)
         self._differentiator = GradientEvaluator(
             self._module.differentiable(),  # type: ignore[operator]
@@ -126,6 +131,13 @@ class ClassificationTask:
         """Accuracy on the test set."""
         return self._accuracy(point, *self._test)
 
+    def diagnostics(self, point: Tensor) -> dict[str, Any]:
+        """How a routed network distributes the validation part over its routes; nothing for other networks."""
+        if not isinstance(self._layered, RoutedNetwork):
+            return {}
+        winner = self._layered.winners(self._validation[0], self.layout.unflatten(point))
+        return {"utilisation": utilisation(winner, len(self._layered.routes))}
+
     def state_dict(self) -> State:
         """The generator at the start of this epoch and the position in the epoch."""
         return {"epoch_generator": self._epoch_generator, "position": self._position}
@@ -151,6 +163,8 @@ class ClassificationTask:
                 f"task.evaluation={evaluation} needs a layered network, which {type(self._module).__name__} is not; use "
                 "task.evaluation=functional"
             )
+        if isinstance(self._layered, RoutedNetwork):
+            return (FusedRoutedEvaluator if evaluation == "fused" else RoutedEvaluator)(self._layered, self.layout)
         return (FusedEvaluator if evaluation == "fused" else IncrementalEvaluator)(self._layered, self.layout)
 
     def _split(self, data: Dataset, validation_size: int, seed: int) -> None:

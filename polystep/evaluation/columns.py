@@ -37,61 +37,85 @@ class SparseColumns:
 
 
 @dataclass(frozen=True)
-class ColumnEntries:
-    """All entries of one layer's columns: particle, coordinate within it, input (the number of inputs: the bias), unit,
-    value.
+class Projection:
+    """Columns of one tensor: row k of `columns` (coordinates, elements), dense or sparse COO, belongs to coordinate first + k
+    of the subspace.
     """
 
-    particle: Tensor
-    coordinate: Tensor
-    source: Tensor
-    unit: Tensor
-    value: Tensor
+    first: int
+    columns: Tensor
+
+    def entries(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Coordinate, element and value of each entry of sparse columns."""
+        coordinate, element = self.columns.indices()
+        return coordinate + self.first, element, self.columns.values()
+
+    def dense(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Which of the coordinates (R,) have columns here, as booleans (R,), and those columns (n, elements)."""
+        place = coordinates - self.first
+        own = (place >= 0) & (place < len(self.columns))
+        chosen = self.columns.index_select(0, place[own])
+        return own, chosen.to_dense() if chosen.is_sparse else chosen
+
+
+@dataclass(frozen=True)
+class LayerColumns:
+    """The columns of a layer's weight (units x inputs elements) and bias (units elements)."""
+
+    weight: Projection
+    bias: Projection
+    units: int
     inputs: int
 
-    def sparse(self, particles: int, units: int) -> SparseColumns:
-        """Sorted by particle and input; `units`: padded number of units."""
-        order = torch.argsort(self.particle * (self.inputs + 1) + self.source, stable=True)
-        key = (self.particle * (self.inputs + 1) + self.source)[order]
-        run_key, length = torch.unique_consecutive(key, return_counts=True)
+    @property
+    def are_sparse(self) -> bool:
+        """Whether adding entries one by one beats a product with a dense matrix."""
+        return self.weight.columns.is_sparse
+
+    def sparse(self, particles: int, dimension: int) -> SparseColumns:
+        """All entries, sorted by particle and input."""
+        coordinate, element, value = self.weight.entries()
+        of_bias, unit_of_bias, value_of_bias = self.bias.entries()
+        coordinate, value = torch.cat([coordinate, of_bias]), torch.cat([value, value_of_bias])
+        unit = torch.cat([element // self.inputs, unit_of_bias])
+        source = torch.cat([element % self.inputs, torch.full_like(unit_of_bias, self.inputs)])
+        key = coordinate // dimension * (self.inputs + 1) + source
+        order = torch.argsort(key, stable=True)
+        run_key, length = torch.unique_consecutive(key[order], return_counts=True)
         runs = torch.searchsorted(run_key // (self.inputs + 1), torch.arange(particles + 1))
         start = torch.cat([torch.zeros(1, dtype=torch.int64), length.cumsum(0)])
-        slot = (self.coordinate * units + self.unit)[order]
+        slot = (coordinate % dimension * self.units + unit)[order]
         return SparseColumns(
-            runs.numpy(), (run_key % (self.inputs + 1)).numpy(), start.numpy(), slot.numpy(), self.value[order].numpy()
+            runs.numpy(), (run_key % (self.inputs + 1)).numpy(), start.numpy(), slot.numpy(), value[order].numpy()
         )
 
-    def dense(self, chosen: Tensor, dimension: int, units: int) -> Tensor:
-        """Matrix (inputs + 1, R d U) from inputs to the images of the particles `chosen` (R,)."""
-        distinct, which = torch.unique(chosen, return_inverse=True)
-        place = torch.searchsorted(distinct, self.particle).clamp(max=len(distinct) - 1)
-        own = distinct[place] == self.particle
-        matrix = torch.zeros(self.inputs + 1, len(distinct), dimension, units)
-        index = (self.source[own], place[own], self.coordinate[own], self.unit[own])
-        return matrix.index_put_(index, self.value[own], accumulate=True)[:, which].flatten(1)
+    def dense(self, particle: Tensor, dimension: int) -> Tensor:
+        """What each coordinate of the particles (R,) adds to weights and bias: (R d, units, inputs + 1)."""
+        coordinates = (particle.unsqueeze(1) * dimension + torch.arange(dimension)).flatten()
+        change = torch.zeros(len(coordinates), self.units, self.inputs + 1)
+        own, columns = self.weight.dense(coordinates)
+        change[own, :, : self.inputs] = columns.unflatten(1, (self.units, self.inputs))
+        own, columns = self.bias.dense(coordinates)
+        change[own, :, self.inputs] = columns
+        return change
 
 
 def split_columns(
     subspace: HybridSubspace, network: LayeredNetwork, layout: ParameterLayout
-) -> tuple[Tensor, list[ColumnEntries]]:
-    """For each particle the layer that it moves, or SEVERAL_LAYERS, shape (P,); and the entries of each layer."""
-    columns = subspace.columns()
-    entries = {entry.name: entry for entry in layout.entries}
-    particle = columns.coordinates // subspace.particle_dimension
-    coordinate = columns.coordinates % subspace.particle_dimension
+) -> tuple[Tensor, list[LayerColumns]]:
+    """For each particle the layer that it moves, or SEVERAL_LAYERS, shape (P,); and the columns of each layer."""
+    shapes = {entry.name: entry.shape for entry in layout.entries}
     home = torch.full((subspace.particles,), len(network.layers))
     found = []
     for index, layer in enumerate(network.layers):
-        weight, bias = entries[layer.weight], entries[layer.bias]
-        inputs = weight.shape[1]
-        of_weight = (columns.elements >= weight.offset) & (columns.elements < weight.offset + weight.size)
-        of_bias = (columns.elements >= bias.offset) & (columns.elements < bias.offset + bias.size)
-        within = columns.elements - weight.offset
-        unit = torch.where(of_bias, columns.elements - bias.offset, within // inputs)
-        source = torch.where(of_bias, inputs, within % inputs)
-        chosen = of_weight | of_bias
-        owners = particle[chosen].unique()
-        home[owners] = torch.where(home[owners] == len(network.layers), index, SEVERAL_LAYERS)
-        places = (particle[chosen], coordinate[chosen], source[chosen], unit[chosen])
-        found.append(ColumnEntries(*places, columns.values[chosen], inputs))
+        projections = []
+        for name in (layer.weight, layer.bias):
+            first, matrix = subspace.projection(name)
+            columns = matrix.T.coalesce() if matrix.is_sparse else matrix.T.contiguous()
+            projections.append(Projection(first, columns))
+            last = first + len(columns) - 1
+            owners = slice(first // subspace.particle_dimension, last // subspace.particle_dimension + 1)
+            own = home[owners]
+            home[owners] = torch.where((own == len(network.layers)) | (own == index), index, SEVERAL_LAYERS)
+        found.append(LayerColumns(*projections, *shapes[layer.weight]))
     return home, found

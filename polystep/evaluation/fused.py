@@ -1,7 +1,6 @@
 """Incremental evaluation on the CPU as fused numba loops over candidates and samples."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
-from polystep.evaluation.columns import SEVERAL_LAYERS, ColumnEntries, SparseColumns, split_columns
+from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SparseColumns, split_columns
 from polystep.evaluation.fused_kernels import NetworkKernels, build_kernels
-from polystep.evaluation.incremental import IncrementalEvaluator
-from polystep.evaluation.layer_kernels import LANES
+from polystep.evaluation.incremental import IncrementalEvaluator, row_changes
+from polystep.evaluation.kernels import LANES
 from polystep.evaluation.layered import LayeredNetwork, with_bias_input
 from polystep.layout import ParameterLayout
 from polystep.subspace import HybridSubspace, RowSubspace
 
 FloatArray = NDArray[np.float32]
 REGISTER = 16
-"""Units are padded to a multiple of this: whole vector registers of float32."""
+"""Units are padded to a multiple of this where weight rows are added: whole vector registers of float32."""
+LARGEST_GROUP = 64
+"""Candidates of one row that share a thread's work."""
 
 
 class FusedEvaluator:
@@ -39,15 +40,17 @@ class FusedEvaluator:
         self.compilation_seconds = 0.0
         shapes = {entry.name: entry.shape for entry in layout.entries}
         self._units = [shapes[layer.weight][0] for layer in network.layers]
+        self._one_channel = [True, *(layer.activation.channels == 1 for layer in network.layers[:-1])]
         self._general = IncrementalEvaluator(network, layout)
         self._kernels: NetworkKernels | None = None
-        self._columns: LayerColumns | None = None
+        self._columns: SubspaceColumns | None = None
 
     @torch.no_grad()
     def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss of every candidate on the batch, shape (N,), float32."""
+        """Mean loss of every candidate on the batch, shape (N,), float32; ValueError where the targets do not suit."""
         if inputs.device.type != "cpu":
             return self._general.losses(candidates, inputs, targets)
+        self.network.loss.check(targets, self._units[-1])
         if isinstance(candidates, ParticleCandidates) and torch.isfinite(candidates.base).all():
             if isinstance(candidates.subspace, RowSubspace):
                 return self._row_losses(candidates, candidates.subspace, inputs, targets)
@@ -59,29 +62,38 @@ class FusedEvaluator:
         self, candidates: ParticleCandidates, subspace: RowSubspace, inputs: Tensor, targets: Tensor
     ) -> Tensor:
         base = self._base(candidates.base, inputs, targets)
-        group, row, block = (part.numpy() for part in subspace.locate(candidates.particle))
-        offset = candidates.offset.numpy()
-        losses = np.full(len(candidates), base.losses.mean())
+        group, row, block = subspace.locate(candidates.particle)
+        # particles of parameters that the network does not use change nothing
+        losses = torch.full((len(candidates),), float(base.losses.mean()))
         for index, layer in enumerate(self.network.layers):
             number = next(i for i, g in enumerate(subspace.groups) if g.weight.name == layer.weight)
-            chosen = np.flatnonzero(group == number)
-            projected = _unit_major(with_bias_input(base.signals[index]) @ subspace.bases[number].T)
-            moved = (row[chosen], block[chosen], offset[chosen], _unit_major(base.pre_activations[index]), projected)
-            if index + 1 == len(self.network.layers):
-                found = self._run(self.kernels.output_rows, *moved, base.logits, base.targets, base.losses)
-            else:
-                bounds = self._run(self.kernels.cells[index], moved[3][:, 0, :])
-                found = self._run(
-                    self.kernels.hidden_rows[index],
-                    *moved,
-                    *bounds,
-                    base.padded[index + 1],
-                    base.weights,
-                    base.targets,
-                    base.losses,
-                )
-            losses[chosen] = found
-        return torch.from_numpy(losses)
+            signal, basis = with_bias_input(base.signals[index]), subspace.bases[number]
+            chosen = (group == number).nonzero().squeeze(1)
+            chosen = chosen[torch.argsort(row[chosen], stable=True)]
+            if layer.transform is None:
+                moves = (row[chosen], block[chosen], candidates.offset[chosen], _unit_major(signal @ basis.T).numpy())
+                losses[chosen] = self._run_rows(index, *moves, base)
+                continue
+            for part in chosen.split(max(1, self.memory_bytes // (4 * signal[..., 0].numel()))):
+                # a transformed row has an image of its own
+                rows = row_changes(layer, base.tensors, row[part], block[part], candidates.offset[part], basis)
+                image = _unit_major(signal @ rows.T).numpy()
+                moves = (row[part], torch.arange(len(part)), torch.ones(len(part), 1), image)
+                losses[part] = self._run_rows(index, *moves, base)
+        return losses
+
+    def _run_rows(
+        self, index: int, row: Tensor, block: Tensor, offset: Tensor, projected: FloatArray, base: "Base"
+    ) -> Tensor:
+        """Losses of moves by offset[n] (d,) over block[n] of the images `projected`; `row` ascending."""
+        moved = (row.numpy(), block.numpy(), offset.numpy(), base.pre_activations[index], projected)
+        if index + 1 == len(self._units):
+            found = self._run(self.kernels.output_rows, *moved, base.logits, base.targets, base.losses)
+        else:
+            bounds = self._run(self.kernels.cells[index], base.pre_activations[index])
+            rest = (base.followings[index + 1], base.weights, base.targets, base.losses)
+            found = self._run(self.kernels.hidden_rows[index], _groups(row), *moved, *bounds, *rest)
+        return torch.from_numpy(found)
 
     def _hybrid_losses(
         self, candidates: ParticleCandidates, subspace: HybridSubspace, inputs: Tensor, targets: Tensor
@@ -96,14 +108,15 @@ class FusedEvaluator:
             particle, count = torch.unique_consecutive(candidates.particle[chosen], return_counts=True)
             first, offset = F.pad(count.cumsum(0), (1, 0)), candidates.offset[chosen].contiguous()
             if sparse is not None:
-                losses[chosen] = self._patch_layer(index, particle, first, offset, sparse, base)
+                losses[chosen] = self._move_sparsely(index, particle, first, offset, sparse, base)
                 continue
-            for part in range(0, len(particle), self._whole_chunk(index, subspace, inputs)):
-                some = slice(part, part + self._whole_chunk(index, subspace, inputs))
+            chunk = self._whole_chunk(index, offset, base)
+            for part in range(0, len(particle), chunk):
+                some = slice(part, part + chunk)
                 borders = first[part : some.stop + 1]
                 own = slice(int(borders[0]), int(borders[-1]))
                 losses[chosen[own]] = self._move_layer(
-                    index, particle[some], borders - borders[0], offset[own], columns.entries[index], base
+                    index, particle[some], borders - borders[0], offset[own], columns.layers[index], base
                 )
         straddling = (home == SEVERAL_LAYERS).nonzero().squeeze(1)
         if len(straddling):
@@ -113,25 +126,38 @@ class FusedEvaluator:
             losses[straddling] = self._whole_losses(rest, inputs, targets)
         return losses
 
-    def _patch_layer(
+    def _move_sparsely(
         self, index: int, particle: Tensor, first: Tensor, offset: Tensor, columns: SparseColumns, base: "Base"
     ) -> Tensor:
-        z = _pad_samples(torch.from_numpy(base.padded[index]).T)
-        bounds = self._run(self.kernels.cells[index], z)
-        states = self._run(self.kernels.states[index], np.ascontiguousarray(z.T), base.weights)
-        signal = _pad_samples(with_bias_input(base.signals[index]).squeeze(1).T)
+        z, signal = base.pre_activations[index], base.unit_major_signal(index)[:, 0].numpy()
         moved = (particle.numpy(), first.numpy(), offset.numpy(), columns.as_tuple(), signal, z)
-        rest = (states, base.weights, base.targets, base.losses)
-        return torch.from_numpy(self._run(self.kernels.patched_layers[index], *moved, *bounds, *rest))
+        if self.kernels.patched_layers[index] is None:
+            rest = (base.weights, base.targets, len(base.losses))
+            return torch.from_numpy(self._run(self.kernels.sparse_layers[index], *moved, *rest))
+        bounds = self._run(self.kernels.cells[index], z)
+        states = self._run(self.kernels.states[index], z, base.weights[2 * index + 2])
+        patched = (*bounds, states, base.weights, base.targets, base.losses)
+        return torch.from_numpy(self._run(self.kernels.patched_layers[index], *moved, *patched))
 
     def _move_layer(
-        self, index: int, particle: Tensor, first: Tensor, offset: Tensor, columns: ColumnEntries, base: "Base"
+        self, index: int, particle: Tensor, first: Tensor, offset: Tensor, columns: LayerColumns, base: "Base"
     ) -> Tensor:
-        units = _padded(self._units[index])
-        matrix = columns.dense(particle, offset.shape[1], units)
-        image = (with_bias_input(base.signals[index]) @ matrix).unflatten(-1, (len(particle), offset.shape[1], units))
-        moved = (first.numpy(), offset.numpy(), image.numpy(), base.padded[index], base.weights, base.targets)
-        return torch.from_numpy(self._run(self.kernels.whole_layers[index], *moved))
+        layer = self.network.layers[index]
+        # (R d, U, I + 1): what each coordinate adds to the weights and the bias
+        change = columns.dense(particle, offset.shape[1])
+        if layer.transform is not None:
+            # a candidate has weights of its own
+            parameters = torch.cat([base.tensors[layer.weight], base.tensors[layer.bias].unsqueeze(1)], dim=1)
+            steps = offset.split(first.diff().tolist())
+            directions = change.unflatten(0, (-1, offset.shape[1]))
+            moved = torch.cat([torch.tensordot(*pair, dims=1) for pair in zip(steps, directions, strict=True)])
+            change = layer.used(parameters + moved) - layer.used(parameters)
+            first, offset = torch.arange(len(offset) + 1), torch.ones(len(offset), 1)
+        image = _image(change.flatten(0, 1), base.unit_major_signal(index))
+        image = image.reshape(-1, offset.shape[1], self._units[index], *image.shape[1:])
+        moves = (first.numpy(), offset.numpy(), image, base.pre_activations[index])
+        found = self._run(self.kernels.whole_layers[index], *moves, base.weights, base.targets, len(base.losses))
+        return torch.from_numpy(found)
 
     def _whole_losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
         if isinstance(candidates, SeededCandidates):
@@ -142,10 +168,8 @@ class FusedEvaluator:
             def directions_of(part: slice) -> tuple[Tensor, Tensor]:
                 return candidates.dense(part), torch.arange(part.stop - part.start)
 
-        tensors = self.layout.unflatten(base)
-        z = _pad_units(self.network.pre_activation(0, inputs, tensors))
         losses = torch.empty(len(candidates))
-        per_candidate = 4 * (len(inputs) * _padded(self._units[0]) + 2 * self.layout.size)
+        per_candidate = 4 * (len(inputs) * self._units[0] + 2 * self.layout.size)
         # an even number, so that antithetic pairs stay together
         chunk = max(2, self.memory_bytes // per_candidate // 2 * 2)
         for first in range(0, len(candidates), chunk):
@@ -155,38 +179,56 @@ class FusedEvaluator:
                 # kernels skip weights behind silent units, but 0 x NaN is NaN
                 losses[part] = self._general.losses(DenseCandidates(candidates.dense(part)), inputs, targets)
                 continue
-            moved = self.layout.unflatten(directions)
-            weight, bias = self._padded_tensors(0, moved)
-            # one product for all candidates of the chunk
-            image = torch.einsum("bi,kiu->bku", inputs, weight) + bias
-            # the kernel reads no weights of the first layer
-            stacked = [np.empty((len(which), 0), np.float32)] * 2
-            for index in range(1, len(self.network.layers)):
-                pairs = zip(self._padded_tensors(index, tensors), self._padded_tensors(index, moved), strict=True)
-                for still, change in pairs:
-                    factor = scale[part].reshape(-1, *[1] * still.ndim)
-                    stacked.append((still + factor * change[which]).numpy())
-            arrays = (image.contiguous().numpy(), which.numpy(), scale[part].numpy(), tuple(stacked), targets.numpy())
-            losses[part] = torch.from_numpy(self._run(self.kernels.whole_network, z, *arrays))
+            losses[part] = self._move_everything(base, scale[part], directions, which, inputs, targets)
         return losses
 
-    def _padded_tensors(self, index: int, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Weight (..., I, U) and bias (..., U) of layer `index`, units padded."""
-        layer, missing = self.network.layers[index], -self._units[index] % REGISTER
-        weight = F.pad(tensors[layer.weight], (0, 0, 0, missing)).mT.contiguous()
-        return weight, F.pad(tensors[layer.bias], (0, missing)).contiguous()
+    def _move_everything(
+        self, base: Tensor, scale: Tensor, directions: Tensor, which: Tensor, inputs: Tensor, targets: Tensor
+    ) -> Tensor:
+        """Losses (n,) of base + scale[n] directions[which[n]]."""
+        still, moved = self.layout.unflatten(base), self.layout.unflatten(directions)
+        samples = _pad_samples(with_bias_input(inputs).T)
 
-    def _whole_chunk(self, index: int, subspace: HybridSubspace, inputs: Tensor) -> int:
-        """Particles whose images of layer `index` fit into the memory bound."""
-        channels = self.network.layers[index - 1].activation.channels if index else 1
-        image = len(inputs) * channels * subspace.particle_dimension * _padded(self._units[index])
-        return max(1, self.memory_bytes // (4 * image))
+        def own(index: int, name: str) -> Tensor:
+            factor = scale.reshape(-1, *[1] * still[name].ndim)
+            return self.network.layers[index].used(still[name] + factor * moved[name][which])
+
+        first = self.network.layers[0]
+        if first.transform is None:
+            z = torch.cat([still[first.weight], still[first.bias].unsqueeze(1)], dim=1) @ samples
+            weight, bias = moved[first.weight], moved[first.bias]
+        else:
+            # no two candidates share an image
+            z = torch.zeros(self._units[0], samples.shape[1])
+            weight, bias = own(0, first.weight), own(0, first.bias)
+            scale, which = torch.ones(len(scale)), torch.arange(len(scale))
+        image = torch.cat([weight, bias.unsqueeze(2)], dim=2).flatten(0, 1) @ samples
+        # the kernel reads no weights of the first layer
+        stacked = [np.empty((len(which), 0), np.float32)] * 2
+        for index, layer in enumerate(self.network.layers[1:], start=1):
+            stacked += [
+                array.numpy() for array in self._padded(index, own(index, layer.weight), own(index, layer.bias))
+            ]
+        moves = (z.numpy(), image.unflatten(0, (-1, self._units[0])).numpy(), which.numpy(), scale.numpy())
+        rest = (tuple(stacked), _pad_samples(targets.long()).numpy(), len(targets))
+        return torch.from_numpy(self._run(self.kernels.whole_network, *moves, *rest))
+
+    def _padded(self, index: int, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight (..., I, U) and bias (..., U) of layer `index`, units padded."""
+        missing = _whole_registers(self._units[index]) - self._units[index]
+        return F.pad(weight, (0, 0, 0, missing)).mT.contiguous(), F.pad(bias, (0, missing)).contiguous()
+
+    def _whole_chunk(self, index: int, offset: Tensor, base: "Base") -> int:
+        """Particles whose images of layer `index`, and weights where they are transformed, fit into the memory bound."""
+        samples, channels, inputs = base.signals[index].shape
+        image = self._units[index] * (samples * channels + inputs + 1)
+        return max(1, self.memory_bytes // (8 * image * offset.shape[1]))
 
     @property
     def kernels(self) -> NetworkKernels:
         """The kernels of this network, built on first use."""
         if self._kernels is None:
-            self._kernels = build_kernels(self.network, [_padded(count) for count in self._units], self._units[-1])
+            self._kernels = build_kernels(self.network, self._units, [_whole_registers(u) for u in self._units])
         return self._kernels
 
     def _run(self, kernel: Any, *arguments: Any) -> Any:
@@ -202,71 +244,91 @@ class FusedEvaluator:
     def _base(self, point: Tensor, inputs: Tensor, targets: Tensor) -> "Base":
         tensors = self.layout.unflatten(point)
         trace = self.network.trace(inputs, tensors, targets)
-        weights = [tensor.numpy() for i in range(len(self._units)) for tensor in self._padded_tensors(i, tensors)]
+        weights: list[FloatArray] = []
+        for index in range(len(self._units)):
+            weights += [array.numpy() for array in self._padded(index, *self.network.used(index, tensors))]
         return Base(
+            tensors,
             trace.signals,
-            trace.pre_activations,
-            [_pad_units(pre).reshape(len(inputs), -1) for pre in trace.pre_activations],
-            _pad_units(trace.logits),
+            [_unit_major(pre).numpy() for pre in trace.pre_activations],
+            [pre.flatten(1).numpy() for pre in trace.pre_activations],
+            _unit_major(trace.logits.unsqueeze(1)).numpy(),
             tuple(weights),
-            targets.numpy(),
+            _pad_samples(targets.long()).numpy(),
             trace.losses.contiguous().numpy(),
         )
 
-    def _layer_columns(self, subspace: HybridSubspace) -> "LayerColumns":
+    def _layer_columns(self, subspace: HybridSubspace) -> "SubspaceColumns":
         """The columns of the subspace last seen, sorted once per redraw."""
         if self._columns is None or self._columns.subspace is not subspace or self._columns.draw != subspace.draw:
-            home, entries = split_columns(subspace, self.network, self.layout)
+            home, layers = split_columns(subspace, self.network, self.layout)
             sparse = [
-                entry.sparse(subspace.particles, _padded(units)) if kernel is not None else None
-                for entry, units, kernel in zip(entries, self._units, [*self.kernels.patched_layers, None], strict=True)
+                own.sparse(subspace.particles, subspace.particle_dimension)
+                if own.are_sparse and layer.transform is None and one_channel
+                else None
+                for own, layer, one_channel in zip(layers, self.network.layers, self._one_channel, strict=True)
             ]
-            self._columns = LayerColumns(subspace, subspace.draw, home, entries, sparse)
+            self._columns = SubspaceColumns(subspace, subspace.draw, home, layers, sparse)
         return self._columns
 
 
 @dataclass(frozen=True)
-class LayerColumns:
-    """The columns of one draw of a subspace by layer; sparse: None for the layers that are computed again as a whole."""
+class SubspaceColumns:
+    """The columns of one draw of a subspace by layer; sparse: None for the layers whose images are dense products."""
 
     subspace: HybridSubspace
     draw: int
     home: Tensor
-    entries: list[ColumnEntries]
+    layers: list[LayerColumns]
     sparse: list[SparseColumns | None]
 
 
 @dataclass(frozen=True)
 class Base:
-    """The base point's forward pass as the kernels read it; `padded`: pre-activations (B, C U) with padded units;
-    weights: (inputs, units) and bias of each layer in turn, padded.
+    """The base point's forward pass as the kernels read it, with B samples padded to whole LANES: pre-activations (U, C, B),
+    logits (O, 1, B), targets (B,). Without padding: signals, the layer inputs (B, C, I); followings, the pre-activations
+    sample by sample (B, C U); losses (B,). weights: (inputs, units) and bias of each layer in turn, units padded; tensors:
+    the parameters.
     """
 
+    tensors: dict[str, Tensor]
     signals: list[Tensor]
-    pre_activations: list[Tensor]
-    padded: list[FloatArray]
+    pre_activations: list[FloatArray]
+    followings: list[FloatArray]
     logits: FloatArray
     weights: tuple[FloatArray, ...]
     targets: NDArray[np.int64]
     losses: FloatArray
 
+    def unit_major_signal(self, index: int) -> Tensor:
+        """Inputs of a layer and a last one of ones, (I + 1, C, B), padded."""
+        return _unit_major(with_bias_input(self.signals[index]))
 
-def _padded(units: int) -> int:
+
+def _whole_registers(units: int) -> int:
     return -(-units // REGISTER) * REGISTER
 
 
-def _pad_samples(signal: Tensor) -> FloatArray:
-    """(U, B) with samples padded to whole LANES."""
-    array: FloatArray = F.pad(signal, (0, -signal.shape[1] % LANES)).contiguous().numpy()
-    return array
+def _pad_samples(signal: Tensor) -> Tensor:
+    """(..., B) with samples padded to whole LANES."""
+    return F.pad(signal, (0, -signal.shape[-1] % LANES)).contiguous()
 
 
-def _pad_units(signal: Tensor) -> FloatArray:
-    array: FloatArray = F.pad(signal, (0, _padded(signal.shape[-1]) - signal.shape[-1])).contiguous().numpy()
-    return array
+def _unit_major(signal: Tensor) -> Tensor:
+    """(B, C, U) -> (U, C, B), so that a unit's samples lie side by side, padded to whole LANES."""
+    return _pad_samples(signal.permute(2, 1, 0))
 
 
-def _unit_major(signal: Tensor) -> FloatArray:
-    """(B, C, U) -> (U, C, B), so that a unit's samples lie side by side."""
-    array: FloatArray = signal.permute(2, 1, 0).contiguous().numpy()
-    return array
+def _image(rows: Tensor, signal: Tensor) -> FloatArray:
+    """Rows (R, I + 1) times layer inputs (I + 1, C, B): (R, C, B)."""
+    image: FloatArray = (rows @ signal.flatten(1)).unflatten(1, signal.shape[1:]).numpy()
+    return image
+
+
+def _groups(row: Tensor) -> NDArray[np.int64]:
+    """Borders (R + 1,) of stretches of equal rows, none longer than LARGEST_GROUP."""
+    places = torch.arange(len(row))
+    starts = torch.cat([places[:1], (row.diff() != 0).nonzero().squeeze(1) + 1])
+    within = places - torch.repeat_interleave(starts, torch.diff(starts, append=torch.tensor([len(row)])))
+    borders: NDArray[np.int64] = F.pad(places[within % LARGEST_GROUP == 0], (0, 1), value=len(row)).numpy()
+    return borders

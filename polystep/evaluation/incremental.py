@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from polystep.candidates import Candidates, ParticleCandidates
-from polystep.evaluation.layered import LayeredNetwork, Trace, with_bias_input
+from polystep.evaluation.layered import Layer, LayeredNetwork, Trace, with_bias_input
 from polystep.layout import ParameterLayout
 from polystep.subspace import RowSubspace
 
@@ -16,7 +16,8 @@ class IncrementalEvaluator:
 
     A candidate that moves row i of layer k by dw changes z_i -> z_i + [x, 1] . dw, hence one unit's activation, hence the
     next pre-activation by a rank-one term, and only for samples where that activation changes. The loss of every other
-    sample is the base loss. Source: the structure is the linearity of each layer in its row; method section 18.
+    sample is the base loss. Where a layer transforms its parameters, dw is the change of the transformed row. Source: the
+    structure is the linearity of each layer in its row; method section 18.
     """
 
     compilation_seconds = 0.0
@@ -27,7 +28,8 @@ class IncrementalEvaluator:
 
     @torch.no_grad()
     def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss of every candidate on the batch, shape (N,), float32."""
+        """Mean loss of every candidate on the batch, shape (N,), float32; ValueError where the targets do not suit."""
+        self.network.loss.check(targets, self._units(self.network.layers[-1].weight))
         if not (isinstance(candidates, ParticleCandidates) and isinstance(candidates.subspace, RowSubspace)):
             return self._dense_losses(candidates, inputs, targets)
         tensors = self.layout.unflatten(candidates.base)
@@ -38,10 +40,14 @@ class IncrementalEvaluator:
         for index, layer in enumerate(self.network.layers):
             number = next(i for i, g in enumerate(candidates.subspace.groups) if g.weight.name == layer.weight)
             chosen = (group == number).nonzero().squeeze(1)
-            projected = with_bias_input(trace.signals[index]) @ candidates.subspace.bases[number].T
-            projected = projected.unflatten(-1, (-1, candidates.subspace.particle_dimension))
+            signal, basis = with_bias_input(trace.signals[index]), candidates.subspace.bases[number]
+            projected = (signal @ basis.T).unflatten(-1, (-1, candidates.subspace.particle_dimension))
             for part in chosen.split(self._row_chunk(index, trace)):
-                change = torch.einsum("nd,bcnd->nbc", candidates.offset[part], projected[:, :, block[part]])
+                if layer.transform is None:
+                    change = torch.einsum("nd,bcnd->nbc", candidates.offset[part], projected[:, :, block[part]])
+                else:
+                    rows = row_changes(layer, tensors, row[part], block[part], candidates.offset[part], basis)
+                    change = torch.einsum("ni,bci->nbc", rows, signal)
                 losses[part] = self._row_losses(index, row[part], change, tensors, trace, targets)
         return losses
 
@@ -59,7 +65,7 @@ class IncrementalEvaluator:
             logits = trace.logits[sample].clone()
             logits[torch.arange(len(unit), device=unit.device), unit] += difference.squeeze(-1)
         else:
-            column = tensors[self.network.layers[index + 1].weight][:, unit].T
+            column = self.network.used(index + 1, tensors)[0][:, unit].T
             following = trace.pre_activations[index + 1][sample] + difference.unsqueeze(-1) * column.unsqueeze(1)
             logits = self.network.logits_from(index + 1, following, tensors)
         picked = targets[sample]
@@ -79,13 +85,26 @@ class IncrementalEvaluator:
             part = slice(first, first + chunk)
             tensors = self.layout.unflatten(candidates.dense(part))
             signal = inputs.unsqueeze(1)
-            for layer in self.network.layers:
+            for index, layer in enumerate(self.network.layers):
+                weight, bias = self.network.used(index, tensors)
                 # samples and channels side by side: one product per candidate; broadcasting would make one per sample
-                rows = signal.flatten(-3, -2) @ tensors[layer.weight].mT
-                pre = rows.unflatten(1, signal.shape[-3:-1]) + tensors[layer.bias][:, None, None, :]
+                rows = signal.flatten(-3, -2) @ weight.mT
+                pre = rows.unflatten(1, signal.shape[-3:-1]) + bias[:, None, None, :]
                 signal = layer.activation.apply(pre)
             losses[part] = self.network.loss.apply(signal.squeeze(-2), targets).mean(-1)
         return losses
 
     def _units(self, weight: str) -> int:
         return next(entry.shape[0] for entry in self.layout.entries if entry.name == weight)
+
+
+def row_changes(
+    layer: Layer, tensors: Mapping[str, Tensor], row: Tensor, block: Tensor, offset: Tensor, basis: Tensor
+) -> Tensor:
+    """What is added to the weights and the bias that are used in row[n], (n, I + 1), if the row's parameters move by offset[n]
+    (d,) over block[n] of `basis` (blocks d, I + 1).
+    """
+    coordinates = offset.new_zeros(len(row), len(basis) // offset.shape[1], offset.shape[1])
+    coordinates[torch.arange(len(row), device=row.device), block] = offset
+    parameters = torch.cat([tensors[layer.weight], tensors[layer.bias].unsqueeze(1)], dim=1)[row]
+    return layer.used(parameters + coordinates.flatten(1) @ basis) - layer.used(parameters)

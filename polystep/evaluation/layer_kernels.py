@@ -5,46 +5,158 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-from polystep.evaluation.passages import Passage
-
-LANES = 8
-"""Samples that a patched layer works on at once: a vector register, and few enough for the fast cache."""
+from polystep.evaluation.kernels import LANES
+from polystep.evaluation.passages import TabulatedPassage
 
 
-def build_states(passage: Passage, width: int, index: int) -> Any:
-    """states(z, weights): the passage's states of LANES samples each, (blocks, state rows, LANES U'); z (B, U) of layer
-    `index`, B a multiple of LANES; U' = `width`, the units of the next layer.
+def build_whole_layer(channels: int, units: int, tail: Any, workspace: Any) -> Any:
+    """Losses of candidates that move one layer anyhow: every sample is computed again from that layer on.
+
+    first (R + 1,): candidates first[r] .. first[r+1] move particle r. Samples padded to whole LANES: z (U, C, B); image
+    (R, d, U, C, B): how the pre-activation answers to each coordinate; targets (B,), of which `samples` count.
     """
-    weight_slot, bias_slot = 2 * index + 2, 2 * index + 3
-    begin, state_rows, scratch_size = passage.begin, passage.state_rows, passage.scratch_size
 
     @njit(parallel=True)
-    def states(z, weights):
-        found = np.empty((len(z) // LANES, state_rows, LANES * width), np.float32)
+    def layer(first, offset, image, z, weights, targets, samples):
+        dimension = offset.shape[1]
+        losses = np.empty(len(offset), np.float32)
+        for r in prange(len(first) - 1):
+            work = workspace()
+            moved, found = np.empty(channels * units * LANES, np.float32), np.empty(LANES, np.float32)
+            for n in range(first[r], first[r + 1]):
+                total = 0.0
+                for start in range(0, samples, LANES):
+                    for unit in range(units):
+                        for channel in range(channels):
+                            place = (channel * units + unit) * LANES
+                            for lane in range(LANES):
+                                moved[place + lane] = z[unit, channel, start + lane]
+                            for k in range(dimension):
+                                step = offset[n, k]
+                                for lane in range(LANES):
+                                    moved[place + lane] += step * image[r, k, unit, channel, start + lane]
+                    tail(moved, targets[start : start + LANES], weights, work, found)
+                    for lane in range(min(LANES, samples - start)):
+                        total += found[lane]
+                losses[n] = total / samples
+        return losses
+
+    return layer
+
+
+def build_sparse_layer(units: int, tail: Any, workspace: Any) -> Any:
+    """As `build_whole_layer`, for a one-channel layer and columns with few entries.
+
+    particle (R,): candidates first[r] .. first[r+1] move particle[r]; columns: `SparseColumns`; signal (inputs + 1, B).
+    """
+    images, move = _build_images(units), _build_move(units)
+
+    @njit(parallel=True)
+    def layer(particle, first, offset, columns, signal, z, weights, targets, samples):
+        losses = np.empty(len(offset), np.float32)
+        for r in prange(len(particle)):
+            work = workspace()
+            image = np.empty(offset.shape[1] * units * LANES, np.float32)
+            moved, found = np.empty(units * LANES, np.float32), np.empty(LANES, np.float32)
+            totals = np.zeros(first[r + 1] - first[r])
+            for start in range(0, samples, LANES):
+                images(particle[r], columns, signal, start, image)
+                for v in range(len(totals)):
+                    move(z, start, offset[first[r] + v], image, moved)
+                    tail(moved, targets[start : start + LANES], weights, work, found)
+                    for lane in range(min(LANES, samples - start)):
+                        totals[v] += found[lane]
+            for v in range(len(totals)):
+                losses[first[r] + v] = totals[v] / samples
+        return losses
+
+    return layer
+
+
+def build_states(passage: TabulatedPassage, units: int, columns: int) -> Any:
+    """states(z, weight): the passage's states of LANES samples each, (blocks, rows, columns); z (U, 1, B)."""
+    begin, rows = passage.begin, passage.rows
+
+    @njit(parallel=True)
+    def states(z, weight):
+        found = np.empty((z.shape[2] // LANES, rows, columns), np.float32)
         for block in prange(len(found)):
-            scratch = np.empty(scratch_size, np.float32)
-            for lane in range(LANES):
-                pre = z[block * LANES + lane]
-                begin(pre, weights[weight_slot], weights[bias_slot], scratch, found[block], lane * width)
+            pre = np.empty(units * LANES, np.float32)
+            for unit in range(units):
+                for lane in range(LANES):
+                    pre[unit * LANES + lane] = z[unit, 0, block * LANES + lane]
+            begin(pre, weight, found[block])
         return found
 
     return states
 
 
 def build_patched_layer(
-    units: int, passage: Passage, sizes: tuple[int, int], tail: Any, workspace: Any, following_index: int
+    units: int, columns_per_state: int, passage: TabulatedPassage, tail: Any, workspace: Any, following_index: int
 ) -> Any:
-    """Losses of candidates that move a one-channel layer before the last anyhow: units that leave their cell are patched.
+    """As `build_sparse_layer`, before a tabulated activation: only units that leave their cell are carried on.
 
-    particle (R,) and first (R + 1,): candidates first[r] .. first[r+1] move particle r. Unit-major, with samples padded to
-    whole LANES: signal (inputs + 1, B), z, low and high (U, B). states: see `build_states`. sizes: channels and units of the
-    next pre-activation.
+    low, high (U, B): the cells; states: see `build_states`.
     """
-    patch, finish, state_rows = passage.patch, passage.finish, passage.state_rows
-    channels, width = sizes
+    patch, finish, rows = passage.patch, passage.finish, passage.rows
     weight_slot, bias_slot = 2 * following_index, 2 * following_index + 1
-    size = units * LANES
+    images, move = _build_images(units), _build_move(units)
 
+    @njit
+    def leave(moved, low, high, start, left, maybe):
+        """Fill `maybe` with the places unit x LANES + lane that leave their cell; returns how many do."""
+        for unit in range(units):
+            for lane in range(LANES):
+                value = moved[unit * LANES + lane]
+                left[unit * LANES + lane] = not (
+                    (low[unit, start + lane] <= value) & (value < high[unit, start + lane])
+                )
+        found = 0
+        for place in range(units * LANES):
+            maybe[found] = place
+            found += left[place]
+        return found
+
+    @njit(parallel=True)
+    def layer(particle, first, offset, columns, signal, z, low, high, states, weights, targets, base_losses):
+        samples, base = len(base_losses), base_losses.mean()
+        losses = np.empty(len(offset), np.float32)
+        for r in prange(len(particle)):
+            work = workspace()
+            scratch, following = work[following_index - 1][1], work[following_index][0]
+            weight, bias = weights[weight_slot], weights[bias_slot]
+            image = np.empty(offset.shape[1] * units * LANES, np.float32)
+            moved, found = np.empty(units * LANES, np.float32), np.empty(LANES, np.float32)
+            left, maybe = np.empty(units * LANES, np.uint8), np.empty(units * LANES + 1, np.int32)
+            state = np.empty((rows, columns_per_state), np.float32)
+            changed = np.empty(LANES, np.bool_)
+            totals = np.zeros(first[r + 1] - first[r])
+            for start in range(0, samples, LANES):
+                images(particle[r], columns, signal, start, image)
+                for v in range(len(totals)):
+                    move(z, start, offset[first[r] + v], image, moved)
+                    count = leave(moved, low, high, start, left, maybe)
+                    if count == 0:
+                        continue
+                    changed[:] = False
+                    state[:] = states[start // LANES]
+                    for i in range(count):
+                        unit, lane = maybe[i] // LANES, maybe[i] % LANES
+                        before, after = z[unit, 0, start + lane], moved[maybe[i]]
+                        changed[lane] |= patch(before, after, weight, unit, state, lane)
+                    finish(state, bias, scratch, following)
+                    tail(following, targets[start : start + LANES], weights, work, found)
+                    for lane in range(min(LANES, samples - start)):
+                        if changed[lane]:
+                            totals[v] += found[lane] - base_losses[start + lane]
+            for v in range(len(totals)):
+                losses[first[r] + v] = base + totals[v] / samples
+        return losses
+
+    return layer
+
+
+def _build_images(units: int) -> Any:
     @njit
     def images(particle, columns, signal, start, image):
         """How the pre-activations (U, LANES) of LANES samples answer to each coordinate of a particle."""
@@ -58,127 +170,50 @@ def build_patched_layer(
                 for lane in range(LANES):
                     image[place + lane] += value[entry] * level[lane]
 
+    return images
+
+
+def _build_move(units: int) -> Any:
+    size = units * LANES
+
     @njit
-    def leave(moved, low, high, start, count, left, maybe):
-        """Fill `maybe` with the places unit x LANES + lane that leave their cell; returns how many do."""
-        for unit in range(count):
+    def move(z, start, offset, image, moved):
+        """moved (U, LANES): the pre-activations of LANES samples after a step."""
+        for unit in range(units):
             for lane in range(LANES):
-                value = moved[unit * LANES + lane]
-                left[unit * LANES + lane] = not (
-                    (low[unit, start + lane] <= value) & (value < high[unit, start + lane])
-                )
-        found = 0
-        for place in range(count * LANES):
-            maybe[found] = place
-            found += left[place]
-        return found
+                moved[unit * LANES + lane] = z[unit, 0, start + lane]
+        for k in range(len(offset)):
+            step = offset[k]
+            for i in range(size):
+                moved[i] += step * image[k * size + i]
 
-    @njit(parallel=True)
-    def layer(particle, first, offset, columns, signal, z, low, high, states, weights, targets, base_losses):
-        samples, dimension = len(targets), offset.shape[1]
-        base = base_losses.mean()
-        losses = np.empty(len(offset), np.float32)
-        for r in prange(len(particle)):
-            work = workspace()
-            scratch, following = work[following_index - 1][1], work[following_index][0]
-            weight, bias = weights[weight_slot], weights[bias_slot]
-            image, moved = np.empty(dimension * size, np.float32), np.empty(size, np.float32)
-            left, maybe = np.empty(size, np.uint8), np.empty(size + 1, np.int32)
-            state = np.empty((state_rows, LANES * width), np.float32)
-            followings = np.empty((channels, LANES * width), np.float32)
-            biases = np.empty(LANES * width, np.float32)
-            for i in range(LANES * width):
-                biases[i] = bias[i % width]
-            changed = np.empty(LANES, np.bool_)
-            totals = np.zeros(first[r + 1] - first[r])
-            for start in range(0, samples, LANES):
-                images(particle[r], columns, signal, start, image)
-                for v in range(len(totals)):
-                    for unit in range(units):
-                        for lane in range(LANES):
-                            moved[unit * LANES + lane] = z[unit, start + lane]
-                    for k in range(dimension):
-                        step = offset[first[r] + v, k]
-                        for i in range(size):
-                            moved[i] += step * image[k * size + i]
-                    # padded units have no weights
-                    count = leave(moved, low, high, start, weight.shape[0], left, maybe)
-                    if count == 0:
-                        continue
-                    changed[:] = False
-                    state[:] = states[start // LANES]
-                    for i in range(count):
-                        unit, lane = maybe[i] // LANES, maybe[i] % LANES
-                        before, after = z[unit, start + lane], moved[maybe[i]]
-                        changed[lane] |= patch(before, after, scratch, weight, unit, state, lane * width)
-                    finish(state, biases, followings)
-                    for lane in range(min(LANES, samples - start)):
-                        if changed[lane]:
-                            for channel in range(channels):
-                                for output in range(width):
-                                    following[channel * width + output] = followings[channel, lane * width + output]
-                            b = start + lane
-                            totals[v] += tail(following, targets[b], weights, work) - base_losses[b]
-            for v in range(len(totals)):
-                losses[first[r] + v] = base + totals[v] / samples
-        return losses
-
-    return layer
-
-
-def build_whole_layer(channels: int, units: int, tail: Any, workspace: Any) -> Any:
-    """Losses of candidates that move one layer anyhow: every sample is computed again from that layer on.
-
-    first (R + 1,): candidates first[r] .. first[r+1] move particle r. image (B, C, R, d, U): how the pre-activation answers to
-    each coordinate. z (B, C U).
-    """
-
-    @njit(parallel=True)
-    def layer(first, offset, image, z, weights, targets):
-        samples, dimension = len(targets), offset.shape[1]
-        losses = np.empty(len(offset), np.float32)
-        for r in prange(len(first) - 1):
-            work = workspace()
-            moved = np.empty(channels * units, np.float32)
-            totals = np.zeros(first[r + 1] - first[r])
-            for b in range(samples):
-                for v in range(len(totals)):
-                    for channel in range(channels):
-                        for unit in range(units):
-                            moved[channel * units + unit] = z[b, channel * units + unit]
-                        for k in range(dimension):
-                            step = offset[first[r] + v, k]
-                            for unit in range(units):
-                                moved[channel * units + unit] += step * image[b, channel, r, k, unit]
-                    totals[v] += tail(moved, targets[b], weights, work)
-            for v in range(len(totals)):
-                losses[first[r] + v] = totals[v] / samples
-        return losses
-
-    return layer
+    return move
 
 
 def build_whole_network(units: int, last: int, tail: Any, workspace: Any) -> Any:
     """Losses of candidates that move everything.
 
-    The first pre-activation of candidate n is base (B, U) + scale[n] x image[:, source[n]] with image (B, K, U); `weights`
+    The first pre-activation of candidate n is base (U, B) + scale[n] x image[source[n]] with image (K, U, B); `weights`
     holds the tensors of every layer, stacked over candidates (those of the first layer are not read).
     """
     take = _build_take(2 * last + 2)
 
     @njit(parallel=True)
-    def network(base, image, source, scale, weights, targets):
-        samples = len(targets)
+    def network(base, image, source, scale, weights, targets, samples):
         losses = np.empty(len(source), np.float32)
         for n in prange(len(source)):
             work = workspace()
             own = take(weights, n)
-            pre = np.empty(units, np.float32)
+            pre, found = np.empty(units * LANES, np.float32), np.empty(LANES, np.float32)
             total = 0.0
-            for b in range(samples):
+            for start in range(0, samples, LANES):
                 for unit in range(units):
-                    pre[unit] = base[b, unit] + scale[n] * image[b, source[n], unit]
-                total += tail(pre, targets[b], own, work)
+                    for lane in range(LANES):
+                        step = scale[n] * image[source[n], unit, start + lane]
+                        pre[unit * LANES + lane] = base[unit, start + lane] + step
+                tail(pre, targets[start : start + LANES], own, work, found)
+                for lane in range(min(LANES, samples - start)):
+                    total += found[lane]
             losses[n] = total / samples
         return losses
 

@@ -2,10 +2,11 @@
 
 A signal has shape (..., C, U): U units with C channels each (time steps of a spiking network; C = 1 elsewhere). A layer
 computes z = a W^T + b on every channel, then an activation that maps the C_in channels of each unit to C_out channels of
-the same unit. The last activation has one output channel: the logits.
+the same unit. The last activation has one output channel: the logits. W and b may be elementwise functions of the parameters,
+rounded ones for example.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -50,22 +51,36 @@ class Activation(Protocol):
 class SampleLoss(Protocol):
     """Loss of one sample from its logits and target."""
 
+    def check(self, targets: Tensor, outputs: int) -> None:
+        """ValueError where `targets` (B,) do not suit a network of `outputs` logits."""
+        ...
+
     def apply(self, logits: Tensor, targets: Tensor) -> Tensor:
         """(..., B, O) logits and (B,) targets -> (..., B)."""
         ...
 
-    def compiled(self) -> Any:
-        """numba function (logits, units, target) -> float, which reads the first `units` logits."""
+    def compiled(self, outputs: int) -> Any:
+        """numba function (logits, targets, scratch, found): fill found (LANES,) with the losses of samples side by side (see
+        `kernels`), from logits (outputs LANES,) and targets (LANES,); scratch is as large as the logits.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A linear map, by the names of its tensors in the layout, and the activation that follows."""
+    """A linear map, by the names of its tensors in the layout, and the activation that follows.
+
+    transform: elementwise map from parameters to the weights and biases that are used, None where they are the same.
+    """
 
     weight: str
     bias: str
     activation: Activation
+    transform: Callable[[Tensor], Tensor] | None = None
+
+    def used(self, parameter: Tensor) -> Tensor:
+        """The weights or biases that belong to `parameter`."""
+        return parameter if self.transform is None else self.transform(parameter)
 
 
 @dataclass(frozen=True)
@@ -77,8 +92,12 @@ class LayeredNetwork:
 
     def pre_activation(self, index: int, signal: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
         """z of layer `index` from its input signal (..., C, I)."""
+        return F.linear(signal, *self.used(index, tensors))
+
+    def used(self, index: int, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Weight (..., U, I) and bias (..., U) of layer `index` as they are multiplied and added."""
         layer = self.layers[index]
-        return F.linear(signal, tensors[layer.weight], tensors[layer.bias])
+        return layer.used(tensors[layer.weight]), layer.used(tensors[layer.bias])
 
     def logits_from(self, index: int, pre: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
         """Logits (..., O) from z (..., C, U) of layer `index`."""

@@ -1,8 +1,7 @@
-"""Passages: numba functions that carry a signal through an activation and the weights after it, whole or changed in one unit.
+"""Passages: numba functions that carry LANES samples through an activation and the weights after it.
 
-A passage keeps a state per sample that a change of one unit patches. Most activations need the next pre-activation itself
-as that state. Where an activation has few outputs (its `table`), the state is the sum of weight rows per output, so a patch
-moves one weight row from one sum to another, however many channels the output has.
+Where an activation has few outputs (its `table`) with several channels each, the weight rows are first summed per output, so
+that a unit costs one sum and not one per channel. A change of one unit then moves its weight row from one sum to another.
 """
 
 from dataclasses import dataclass
@@ -11,140 +10,148 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from polystep.evaluation.kernels import LANES
 from polystep.evaluation.layered import CompiledActivation
 
 
 @dataclass(frozen=True)
 class Passage:
-    """advance(pre, weight, bias, scratch, following): next pre-activation, flat (C, U), of one sample.
+    """advance(pre, weight, bias, scratch, following): next pre-activation (C', U', lanes) from pre (C, U, lanes), both flat.
 
-    For several samples side by side, each on U columns: begin(pre, weight, bias, scratch, state, first) fills the state
-    (state_rows, columns) of the sample whose columns start at `first`; patch(before, after, scratch, weight, unit, state,
-    first) changes one unit's pre-activation from one number to another, False: nothing changed; finish(state, bias,
-    following) gives the next pre-activations (C, columns) of all of them, with the bias repeated for each.
-
-    weight (inputs, U) and bias (U,) are those of the next layer. Whole arrays and indices are passed because views cost
-    more than the arithmetic.
+    weight (inputs, U') and bias (U') are those of the next layer, units padded. Whole arrays and indices are passed because
+    views cost more than the arithmetic.
     """
 
     advance: Any
+    scratch_size: int
+
+
+@dataclass(frozen=True)
+class TabulatedPassage(Passage):
+    """In addition, for patches: a state of sums (rows, lanes x padded units) of weight rows, by output of the activation.
+
+    begin(pre, weight, state) fills it; patch(before, after, weight, unit, state, lane) changes the pre-activation of a unit
+    of a lane, False: its output stays; finish(state, bias, scratch, following) gives the next pre-activation.
+    """
+
     begin: Any
     patch: Any
     finish: Any
-    scratch_size: int
-    state_rows: int
+    rows: int
 
 
-def build_passage(activation: CompiledActivation, channels: int, units: int, width: int) -> Passage:
-    """From a layer of `units` units and `channels` output channels to one of `width` units (both padded)."""
+def build_passage(
+    activation: CompiledActivation, channels: int, units: int, width: int, padded: int
+) -> Passage | TabulatedPassage:
+    """From a layer of `units` units and `channels` output channels to one of `width` units, `padded` with padding."""
     if activation.table is None:
-        return _build_direct(activation, channels, units, width)
-    return _build_tabulated(activation, activation.table, width)
+        return _build_direct(activation.activate, channels, units, width)
+    return _build_tabulated(activation, activation.table, units, width, padded)
 
 
-def build_patch(activate: Any, channels: int, width: int) -> Any:
-    """patch(before, after, signals, column, following): following += change of one unit's signal x its weights."""
-
-    @njit
-    def patch(before, after, signals, column, following):
-        old, new = signals
-        activate(before, old, 1)
-        activate(after, new, 1)
-        changed = False
-        for channel in range(channels):
-            difference = new[channel] - old[channel]
-            if difference != 0:
-                changed = True
-                for output in range(width):
-                    following[channel * width + output] += difference * column[output]
-        return changed
-
-    return patch
-
-
-def _build_direct(activation: CompiledActivation, channels: int, units: int, width: int) -> Passage:
-    activate = activation.activate
-
-    @njit
-    def begin(pre, weight, bias, scratch, state, first):
-        activate(pre, scratch, units)
-        for channel in range(channels):
-            for output in range(width):
-                state[channel, first + output] = bias[output]
-            for unit in range(weight.shape[0]):
-                value = scratch[channel * units + unit]
-                if value != 0:
-                    for output in range(width):
-                        state[channel, first + output] += value * weight[unit, output]
+def _build_direct(activate: Any, channels: int, units: int, width: int) -> Passage:
+    product = _build_product(channels, units, width)
 
     @njit
     def advance(pre, weight, bias, scratch, following):
-        begin(pre, weight, bias, scratch, following.reshape(channels, width), 0)
+        activate(pre, scratch, units * LANES)
+        product(scratch, weight, bias, following)
 
-    @njit
-    def patch(before, after, scratch, weight, unit, state, first):
-        scratch[0] = before
-        activate(scratch[0:1], scratch[1 : 1 + channels], 1)
-        scratch[1 + channels] = after
-        activate(scratch[1 + channels : 2 + channels], scratch[2 + channels : 2 + 2 * channels], 1)
-        changed = False
+    return Passage(advance, channels * units * LANES)
+
+
+def _build_product(channels: int, units: int, width: int) -> Any:
+    """product(post, weight, bias, following): following = bias + post weight, for every channel and lane."""
+    # eight weights at once, so that the sums are loaded and stored rarely
+    whole = units // 8 * 8
+
+    @njit(fastmath={"contract"})
+    def product(post, weight, bias, following):
         for channel in range(channels):
-            difference = scratch[2 + channels + channel] - scratch[1 + channel]
-            if difference != 0:
-                changed = True
+            source, target = channel * units, channel * width
+            for output in range(width):
+                for lane in range(LANES):
+                    following[(target + output) * LANES + lane] = bias[output]
+            for unit in range(0, whole, 8):
+                first = (source + unit) * LANES
                 for output in range(width):
-                    state[channel, first + output] += difference * weight[unit, output]
-        return changed
+                    w0, w1 = weight[unit, output], weight[unit + 1, output]
+                    w2, w3 = weight[unit + 2, output], weight[unit + 3, output]
+                    w4, w5 = weight[unit + 4, output], weight[unit + 5, output]
+                    w6, w7 = weight[unit + 6, output], weight[unit + 7, output]
+                    place = (target + output) * LANES
+                    for lane in range(LANES):
+                        here = first + lane
+                        following[place + lane] += (
+                            w0 * post[here]
+                            + w1 * post[here + LANES]
+                            + w2 * post[here + 2 * LANES]
+                            + w3 * post[here + 3 * LANES]
+                            + w4 * post[here + 4 * LANES]
+                            + w5 * post[here + 5 * LANES]
+                            + w6 * post[here + 6 * LANES]
+                            + w7 * post[here + 7 * LANES]
+                        )
+            for unit in range(whole, units):
+                for output in range(width):
+                    for lane in range(LANES):
+                        step = weight[unit, output] * post[(source + unit) * LANES + lane]
+                        following[(target + output) * LANES + lane] += step
 
-    @njit
-    def finish(state, bias, following):
-        following[:] = state
-
-    return Passage(advance, begin, patch, finish, max(channels * units, 2 + 2 * channels), channels)
+    return product
 
 
-def _build_tabulated(activation: CompiledActivation, table: Any, width: int) -> Passage:
+def _build_tabulated(
+    activation: CompiledActivation, table: Any, units: int, width: int, padded: int
+) -> TabulatedPassage:
     row_of, (rows, channels) = activation.row, table.shape
     # the entries of the table that are not zero, by channel
     entry_row = np.concatenate([np.flatnonzero(table[:, channel]) for channel in range(channels)])
     entry_start = np.concatenate([[0], np.count_nonzero(table, axis=0).cumsum()])
     entry_value = np.concatenate([table[table[:, channel] != 0, channel] for channel in range(channels)])
+    columns = LANES * padded
 
     @njit
-    def begin(pre, weight, bias, scratch, state, first):
+    def begin(pre, weight, state):
         for row in range(rows):
-            for output in range(width):
-                state[row, first + output] = 0
-        for unit in range(weight.shape[0]):
-            row = row_of(pre[unit])
-            for output in range(width):
-                state[row, first + output] += weight[unit, output]
+            for column in range(columns):
+                state[row, column] = 0
+        for unit in range(units):
+            for lane in range(LANES):
+                row = row_of(pre[unit * LANES + lane])
+                for output in range(padded):
+                    state[row, lane * padded + output] += weight[unit, output]
 
     @njit
-    def patch(before, after, scratch, weight, unit, state, first):
+    def patch(before, after, weight, unit, state, lane):
         old, new = row_of(before), row_of(after)
         if old == new:
             return False
-        for output in range(width):
+        first = lane * padded
+        for output in range(padded):
             state[old, first + output] -= weight[unit, output]
-        for output in range(width):
+        for output in range(padded):
             state[new, first + output] += weight[unit, output]
         return True
 
     @njit
-    def finish(state, bias, following):
+    def finish(state, bias, scratch, following):
         for channel in range(channels):
-            for column in range(len(bias)):
-                following[channel, column] = bias[column]
+            for lane in range(LANES):
+                for output in range(padded):
+                    scratch[lane * padded + output] = bias[output]
             for entry in range(entry_start[channel], entry_start[channel + 1]):
                 row, value = entry_row[entry], entry_value[entry]
-                for column in range(len(bias)):
-                    following[channel, column] += value * state[row, column]
+                for column in range(columns):
+                    scratch[column] += value * state[row, column]
+            for output in range(width):
+                for lane in range(LANES):
+                    following[(channel * width + output) * LANES + lane] = scratch[lane * padded + output]
 
     @njit
     def advance(pre, weight, bias, scratch, following):
-        state = scratch.reshape(rows, width)
-        begin(pre, weight, bias, scratch, state, 0)
-        finish(state, bias, following.reshape(channels, width))
+        state = scratch[columns:].reshape(rows, columns)
+        begin(pre, weight, state)
+        finish(state, bias, scratch, following)
 
-    return Passage(advance, begin, patch, finish, rows * width, rows)
+    return TabulatedPassage(advance, (rows + 1) * columns, begin, patch, finish, rows)

@@ -9,7 +9,6 @@ so the smallest current that fires by step k exists and bisection finds it.
 """
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -146,23 +145,3 @@ class SpikeCounts:
             return z, z
 
         return CompiledActivation(activate, cell)
-
-
-def compiled_count_cross_entropy(largest_count: int) -> Any:
-    """numba cross-entropy of logits that are whole numbers from 0 to `largest_count`: exponentials from a table."""
-    from numba import njit
-
-    exponentials = np.exp(-np.arange(largest_count + 1)).astype(np.float32)
-    logarithm_of_one = np.float32(0)
-
-    @njit
-    def cross_entropy(logits, units, target):
-        largest = logits[0]
-        for unit in range(1, units):
-            largest = max(largest, logits[unit])
-        total = logarithm_of_one
-        for unit in range(units):
-            total += exponentials[int(largest - logits[unit])]
-        return np.log(total) + largest - logits[target]
-
-    return cross_entropy

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,6 @@ from tasks.networks.initialisation import initialise_linear_layers
 from tasks.networks.leaky_integrate_and_fire import (
     ConstantCurrentSpikes,
     SpikeCounts,
-    compiled_count_cross_entropy,
     simulate,
 )
 
@@ -59,7 +57,7 @@ class SpikingNetwork(nn.Module):
                 Layer("fc1.weight", "fc1.bias", ConstantCurrentSpikes(self.steps, self.decay)),
                 Layer("fc2.weight", "fc2.bias", SpikeCounts(self.steps, self.decay)),
             ),
-            SpikeCountCrossEntropy(self.steps),
+            CrossEntropy(),
         )
 
     def _with(self, neurons: Callable[[Tensor, float], Tensor]) -> "SpikingNetwork":
@@ -80,14 +78,3 @@ class SmoothSpikingNetwork(SpikingNetwork):
 
     def layered(self) -> None:
         """None: a smooth neuron passes every change on, so nothing is gained."""
-
-
-class SpikeCountCrossEntropy(CrossEntropy):
-    """Cross-entropy whose fused form knows that logits are whole numbers up to T."""
-
-    def __init__(self, steps: int):
-        self.steps = steps
-
-    def compiled(self) -> Any:
-        """The same loss for the fused path."""
-        return compiled_count_cross_entropy(self.steps)

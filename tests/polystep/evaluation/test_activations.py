@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from polystep.evaluation.activations import CrossEntropy, Identity, ReLU, mean_cross_entropy
+from polystep.evaluation.kernels import LANES, exponential
 from polystep.evaluation.layered import Activation
 
 VALUES = [0.0, -0.0, 1e-45, -1e-45, 0.5, -0.5, 3e38, -3e38, math.inf, -math.inf, math.nan]
@@ -59,8 +60,31 @@ def test_cross_entropy_of_any_leading_dimensions(logits: Tensor, targets: Tensor
 
 
 def test_compiled_cross_entropy_equals_the_torch_form(logits: Tensor, targets: Tensor) -> None:
-    compiled = CrossEntropy().compiled()
-    padded = F.pad(logits, (0, 3), value=math.nan).numpy()
-    found = [compiled(row, 4, int(target)) for row, target in zip(padded, targets, strict=True)]
-    expected = CrossEntropy().apply(logits, targets)
-    torch.testing.assert_close(torch.tensor(found), expected, rtol=1e-5, atol=1e-5, check_dtype=False)
+    filled = LANES - len(targets)
+    lanes, found = F.pad(logits.T, (0, filled), value=math.nan).contiguous(), np.empty(LANES, np.float32)
+    scratch = np.empty(lanes.numel(), np.float32)
+    CrossEntropy().compiled(4)(lanes.flatten().numpy(), F.pad(targets, (0, filled)).numpy(), scratch, found)
+    torch.testing.assert_close(torch.from_numpy(found)[: len(targets)], CrossEntropy().apply(logits, targets))
+
+
+def test_exponential_is_exact_to_one_unit_in_the_last_place() -> None:
+    numbers = np.concatenate([np.linspace(-87, 0, 20001), -np.logspace(-9, 1, 2001)]).astype(np.float32)
+    found = np.array([exponential(number) for number in numbers])
+    np.testing.assert_allclose(found, np.exp(numbers.astype(np.float64)), rtol=2.0**-23)
+    assert exponential(np.float32(0)) == 1
+    assert 0 < exponential(np.float32(-1e30)) < 1e-37
+    assert np.isnan(exponential(np.float32(np.nan)))
+
+
+@pytest.mark.parametrize(
+    ("targets", "problem"),
+    [
+        (torch.tensor([0, 4]), "0..3 .* got 4 in row 1"),
+        (torch.tensor([-1]), "got -1 in row 0"),
+        (torch.tensor([0.5]), "class numbers"),
+        (torch.tensor([[1]]), "class numbers"),
+    ],
+)
+def test_targets_that_are_no_classes_are_refused(targets: Tensor, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        CrossEntropy().check(targets, 4)

@@ -18,7 +18,7 @@ from numba import njit
 from torch import Tensor, nn
 
 from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
-from polystep.evaluation import fused_kernels, layer_kernels, passages
+from polystep.evaluation import fused_kernels, kernels, layer_kernels, passages, row_kernels
 from polystep.evaluation.activations import CrossEntropy, Identity, ReLU, mean_cross_entropy
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator
@@ -106,11 +106,11 @@ NETWORKS = {
 def three_layers_without_threads() -> None:
     """Halves the time that these kernels take to compile; those of the spiking network keep their parallel loops."""
 
-    def serial(function: Callable[..., Any] | None = None, parallel: bool = False) -> Any:
-        return njit(function) if function else njit
+    def serial(function: Callable[..., Any] | None = None, parallel: bool = False, **options: Any) -> Any:
+        return njit(function, **options) if function else njit(**options)
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (fused_kernels, layer_kernels, passages):
+        for module in (fused_kernels, kernels, layer_kernels, passages, row_kernels):
             patch.setattr(module, "njit", serial)
         assert NETWORKS["three layers"].fused.kernels
 

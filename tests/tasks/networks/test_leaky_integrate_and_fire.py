@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polystep.evaluation.activations import CrossEntropy
 from polystep.evaluation.layered import CompiledActivation
 from tasks.networks.leaky_integrate_and_fire import (
     ConstantCurrentSpikes,
     SpikeCounts,
-    compiled_count_cross_entropy,
     firing_thresholds,
     simulate,
 )
@@ -198,14 +196,3 @@ def test_compiled_counts_of_special_currents(counter: tuple[SpikeCounts, Compile
 def test_counts_have_no_cells(counter: tuple[SpikeCounts, CompiledActivation]) -> None:
     low, high = counter[1].cell(np.float32(0.3))
     assert low == high
-
-
-def test_compiled_count_cross_entropy_equals_the_torch_form() -> None:
-    compiled = compiled_count_cross_entropy(15)
-    counts = torch.randint(16, (50, 10), generator=torch.Generator().manual_seed(2)).float()
-    counts[0], counts[1, :5], counts[1, 5:] = 15, 0, 15
-    targets = torch.arange(50) % 10
-    expected = CrossEntropy().apply(counts, targets)
-    padded = torch.cat([counts, torch.full((50, 6), torch.nan)], dim=1).numpy()
-    found = [compiled(logits, 10, int(target)) for logits, target in zip(padded, targets, strict=True)]
-    torch.testing.assert_close(torch.tensor(found), expected, rtol=1e-6, atol=1e-6, check_dtype=False)

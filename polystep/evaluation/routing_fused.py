@@ -1,0 +1,167 @@
+"""Incremental evaluation of routed networks on the CPU as fused numba loops over candidates and samples."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from polystep.evaluation.routing import RoutedNetwork, RoutedTrace, Tensors
+from polystep.evaluation.routing_incremental import Part, RoutedEvaluator, RowMoves, RowPatch
+from polystep.evaluation.routing_kernels import LANES, RoutingKernels, build_routing_kernels
+
+FloatArray = NDArray[np.float32]
+
+
+class FusedRoutedEvaluator(RoutedEvaluator):
+    """Row candidates are patched by compiled loops on the CPU, and as `RoutedEvaluator` does elsewhere.
+
+    Losses equal those of `RoutedEvaluator` to float tolerance. Kernels compile on first use.
+    """
+
+    _kernels: RoutingKernels | None = None
+
+    def _patch(self, tensors: Tensors, trace: RoutedTrace, targets: Tensor) -> "RowPatch | FusedRowPatch":
+        if targets.device.type != "cpu":
+            return super()._patch(tensors, trace, targets)
+        return FusedRowPatch(Tables(self.network, tensors, trace, targets), self.kernels, self._run)
+
+    @property
+    def kernels(self) -> RoutingKernels:
+        """The kernels of this network, built on first use."""
+        if self._kernels is None:
+            self._kernels = build_routing_kernels(self.network, self._outputs)
+        return self._kernels
+
+    def _run(self, kernel: Any, *arguments: Any) -> Any:
+        """Call a kernel; its compilation is timed apart."""
+        if not kernel.signatures:
+            from numba import typeof
+
+            started = time.perf_counter()
+            kernel.compile(tuple(typeof(argument) for argument in arguments))
+            self.compilation_seconds += time.perf_counter() - started
+        return kernel(*arguments)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What follows from the base point for the kernels, made when first needed."""
+
+    network: RoutedNetwork
+    tensors: Tensors
+    trace: RoutedTrace
+    targets: Tensor
+
+    @cached_property
+    def after_route(self) -> Tensor:
+        """How the logits on each route answer to the units of u, (R, U, O)."""
+        output = self.tensors[self.network.output.weight].T
+        gains = [self.network.gain(route, self.tensors).reshape(-1, 1) for route in range(len(self.network.routes))]
+        return torch.stack([gain * output for gain in gains])
+
+    @cached_property
+    def after_activation(self) -> Tensor:
+        """How the logits on each route answer to the units of its activation, (R, U, O)."""
+        return torch.stack(
+            [
+                after if route.outer is None else self.tensors[route.outer.weight].T @ after
+                for route, after in zip(self.network.routes, self.after_route, strict=True)
+            ]
+        )
+
+    @cached_property
+    def logits(self) -> FloatArray:
+        """Logits of each sample on each route, (B, R, O)."""
+        return _array(self.trace.logits.transpose(0, 1))
+
+    @cached_property
+    def follow(self) -> tuple[FloatArray, ...]:
+        """What carries a change of a unit of the trunk on: logits (B, R, O) and, without an activation, how they answer to
+        it (R, H, O); else images of the inner maps before and after the activation (B, R, U), how they answer to it
+        (R, H, U), and how the logits answer to the activation (R, O, U).
+        """
+        columns = torch.stack([self.tensors[route.inner.weight].T for route in self.network.routes])
+        if self.network.is_linear:
+            return self.logits, _array(columns @ self.after_activation)
+        signals = (torch.stack(signal, 1) for signal in (self.trace.inner, self.trace.active))
+        return self.logits, *(_array(signal) for signal in signals), _array(columns), _array(self.after_activation.mT)
+
+    @cached_property
+    def base(self) -> float:
+        """Loss of the point."""
+        return float(self.trace.base_losses.double().mean())
+
+
+@dataclass(frozen=True)
+class FusedRowPatch:
+    """Losses of candidates that move one row of one map, by the kernels."""
+
+    tables: Tables
+    kernels: RoutingKernels
+    run: Callable[..., Any]
+
+    def losses(self, part: Part, moves: RowMoves) -> Tensor:
+        """Mean losses (n,) of moves of the rows of `part`."""
+        find = {"trunk": self._trunk, "router": self._router}.get(part.role, partial(self._route, part))
+        return torch.from_numpy(find(moves))
+
+    def _trunk(self, moves: RowMoves) -> FloatArray:
+        tables, trace = self.tables, self.tables.trace
+        routing = _array(trace.scores), _array(tables.tensors[tables.network.router.weight].T), tables.follow
+        rest = _array(trace.pre.T), *routing, tables.targets.numpy(), trace.base_losses.numpy(), tables.base
+        return self.run(self.kernels.trunk_rows, _borders(moves), *_moved(moves, trace.inputs), *rest)
+
+    def _router(self, moves: RowMoves) -> FloatArray:
+        tables, trace, network = self.tables, self.tables.trace, self.tables.network
+        routing = _array(trace.scores), trace.winner.numpy(), _array(trace.losses.T), tables.base
+        if not network.gated:
+            return self.run(self.kernels.router_rows, *_moved(moves, trace.hidden), *routing)
+        rows = tables.tensors[network.router.weight][moves.row]
+        gain = (rows + moves.rows()).sigmoid() - rows.sigmoid()
+        output = _array(tables.tensors[network.output.weight])
+        rest = _array(gain), _array(torch.stack(trace.mixed)), output, tables.logits, tables.targets.numpy()
+        return self.run(self.kernels.router_rows, *_moved(moves, trace.hidden), *routing, *rest)
+
+    def _route(self, part: Part, moves: RowMoves) -> FloatArray:
+        """Rows of a map that the samples of some routes pass through after the router."""
+        tables, trace, network = self.tables, self.tables.trace, self.tables.network
+        served = torch.isin(trace.winner, torch.tensor(network.served(part.role, part.linear)))
+        sample = served.nonzero().squeeze(1)
+        # whole lanes; what the padding computes is not read
+        padded = F.pad(sample, (0, -len(sample) % LANES))
+        route, routes = trace.winner[padded], len(network.routes)
+        answer = torch.eye(trace.logits.shape[2]).expand(routes, -1, -1)
+        signals, images, columns = {
+            "inner": (trace.hidden.expand(routes, -1, -1), torch.stack(trace.inner), tables.after_activation),
+            "outer": (torch.stack(trace.active), torch.stack(trace.mixed), tables.after_route),
+            "output": (torch.stack(trace.taken), trace.logits, answer),
+        }[part.role]
+        logits = _array(trace.logits[route, padded].T)
+        base = trace.base_losses[sample].numpy(), tables.base, len(served)
+        rest = _array(images[route, padded].T), _array(columns), route.numpy(), logits, tables.targets[padded].numpy()
+        kernel = self.kernels.inner_rows if part.role == "inner" else self.kernels.later_rows
+        return self.run(kernel, _borders(moves), *_moved(moves, signals[route, padded]), *rest, *base)
+
+
+def _moved(moves: RowMoves, signal: Tensor) -> tuple[NDArray[Any], ...]:
+    """Row, block, offset (N, d) and projected signals (rank, B)."""
+    return moves.row.numpy(), moves.block.numpy(), moves.offset.numpy(), _array(moves.projected(signal).T)
+
+
+def _borders(moves: RowMoves) -> NDArray[np.int64]:
+    """Where candidates of another row begin, and the end."""
+    _, count = torch.unique_consecutive(moves.row, return_counts=True)
+    borders: NDArray[np.int64] = F.pad(count.cumsum(0), (1, 0)).numpy()
+    return borders
+
+
+def _array(tensor: Tensor) -> FloatArray:
+    array: FloatArray = tensor.contiguous().numpy()
+    return array
