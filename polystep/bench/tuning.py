@@ -12,10 +12,10 @@ TUNING_PROTOCOL = "tuning"
 
 
 def tuning_table(groups: Sequence[Group]) -> Table:
-    """One row per group of the tuning protocol, the best of each method first; test scores are left out."""
+    """One row per group of the tuning protocol, the best of each method and study first; test scores are left out."""
     rows: list[dict[str, Cell]] = []
     scored = [(score, group) for group in groups if (score := group.validation)]
-    for _, members in groupby(scored, key=lambda pair: (pair[1].task, pair[1].optimizer)):
+    for _, members in groupby(scored, key=lambda pair: (pair[1].task, pair[1].study, pair[1].optimizer)):
         found = list(members)
         ranked = sorted(found, key=_mean_score, reverse=found[0][1].direction == "maximize")
         rows += [_row(rank, score, group) for rank, (score, group) in enumerate(ranked, 1)]
@@ -26,7 +26,10 @@ def tuning_table(groups: Sequence[Group]) -> Table:
         Column("candidates", "Candidates evaluated", ("mean", "by_seed")),
         Column("step_seconds", "Step seconds", MEASURED),
     )
-    notes = ("Each method has as many settings and as many seconds; none of these runs counts as a result.",)
+    notes = (
+        "Each method has as many settings, and as many seconds for each; in study tuning_evals as many candidates. None of "
+        "these runs counts as a result.",
+    )
     return Table("tuning", "Tuning of the settings for matched protocols", columns, rows, notes)
 
 

@@ -48,3 +48,14 @@ def test_reports_without_tuning_runs_have_no_such_table(add_run, tmp_path: Path)
     add_run("mezo")
     build_report(tmp_path / "records", tmp_path / "output")
     assert not (tmp_path / "output" / "tables" / "tuning.csv").exists()
+
+
+def test_each_tuning_study_has_ranks_of_its_own(add_run) -> None:
+    runs = [
+        add_run(
+            "spsa", study=study, protocol="tuning", run_id=study, name=study, metrics={"validation_selected": score}
+        )
+        for study, score in {"tuning": 0.4, "tuning_evals": 0.3}.items()
+    ]
+    rows = tuning_table(group_runs(runs)).rows
+    assert [(row["study"], row["rank"]) for row in rows] == [("tuning", 1), ("tuning_evals", 1)]
