@@ -117,5 +117,6 @@ def split_columns(
             owners = slice(first // subspace.particle_dimension, last // subspace.particle_dimension + 1)
             own = home[owners]
             home[owners] = torch.where((own == len(network.layers)) | (own == index), index, SEVERAL_LAYERS)
-        found.append(LayerColumns(*projections, *shapes[layer.weight]))
+        weight, bias = projections
+        found.append(LayerColumns(weight, bias, *shapes[layer.weight]))
     return home, found

@@ -1,8 +1,6 @@
 """Incremental evaluation on the CPU as fused numba loops over candidates and samples."""
 
-import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +10,7 @@ from torch import Tensor
 
 from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
 from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SparseColumns, split_columns
+from polystep.evaluation.compilation import CompilationClock
 from polystep.evaluation.fused_kernels import NetworkKernels, build_kernels
 from polystep.evaluation.incremental import IncrementalEvaluator, row_changes
 from polystep.evaluation.kernels import LANES
@@ -37,7 +36,7 @@ class FusedEvaluator:
     def __init__(self, network: LayeredNetwork, layout: ParameterLayout, memory_bytes: int = 64 * 2**20):
         """`memory_bytes`: bound for the largest intermediate of a chunk."""
         self.network, self.layout, self.memory_bytes = network, layout, memory_bytes
-        self.compilation_seconds = 0.0
+        self._clock = CompilationClock()
         shapes = {entry.name: entry.shape for entry in layout.entries}
         self._units = [shapes[layer.weight][0] for layer in network.layers]
         self._one_channel = [True, *(layer.activation.channels == 1 for layer in network.layers[:-1])]
@@ -88,11 +87,11 @@ class FusedEvaluator:
         """Losses of moves by offset[n] (d,) over block[n] of the images `projected`; `row` ascending."""
         moved = (row.numpy(), block.numpy(), offset.numpy(), base.pre_activations[index], projected)
         if index + 1 == len(self._units):
-            found = self._run(self.kernels.output_rows, *moved, base.logits, base.targets, base.losses)
+            found = self._clock.call(self.kernels.output_rows, *moved, base.logits, base.targets, base.losses)
         else:
-            bounds = self._run(self.kernels.cells[index], base.pre_activations[index])
+            bounds = self._clock.call(self.kernels.cells[index], base.pre_activations[index])
             rest = (base.followings[index + 1], base.weights, base.targets, base.losses)
-            found = self._run(self.kernels.hidden_rows[index], _groups(row), *moved, *bounds, *rest)
+            found = self._clock.call(self.kernels.hidden_rows[index], _groups(row), *moved, *bounds, *rest)
         return torch.from_numpy(found)
 
     def _hybrid_losses(
@@ -133,11 +132,11 @@ class FusedEvaluator:
         moved = (particle.numpy(), first.numpy(), offset.numpy(), columns.as_tuple(), signal, z)
         if self.kernels.patched_layers[index] is None:
             rest = (base.weights, base.targets, len(base.losses))
-            return torch.from_numpy(self._run(self.kernels.sparse_layers[index], *moved, *rest))
-        bounds = self._run(self.kernels.cells[index], z)
-        states = self._run(self.kernels.states[index], z, base.weights[2 * index + 2])
+            return torch.from_numpy(self._clock.call(self.kernels.sparse_layers[index], *moved, *rest))
+        bounds = self._clock.call(self.kernels.cells[index], z)
+        states = self._clock.call(self.kernels.states[index], z, base.weights[2 * index + 2])
         patched = (*bounds, states, base.weights, base.targets, base.losses)
-        return torch.from_numpy(self._run(self.kernels.patched_layers[index], *moved, *patched))
+        return torch.from_numpy(self._clock.call(self.kernels.patched_layers[index], *moved, *patched))
 
     def _move_layer(
         self, index: int, particle: Tensor, first: Tensor, offset: Tensor, columns: LayerColumns, base: "Base"
@@ -156,7 +155,7 @@ class FusedEvaluator:
         image = _image(change.flatten(0, 1), base.unit_major_signal(index))
         image = image.reshape(-1, offset.shape[1], self._units[index], *image.shape[1:])
         moves = (first.numpy(), offset.numpy(), image, base.pre_activations[index])
-        found = self._run(self.kernels.whole_layers[index], *moves, base.weights, base.targets, len(base.losses))
+        found = self._clock.call(self.kernels.whole_layers[index], *moves, base.weights, base.targets, len(base.losses))
         return torch.from_numpy(found)
 
     def _whole_losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -211,7 +210,7 @@ class FusedEvaluator:
             ]
         moves = (z.numpy(), image.unflatten(0, (-1, self._units[0])).numpy(), which.numpy(), scale.numpy())
         rest = (tuple(stacked), _pad_samples(targets.long()).numpy(), len(targets))
-        return torch.from_numpy(self._run(self.kernels.whole_network, *moves, *rest))
+        return torch.from_numpy(self._clock.call(self.kernels.whole_network, *moves, *rest))
 
     def _padded(self, index: int, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Weight (..., I, U) and bias (..., U) of layer `index`, units padded."""
@@ -225,21 +224,16 @@ class FusedEvaluator:
         return max(1, self.memory_bytes // (8 * image * offset.shape[1]))
 
     @property
+    def compilation_seconds(self) -> float:
+        """Seconds spent so far on compiling kernels."""
+        return self._clock.seconds
+
+    @property
     def kernels(self) -> NetworkKernels:
         """The kernels of this network, built on first use."""
         if self._kernels is None:
             self._kernels = build_kernels(self.network, self._units, [_whole_registers(u) for u in self._units])
         return self._kernels
-
-    def _run(self, kernel: Any, *arguments: Any) -> Any:
-        """Call a kernel; its compilation is timed apart."""
-        if not kernel.signatures:
-            from numba import typeof
-
-            started = time.perf_counter()
-            kernel.compile(tuple(typeof(argument) for argument in arguments))
-            self.compilation_seconds += time.perf_counter() - started
-        return kernel(*arguments)
 
     def _base(self, point: Tensor, inputs: Tensor, targets: Tensor) -> "Base":
         tensors = self.layout.unflatten(point)

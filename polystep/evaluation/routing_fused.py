@@ -1,7 +1,5 @@
 """Incremental evaluation of routed networks on the CPU as fused numba loops over candidates and samples."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -12,11 +10,16 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polystep.evaluation.routing import RoutedNetwork, RoutedTrace, Tensors
-from polystep.evaluation.routing_incremental import Part, RoutedEvaluator, RowMoves, RowPatch
-from polystep.evaluation.routing_kernels import LANES, RoutingKernels, build_routing_kernels
+from polystep.evaluation.compilation import CompilationClock
+from polystep.evaluation.kernels import LANES
+from polystep.evaluation.routing import Part, RoutedNetwork, RoutedTrace, Tensors
+from polystep.evaluation.routing_incremental import Patch, RoutedEvaluator, RowMoves
+from polystep.evaluation.routing_kernels import RoutingKernels, build_routing_kernels
+from polystep.layout import ParameterLayout
 
 FloatArray = NDArray[np.float32]
+KernelCall = tuple[Any, tuple[Any, ...]]
+"""A kernel and its arguments."""
 
 
 class FusedRoutedEvaluator(RoutedEvaluator):
@@ -25,12 +28,21 @@ class FusedRoutedEvaluator(RoutedEvaluator):
     Losses equal those of `RoutedEvaluator` to float tolerance. Kernels compile on first use.
     """
 
-    _kernels: RoutingKernels | None = None
+    def __init__(self, network: RoutedNetwork, layout: ParameterLayout, memory_bytes: int = 256 * 2**20):
+        """`memory_bytes`: bound for the largest intermediates of a chunk of what no kernel takes."""
+        super().__init__(network, layout, memory_bytes)
+        self._clock = CompilationClock()
+        self._kernels: RoutingKernels | None = None
 
-    def _patch(self, tensors: Tensors, trace: RoutedTrace, targets: Tensor) -> "RowPatch | FusedRowPatch":
+    @property
+    def compilation_seconds(self) -> float:
+        """Seconds spent so far on compiling kernels."""
+        return self._clock.seconds
+
+    def _patch(self, tensors: Tensors, trace: RoutedTrace, targets: Tensor) -> Patch:
         if targets.device.type != "cpu":
             return super()._patch(tensors, trace, targets)
-        return FusedRowPatch(Tables(self.network, tensors, trace, targets), self.kernels, self._run)
+        return FusedRowPatch(Tables(self.network, tensors, trace, targets), self.kernels, self._clock)
 
     @property
     def kernels(self) -> RoutingKernels:
@@ -38,16 +50,6 @@ class FusedRoutedEvaluator(RoutedEvaluator):
         if self._kernels is None:
             self._kernels = build_routing_kernels(self.network, self._outputs)
         return self._kernels
-
-    def _run(self, kernel: Any, *arguments: Any) -> Any:
-        """Call a kernel; its compilation is timed apart."""
-        if not kernel.signatures:
-            from numba import typeof
-
-            started = time.perf_counter()
-            kernel.compile(tuple(typeof(argument) for argument in arguments))
-            self.compilation_seconds += time.perf_counter() - started
-        return kernel(*arguments)
 
 
 @dataclass(frozen=True)
@@ -105,31 +107,32 @@ class FusedRowPatch:
 
     tables: Tables
     kernels: RoutingKernels
-    run: Callable[..., Any]
+    clock: CompilationClock
 
     def losses(self, part: Part, moves: RowMoves) -> Tensor:
         """Mean losses (n,) of moves of the rows of `part`."""
         find = {"trunk": self._trunk, "router": self._router}.get(part.role, partial(self._route, part))
-        return torch.from_numpy(find(moves))
+        kernel, arguments = find(moves)
+        return torch.from_numpy(self.clock.call(kernel, *arguments))
 
-    def _trunk(self, moves: RowMoves) -> FloatArray:
+    def _trunk(self, moves: RowMoves) -> KernelCall:
         tables, trace = self.tables, self.tables.trace
         routing = _array(trace.scores), _array(tables.tensors[tables.network.router.weight].T), tables.follow
         rest = _array(trace.pre.T), *routing, tables.targets.numpy(), trace.base_losses.numpy(), tables.base
-        return self.run(self.kernels.trunk_rows, _borders(moves), *_moved(moves, trace.inputs), *rest)
+        return self.kernels.trunk_rows, (_borders(moves), *_moved(moves, trace.inputs), *rest)
 
-    def _router(self, moves: RowMoves) -> FloatArray:
+    def _router(self, moves: RowMoves) -> KernelCall:
         tables, trace, network = self.tables, self.tables.trace, self.tables.network
         routing = _array(trace.scores), trace.winner.numpy(), _array(trace.losses.T), tables.base
         if not network.gated:
-            return self.run(self.kernels.router_rows, *_moved(moves, trace.hidden), *routing)
+            return self.kernels.router_rows, (*_moved(moves, trace.hidden), *routing)
         rows = tables.tensors[network.router.weight][moves.row]
         gain = (rows + moves.rows()).sigmoid() - rows.sigmoid()
         output = _array(tables.tensors[network.output.weight])
         rest = _array(gain), _array(torch.stack(trace.mixed)), output, tables.logits, tables.targets.numpy()
-        return self.run(self.kernels.router_rows, *_moved(moves, trace.hidden), *routing, *rest)
+        return self.kernels.router_rows, (*_moved(moves, trace.hidden), *routing, *rest)
 
-    def _route(self, part: Part, moves: RowMoves) -> FloatArray:
+    def _route(self, part: Part, moves: RowMoves) -> KernelCall:
         """Rows of a map that the samples of some routes pass through after the router."""
         tables, trace, network = self.tables, self.tables.trace, self.tables.network
         served = torch.isin(trace.winner, torch.tensor(network.served(part.role, part.linear)))
@@ -147,7 +150,7 @@ class FusedRowPatch:
         base = trace.base_losses[sample].numpy(), tables.base, len(served)
         rest = _array(images[route, padded].T), _array(columns), route.numpy(), logits, tables.targets[padded].numpy()
         kernel = self.kernels.inner_rows if part.role == "inner" else self.kernels.later_rows
-        return self.run(kernel, _borders(moves), *_moved(moves, signals[route, padded]), *rest, *base)
+        return kernel, (_borders(moves), *_moved(moves, signals[route, padded]), *rest, *base)
 
 
 def _moved(moves: RowMoves, signal: Tensor) -> tuple[NDArray[Any], ...]:

@@ -31,7 +31,7 @@ class TensorColumns:
     def change(self, start: int, stop: int) -> Tensor:
         """What coordinates start .. stop of the subspace add to the tensor, (stop - start, *shape)."""
         chosen = torch.arange(start - self.first, stop - self.first, device=self.projection.device)
-        return self.projection.index_select(1, chosen).to_dense().T.unflatten(1, self.entry.shape)
+        return self.projection.index_select(1, chosen).to_dense().T.reshape(-1, *self.entry.shape)
 
     def images(self, start: int, stop: int, signal: Tensor) -> Tensor:
         """What they add to the images of signals (B, I), (stop - start, B, rows)."""
@@ -39,9 +39,10 @@ class TensorColumns:
         if len(self.entry.shape) == 1:
             return self.change(start, stop).unsqueeze(1)
         if self.compressed is None:
-            return (signal @ self.change(start, stop).flatten(0, 1).T).unflatten(1, (-1, rows)).transpose(0, 1)
-        some = _rows(self.compressed, (start - self.first) * rows, (stop - self.first) * rows)
-        return (some @ signal.T).unflatten(0, (-1, rows)).mT
+            moved = self.change(start, stop).flatten(0, 1) @ signal.T
+        else:
+            moved = _rows(self.compressed, (start - self.first) * rows, (stop - self.first) * rows) @ signal.T
+        return moved.reshape(stop - start, rows, len(signal)).mT
 
 
 def tensor_columns(entry: Entry, first: int, projection: Tensor) -> TensorColumns:
@@ -76,14 +77,14 @@ class PartMoves:
     def changes(self, columns: TensorColumns) -> Tensor:
         """What is added to a tensor, (n, *shape)."""
         own, start, stop = self._own(columns)
-        return torch.tensordot(own, columns.change(start, stop), 1)
+        return torch.einsum("nk,k...->n...", own, columns.change(start, stop))
 
     def images(self, signal: Tensor) -> Tensor:
         """What is added to the images of signals (B, I), (n, B, rows)."""
         images = []
         for columns in self.columns:
             own, start, stop = self._own(columns)
-            images.append(torch.tensordot(own, columns.images(start, stop, signal), 1))
+            images.append(torch.einsum("nk,kbu->nbu", own, columns.images(start, stop, signal)))
         return images[0] if len(images) == 1 else images[0] + images[1]
 
     def _own(self, columns: TensorColumns) -> tuple[Tensor, int, int]:

@@ -5,6 +5,7 @@ those whose route changes (and, where gated, to those that take its route), a ro
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -23,10 +24,14 @@ class RoutedEvaluator:
     def __init__(self, network: RoutedNetwork, layout: ParameterLayout, memory_bytes: int = 256 * 2**20):
         """`memory_bytes`: bound for the largest intermediates of a chunk."""
         self.network, self.layout, self.memory_bytes = network, layout, memory_bytes
-        self.compilation_seconds = 0.0
         self._columns: PartColumns | None = None
         name = network.output.weight
         self._outputs = next(entry.shape[0] for entry in layout.entries if name in (entry.name, *entry.aliases))
+
+    @property
+    def compilation_seconds(self) -> float:
+        """0: nothing is compiled."""
+        return 0.0
 
     @torch.no_grad()
     def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -50,7 +55,7 @@ class RoutedEvaluator:
         parts = parts_by_tensors(self.network, self.layout)
         for number, (rows, bases) in enumerate(zip(subspace.groups, subspace.bases, strict=True)):
             chosen = (group == number).nonzero().squeeze(1)
-            part = parts.get((rows.weight.name, rows.bias and rows.bias.name))
+            part = parts.get((rows.weight.name, None if rows.bias is None else rows.bias.name))
             if part is None:
                 particle, offset = candidates.particle[chosen], candidates.offset[chosen]
                 rest = ParticleCandidates(candidates.base, subspace, particle, offset)
@@ -79,7 +84,7 @@ class RoutedEvaluator:
                 losses[own] = patch.losses(moves)
         return losses
 
-    def _patch(self, tensors: Tensors, trace: RoutedTrace, targets: Tensor) -> "RowPatch":
+    def _patch(self, tensors: Tensors, trace: RoutedTrace, targets: Tensor) -> "Patch":
         return RowPatch(self.network, tensors, trace, targets, self.memory_bytes)
 
     def _whole_losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -122,6 +127,14 @@ class RowMoves:
         """The candidates in pieces of `size`."""
         pieces = zip(self.row.split(size), self.block.split(size), self.offset.split(size), strict=True)
         return [RowMoves(*piece, self.bases) for piece in pieces]
+
+
+class Patch(Protocol):
+    """Losses of candidates that move one row of one map."""
+
+    def losses(self, part: Part, moves: RowMoves) -> Tensor:
+        """Mean losses (n,) of moves of the rows of `part`."""
+        ...
 
 
 @dataclass(frozen=True)
