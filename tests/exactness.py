@@ -34,6 +34,18 @@ INPUTS, CLASSES = 6, 4
 KERNEL_MODULES = (fused_kernels, kernels, layer_kernels, passages, routing_kernels, row_kernels)
 
 
+def build_without_threads(evaluator: Any) -> None:
+    """Build the kernels of a fused evaluator without parallel loops, which halves the time that they take to compile."""
+
+    def serial(function: Callable[..., Any] | None = None, parallel: bool = False, **options: Any) -> Any:
+        return njit(function, **options) if function else njit(**options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in KERNEL_MODULES:
+            patch.setattr(module, "njit", serial)
+        assert evaluator.kernels
+
+
 @dataclass(frozen=True)
 class Paths:
     """One network and its evaluators; kernels take seconds to compile, so not every network has them."""
@@ -66,17 +78,6 @@ class Paths:
     @property
     def fast(self) -> list[Evaluator]:
         return [self.incremental, self.fused] if self.compiled else [self.incremental]
-
-    def compile_without_threads(self) -> None:
-        """Build the kernels without parallel loops, which halves the time that they take to compile."""
-
-        def serial(function: Callable[..., Any] | None = None, parallel: bool = False, **options: Any) -> Any:
-            return njit(function, **options) if function else njit(**options)
-
-        with pytest.MonkeyPatch.context() as patch:
-            for module in KERNEL_MODULES:
-                patch.setattr(module, "njit", serial)
-            assert self.fused.kernels
 
     def assert_agree(
         self, candidates: Candidates, inputs: Tensor, targets: Tensor, tolerance: float = 1e-5, equal_nan: bool = False

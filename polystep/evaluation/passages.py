@@ -1,7 +1,8 @@
 """Passages: numba functions that carry LANES samples through an activation and the weights after it.
 
-Where an activation has few outputs (its `table`) with several channels each, the weight rows are first summed per output, so
-that a unit costs one sum and not one per channel. A change of one unit then moves its weight row from one sum to another.
+Where an activation has few outputs (its `table`), most units keep theirs when a candidate moves, and only the others need a
+patch. With several channels each, the weight rows are first summed per output, so that a unit costs one sum and not one per
+channel; a patch then moves a weight row from one sum to another.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ class Passage:
 
 @dataclass(frozen=True)
 class TabulatedPassage(Passage):
-    """In addition, for patches: a state of sums (rows, lanes x padded units) of weight rows, by output of the activation.
+    """In addition, for patches: a state of sums (rows, lanes x padded units) of weight rows, by output of the activation, or
+    over all units where it has one channel (rows = 1).
 
     begin(pre, weight, state) fills it; patch(before, after, weight, unit, state, lane) changes the pre-activation of a unit
     of a lane, False: its output stays; finish(state, bias, scratch, following) gives the next pre-activation.
@@ -46,6 +48,8 @@ def build_passage(
     """From a layer of `units` units and `channels` output channels to one of `width` units, `padded` with padding."""
     if activation.table is None:
         return _build_direct(activation.activate, channels, units, width)
+    if channels == 1:
+        return _build_stepped(activation, units, width, padded)
     return _build_tabulated(activation, activation.table, units, width, padded)
 
 
@@ -99,6 +103,38 @@ def _build_product(channels: int, units: int, width: int) -> Any:
                         following[(target + output) * LANES + lane] += step
 
     return product
+
+
+def _build_stepped(activation: CompiledActivation, units: int, width: int, padded: int) -> TabulatedPassage:
+    direct = _build_direct(activation.activate, 1, units, width)
+    row_of, values = activation.row, np.ascontiguousarray(activation.table[:, 0])
+
+    @njit
+    def begin(pre, weight, state):
+        state[:] = 0
+        for unit in range(units):
+            for lane in range(LANES):
+                value = values[row_of(pre[unit * LANES + lane])]
+                for output in range(padded):
+                    state[0, lane * padded + output] += value * weight[unit, output]
+
+    @njit
+    def patch(before, after, weight, unit, state, lane):
+        step = values[row_of(after)] - values[row_of(before)]
+        if step == 0:
+            return False
+        first = lane * padded
+        for output in range(padded):
+            state[0, first + output] += step * weight[unit, output]
+        return True
+
+    @njit
+    def finish(state, bias, scratch, following):
+        for output in range(width):
+            for lane in range(LANES):
+                following[output * LANES + lane] = bias[output] + state[0, lane * padded + output]
+
+    return TabulatedPassage(direct.advance, direct.scratch_size, begin, patch, finish, 1)
 
 
 def _build_tabulated(

@@ -24,6 +24,7 @@ from tests.exactness import (
     Case,
     DyadicCase,
     Paths,
+    build_without_threads,
     cases,
     dyadic_cases,
     dyadic_hybrid_subspace,
@@ -67,7 +68,7 @@ NETWORKS = {
 @pytest.fixture(scope="module", autouse=True)
 def three_layers_without_threads() -> None:
     """The kernels of the spiking network keep their parallel loops."""
-    NETWORKS["three layers"].compile_without_threads()
+    build_without_threads(NETWORKS["three layers"].fused)
 
 
 @pytest.fixture(scope="module", params=NETWORKS)

@@ -19,6 +19,7 @@ from tests.exactness import (
     Case,
     DyadicCase,
     Paths,
+    build_without_threads,
     cases,
     dyadic_cases,
     dyadic_hybrid_subspace,
@@ -40,7 +41,7 @@ NETWORKS = {
 def paths(request: pytest.FixtureRequest) -> Paths:
     found = NETWORKS[request.param]
     if request.param != "moe":
-        found.compile_without_threads()
+        build_without_threads(found.fused)
     return found
 
 
