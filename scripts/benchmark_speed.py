@@ -21,7 +21,7 @@ from rich.console import Console
 from polystep.bench.composition import compose_config
 from polystep.bench.launch import use_threads
 from polystep.bench.rendering import Cell, Column, Table, to_markdown, write_table
-from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
+from polystep.candidates import Candidates, DenseCandidates, SeededCandidates
 from polystep.contracts import ExpectedError
 from scripts.console import CONFIGS, RESULTS, explain
 
@@ -65,9 +65,7 @@ def _measure(task_name: str, options: argparse.Namespace, console: Console) -> l
     optimizer = instantiate(config["optimizer"], layout=task.layout, point=task.initial_point(42))
     candidates = optimizer.ask()
     chosen = torch.linspace(0, len(candidates) - 1, min(count, len(candidates))).long()
-    subset = ParticleCandidates(
-        candidates.base, candidates.subspace, candidates.particle[chosen], candidates.offset[chosen]
-    )
+    subset = candidates.select(chosen)
     rows: list[dict[str, Cell]] = []
 
     def add_rows(kind: str, measured: Candidates, paths: Sequence[str]) -> None:

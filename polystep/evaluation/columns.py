@@ -1,5 +1,6 @@
 """The columns of a subspace as the fused path reads them: per layer, sparse or dense."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polystep.evaluation.layered import LayeredNetwork
-from polystep.layout import ParameterLayout
 from polystep.subspace import HybridSubspace
 
 SEVERAL_LAYERS = -1
@@ -60,10 +59,10 @@ class Projection:
 
 @dataclass(frozen=True)
 class LayerColumns:
-    """The columns of a layer's weight (units x inputs elements) and bias (units elements)."""
+    """The columns of a layer's weight (units x inputs elements) and bias (units elements), where it has one."""
 
     weight: Projection
-    bias: Projection
+    bias: Projection | None
     units: int
     inputs: int
 
@@ -75,10 +74,12 @@ class LayerColumns:
     def sparse(self, particles: int, dimension: int) -> SparseColumns:
         """All entries, sorted by particle and input."""
         coordinate, element, value = self.weight.entries()
-        of_bias, unit_of_bias, value_of_bias = self.bias.entries()
-        coordinate, value = torch.cat([coordinate, of_bias]), torch.cat([value, value_of_bias])
-        unit = torch.cat([element // self.inputs, unit_of_bias])
-        source = torch.cat([element % self.inputs, torch.full_like(unit_of_bias, self.inputs)])
+        unit, source = element // self.inputs, element % self.inputs
+        if self.bias is not None:
+            of_bias, unit_of_bias, value_of_bias = self.bias.entries()
+            coordinate, value = torch.cat([coordinate, of_bias]), torch.cat([value, value_of_bias])
+            unit = torch.cat([unit, unit_of_bias])
+            source = torch.cat([source, torch.full_like(unit_of_bias, self.inputs)])
         key = coordinate // dimension * (self.inputs + 1) + source
         order = torch.argsort(key, stable=True)
         run_key, length = torch.unique_consecutive(key[order], return_counts=True)
@@ -91,32 +92,37 @@ class LayerColumns:
 
     def dense(self, particle: Tensor, dimension: int) -> Tensor:
         """What each coordinate of the particles (R,) adds to weights and bias: (R d, units, inputs + 1)."""
-        coordinates = (particle.unsqueeze(1) * dimension + torch.arange(dimension)).flatten()
-        change = torch.zeros(len(coordinates), self.units, self.inputs + 1)
+        device = particle.device
+        coordinates = (particle.unsqueeze(1) * dimension + torch.arange(dimension, device=device)).flatten()
+        change = torch.zeros(len(coordinates), self.units, self.inputs + 1, device=device)
         own, columns = self.weight.dense(coordinates)
         change[own, :, : self.inputs] = columns.unflatten(1, (self.units, self.inputs))
-        own, columns = self.bias.dense(coordinates)
-        change[own, :, self.inputs] = columns
+        if self.bias is not None:
+            own, columns = self.bias.dense(coordinates)
+            change[own, :, self.inputs] = columns
         return change
 
 
 def split_columns(
-    subspace: HybridSubspace, network: LayeredNetwork, layout: ParameterLayout
+    subspace: HybridSubspace, layers: Sequence[tuple[str, str | None]]
 ) -> tuple[Tensor, list[LayerColumns]]:
-    """For each particle the layer that it moves, or SEVERAL_LAYERS, shape (P,); and the columns of each layer."""
-    shapes = {entry.name: entry.shape for entry in layout.entries}
-    home = torch.full((subspace.particles,), len(network.layers))
+    """For each particle the number of the layer that it moves, SEVERAL_LAYERS, or len(layers) for none, shape (P,); and the
+    columns of each layer. `layers`: the names of weight and bias.
+    """
+    projections = {entry.name: (entry, first, projection) for entry, first, projection in subspace.projections()}
+    nothing = len(layers)
+    home = torch.full((subspace.particles,), nothing, device=projections[layers[0][0]][2].device)
+
+    def own(name: str, index: int) -> Projection:
+        _, first, matrix = projections[name]
+        columns = matrix.T.coalesce() if matrix.is_sparse else matrix.T.contiguous()
+        last = first + len(columns) - 1
+        owners = slice(first // subspace.particle_dimension, last // subspace.particle_dimension + 1)
+        home[owners] = torch.where((home[owners] == nothing) | (home[owners] == index), index, SEVERAL_LAYERS)
+        return Projection(first, columns)
+
     found = []
-    for index, layer in enumerate(network.layers):
-        projections = []
-        for name in (layer.weight, layer.bias):
-            first, matrix = subspace.projection(name)
-            columns = matrix.T.coalesce() if matrix.is_sparse else matrix.T.contiguous()
-            projections.append(Projection(first, columns))
-            last = first + len(columns) - 1
-            owners = slice(first // subspace.particle_dimension, last // subspace.particle_dimension + 1)
-            own = home[owners]
-            home[owners] = torch.where((own == len(network.layers)) | (own == index), index, SEVERAL_LAYERS)
-        weight, bias = projections
-        found.append(LayerColumns(weight, bias, *shapes[layer.weight]))
+    for index, (weight, bias) in enumerate(layers):
+        units, inputs = projections[weight][0].shape
+        found.append(LayerColumns(own(weight, index), None if bias is None else own(bias, index), units, inputs))
     return home, found

@@ -13,7 +13,7 @@ from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SparseColu
 from polystep.evaluation.compilation import CompilationClock
 from polystep.evaluation.fused_kernels import NetworkKernels, build_kernels
 from polystep.evaluation.incremental import IncrementalEvaluator, row_changes
-from polystep.evaluation.kernels import LANES
+from polystep.evaluation.lanes import pad_samples, unit_major
 from polystep.evaluation.layered import LayeredNetwork, with_bias_input
 from polystep.layout import ParameterLayout
 from polystep.subspace import HybridSubspace, RowSubspace
@@ -70,13 +70,13 @@ class FusedEvaluator:
             chosen = (group == number).nonzero().squeeze(1)
             chosen = chosen[torch.argsort(row[chosen], stable=True)]
             if layer.transform is None:
-                moves = (row[chosen], block[chosen], candidates.offset[chosen], _unit_major(signal @ basis.T).numpy())
+                moves = (row[chosen], block[chosen], candidates.offset[chosen], unit_major(signal @ basis.T).numpy())
                 losses[chosen] = self._run_rows(index, *moves, base)
                 continue
             for part in chosen.split(max(1, self.memory_bytes // (4 * signal[..., 0].numel()))):
                 # a transformed row has an image of its own
                 rows = row_changes(layer, base.tensors, row[part], block[part], candidates.offset[part], basis)
-                image = _unit_major(signal @ rows.T).numpy()
+                image = unit_major(signal @ rows.T).numpy()
                 moves = (row[part], torch.arange(len(part)), torch.ones(len(part), 1), image)
                 losses[part] = self._run_rows(index, *moves, base)
         return losses
@@ -119,10 +119,7 @@ class FusedEvaluator:
                 )
         straddling = (home == SEVERAL_LAYERS).nonzero().squeeze(1)
         if len(straddling):
-            rest = ParticleCandidates(
-                candidates.base, subspace, candidates.particle[straddling], candidates.offset[straddling]
-            )
-            losses[straddling] = self._whole_losses(rest, inputs, targets)
+            losses[straddling] = self._whole_losses(candidates.select(straddling), inputs, targets)
         return losses
 
     def _move_sparsely(
@@ -186,7 +183,7 @@ class FusedEvaluator:
     ) -> Tensor:
         """Losses (n,) of base + scale[n] directions[which[n]]."""
         still, moved = self.layout.unflatten(base), self.layout.unflatten(directions)
-        samples = _pad_samples(with_bias_input(inputs).T)
+        samples = pad_samples(with_bias_input(inputs).T)
 
         def own(index: int, name: str) -> Tensor:
             factor = scale.reshape(-1, *[1] * still[name].ndim)
@@ -209,7 +206,7 @@ class FusedEvaluator:
                 array.numpy() for array in self._padded(index, own(index, layer.weight), own(index, layer.bias))
             ]
         moves = (z.numpy(), image.unflatten(0, (-1, self._units[0])).numpy(), which.numpy(), scale.numpy())
-        rest = (tuple(stacked), _pad_samples(targets.long()).numpy(), len(targets))
+        rest = (tuple(stacked), pad_samples(targets.long()).numpy(), len(targets))
         return torch.from_numpy(self._clock.call(self.kernels.whole_network, *moves, *rest))
 
     def _padded(self, index: int, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
@@ -244,18 +241,18 @@ class FusedEvaluator:
         return Base(
             tensors,
             trace.signals,
-            [_unit_major(pre).numpy() for pre in trace.pre_activations],
+            [unit_major(pre).numpy() for pre in trace.pre_activations],
             [pre.flatten(1).numpy() for pre in trace.pre_activations],
-            _unit_major(trace.logits.unsqueeze(1)).numpy(),
+            unit_major(trace.logits.unsqueeze(1)).numpy(),
             tuple(weights),
-            _pad_samples(targets.long()).numpy(),
+            pad_samples(targets.long()).numpy(),
             trace.losses.contiguous().numpy(),
         )
 
     def _layer_columns(self, subspace: HybridSubspace) -> "SubspaceColumns":
         """The columns of the subspace last seen, sorted once per redraw."""
         if self._columns is None or self._columns.subspace is not subspace or self._columns.draw != subspace.draw:
-            home, layers = split_columns(subspace, self.network, self.layout)
+            home, layers = split_columns(subspace, [(layer.weight, layer.bias) for layer in self.network.layers])
             sparse = [
                 own.sparse(subspace.particles, subspace.particle_dimension)
                 if own.are_sparse and layer.transform is None and one_channel
@@ -296,21 +293,11 @@ class Base:
 
     def unit_major_signal(self, index: int) -> Tensor:
         """Inputs of a layer and a last one of ones, (I + 1, C, B), padded."""
-        return _unit_major(with_bias_input(self.signals[index]))
+        return unit_major(with_bias_input(self.signals[index]))
 
 
 def _whole_registers(units: int) -> int:
     return -(-units // REGISTER) * REGISTER
-
-
-def _pad_samples(signal: Tensor) -> Tensor:
-    """(..., B) with samples padded to whole LANES."""
-    return F.pad(signal, (0, -signal.shape[-1] % LANES)).contiguous()
-
-
-def _unit_major(signal: Tensor) -> Tensor:
-    """(B, C, U) -> (U, C, B), so that a unit's samples lie side by side, padded to whole LANES."""
-    return _pad_samples(signal.permute(2, 1, 0))
 
 
 def _image(rows: Tensor, signal: Tensor) -> FloatArray:

@@ -54,7 +54,7 @@ def build_passage(
 
 
 def _build_direct(activate: Any, channels: int, units: int, width: int) -> Passage:
-    product = _build_product(channels, units, width)
+    product = build_product(channels, units, width)
 
     @njit
     def advance(pre, weight, bias, scratch, following):
@@ -64,7 +64,7 @@ def _build_direct(activate: Any, channels: int, units: int, width: int) -> Passa
     return Passage(advance, channels * units * LANES)
 
 
-def _build_product(channels: int, units: int, width: int) -> Any:
+def build_product(channels: int, units: int, width: int) -> Any:
     """product(post, weight, bias, following): following = bias + post weight, for every channel and lane."""
     # eight weights at once, so that the sums are loaded and stored rarely
     whole = units // 8 * 8

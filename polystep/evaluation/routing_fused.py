@@ -12,7 +12,10 @@ from torch import Tensor
 
 from polystep.evaluation.compilation import CompilationClock
 from polystep.evaluation.kernels import LANES
+from polystep.evaluation.lanes import pad_samples, unit_major
+from polystep.evaluation.layered import with_bias_input
 from polystep.evaluation.routing import Part, RoutedNetwork, RoutedTrace, Tensors
+from polystep.evaluation.routing_hybrid import PartMoves, PartPatch
 from polystep.evaluation.routing_incremental import Patch, RoutedEvaluator, RowMoves
 from polystep.evaluation.routing_kernels import RoutingKernels, build_routing_kernels
 from polystep.layout import ParameterLayout
@@ -44,11 +47,27 @@ class FusedRoutedEvaluator(RoutedEvaluator):
             return super()._patch(tensors, trace, targets)
         return FusedRowPatch(Tables(self.network, tensors, trace, targets), self.kernels, self._clock)
 
+    def _part_losses(self, moves: PartMoves, patch: PartPatch) -> Tensor:
+        if moves.part.role != "trunk" or not moves.columns.are_sparse or patch.targets.device.type != "cpu":
+            return super()._part_losses(moves, patch)
+        trace = patch.trace
+        particle, count = torch.unique_consecutive(moves.particle, return_counts=True)
+        first = F.pad(count.cumsum(0), (1, 0))
+        signal = unit_major(with_bias_input(trace.inputs).unsqueeze(1))[:, 0]
+        columns = moves.columns.sparse(int(particle.max()) + 1, moves.offset.shape[1])
+        moved = particle.numpy(), first.numpy(), moves.offset.contiguous().numpy(), columns.as_tuple(), signal.numpy()
+        weights = Tables(self.network, patch.tensors, trace, patch.targets).carry_on
+        rest = weights, pad_samples(patch.targets.long()).numpy(), len(patch.targets)
+        z = unit_major(trace.pre.unsqueeze(1)).numpy()
+        return torch.from_numpy(self._clock.call(self.kernels.trunk, *moved, z, *rest))
+
     @property
     def kernels(self) -> RoutingKernels:
         """The kernels of this network, built on first use."""
         if self._kernels is None:
-            self._kernels = build_routing_kernels(self.network, self._outputs)
+            inner = self.network.routes[0].inner.weight
+            units, inner_units = (self._rows(weight) for weight in (self.network.trunk.weight, inner))
+            self._kernels = build_routing_kernels(self.network, units, inner_units, self._outputs)
         return self._kernels
 
 
@@ -94,6 +113,28 @@ class Tables:
             return self.logits, _array(columns @ self.after_activation)
         signals = (torch.stack(signal, 1) for signal in (self.trace.inner, self.trace.active))
         return self.logits, *(_array(signal) for signal in signals), _array(columns), _array(self.after_activation.mT)
+
+    @cached_property
+    def carry_on(self) -> tuple[FloatArray, FloatArray, tuple[FloatArray, ...]]:
+        """What leads from the trunk to the logits: router (H, R) and its bias (R,); then, without an activation on the routes,
+        the logits' answer to the trunk (R, H, O) and the logits where it is silent (R, O); else the images of the inner maps
+        (R, H, U) and (R, U), and the logits' answer to the activation (R, U, O) and the logits where that is silent (R, O).
+        """
+        network, tensors = self.network, self.tensors
+        router = tensors[network.router.weight]
+        bias = router.new_zeros(len(router)) if network.router.bias is None else tensors[network.router.bias]
+        columns = torch.stack([tensors[route.inner.weight].T for route in network.routes])
+        # the images of the inner maps of a silent trunk
+        silence = tensors[network.trunk.weight].new_zeros(1, columns.shape[1])
+        inner = [route.inner.apply(silence, tensors) for route in network.routes]
+        if network.is_linear:
+            logits = [network.route_logits(number, image, tensors) for number, image in enumerate(inner)]
+            return _array(router.T), _array(bias), (_array(columns @ self.after_activation), _array(torch.cat(logits)))
+        nothing = inner[0].new_zeros(inner[0].shape)
+        outer = [nothing if route.outer is None else route.outer.apply(nothing, tensors) for route in network.routes]
+        logits = [network.logits_after("outer", number, image, tensors) for number, image in enumerate(outer)]
+        parts = (columns, torch.cat(inner), self.after_activation, torch.cat(logits))
+        return _array(router.T), _array(bias), tuple(_array(part) for part in parts)
 
     @cached_property
     def base(self) -> float:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from polystep.candidates import Candidates, ParticleCandidates
+from polystep.evaluation.columns import SEVERAL_LAYERS
 from polystep.evaluation.layered import with_bias_input
 from polystep.evaluation.routing import Part, Role, RoutedNetwork, RoutedTrace, Tensors, activate, parts_by_tensors
-from polystep.evaluation.routing_hybrid import PartColumns, PartPatch
+from polystep.evaluation.routing_hybrid import PartColumns, PartMoves, PartPatch
 from polystep.layout import ParameterLayout
 from polystep.subspace import HybridSubspace, RowSubspace
 
@@ -25,8 +26,7 @@ class RoutedEvaluator:
         """`memory_bytes`: bound for the largest intermediates of a chunk."""
         self.network, self.layout, self.memory_bytes = network, layout, memory_bytes
         self._columns: PartColumns | None = None
-        name = network.output.weight
-        self._outputs = next(entry.shape[0] for entry in layout.entries if name in (entry.name, *entry.aliases))
+        self._outputs = self._rows(network.output.weight)
 
     @property
     def compilation_seconds(self) -> float:
@@ -57,9 +57,7 @@ class RoutedEvaluator:
             chosen = (group == number).nonzero().squeeze(1)
             part = parts.get((rows.weight.name, None if rows.bias is None else rows.bias.name))
             if part is None:
-                particle, offset = candidates.particle[chosen], candidates.offset[chosen]
-                rest = ParticleCandidates(candidates.base, subspace, particle, offset)
-                losses[chosen] = self._whole_losses(rest, inputs, targets)
+                losses[chosen] = self._whole_losses(candidates.select(chosen), inputs, targets)
             elif len(chosen):
                 moves = RowMoves(row[chosen], block[chosen], candidates.offset[chosen], bases)
                 losses[chosen] = patch.losses(part, moves)
@@ -70,19 +68,23 @@ class RoutedEvaluator:
     ) -> Tensor:
         if self._columns is None or not self._columns.belongs_to(subspace):
             self._columns = PartColumns(subspace, self.network)
-        tensors = self.layout.unflatten(candidates.base)
+        columns, tensors = self._columns, self.layout.unflatten(candidates.base)
         patch = PartPatch(self.network, tensors, self.network.trace(inputs, tensors, targets), targets)
-        particle, count = torch.unique_consecutive(candidates.particle, return_counts=True)
-        losses, first = inputs.new_empty(len(candidates)), 0
-        for number, length in zip(particle.tolist(), count.tolist(), strict=True):
-            own = slice(first, first := first + length)
-            moves = self._columns.moves(number, candidates.offset[own])
-            if moves is None:
-                rest = ParticleCandidates(candidates.base, subspace, candidates.particle[own], candidates.offset[own])
-                losses[own] = self._whole_losses(rest, inputs, targets)
-            else:
-                losses[own] = patch.losses(moves)
+        home, losses = columns.home[candidates.particle], inputs.new_empty(len(candidates))
+        for number, part in enumerate(columns.parts):
+            chosen = (home == number).nonzero().squeeze(1)
+            if len(chosen):
+                moves = PartMoves(part, columns.layers[number], candidates.particle[chosen], candidates.offset[chosen])
+                losses[chosen] = self._part_losses(moves, patch)
+        rest = (home == SEVERAL_LAYERS).nonzero().squeeze(1)
+        losses[rest] = self._whole_losses(candidates.select(rest), inputs, targets)
         return losses
+
+    def _part_losses(self, moves: PartMoves, patch: PartPatch) -> Tensor:
+        return patch.losses(moves)
+
+    def _rows(self, weight: str) -> int:
+        return next(entry.shape[0] for entry in self.layout.entries if weight in (entry.name, *entry.aliases))
 
     def _patch(self, tensors: Tensors, trace: RoutedTrace, targets: Tensor) -> "Patch":
         return RowPatch(self.network, tensors, trace, targets, self.memory_bytes)

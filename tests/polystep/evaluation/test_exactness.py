@@ -14,10 +14,15 @@ from torch import Tensor, nn
 
 from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
 from polystep.evaluation.activations import CrossEntropy, Identity, ReLU
-from polystep.evaluation.incremental import IncrementalEvaluator
 from polystep.evaluation.layered import Layer, LayeredNetwork
+from polystep.sampled_space import SampledSpace
 from polystep.subspace import FullSpace, HybridSubspace, RowSubspace, Subspace
+from tasks.networks.argmax_attention import ArgmaxAttentionNetwork
+from tasks.networks.int8 import Int8Network
+from tasks.networks.mixture_of_experts import MixtureOfExperts
+from tasks.networks.multilayer_perceptron import MultilayerPerceptron
 from tasks.networks.snn import SpikingNetwork
+from tasks.networks.staircase import StaircaseNetwork
 from tests.exactness import (
     CLASSES,
     INPUTS,
@@ -59,16 +64,23 @@ class Perceptron(nn.Module):
 
 NETWORKS = {
     "one layer": Paths(Perceptron(INPUTS, CLASSES), compiled=False),
-    "two layers": Paths(Perceptron(INPUTS, 4, CLASSES), compiled=False),
-    "three layers": Paths(Perceptron(INPUTS, 4, 5, CLASSES)),
+    "three layers": Paths(Perceptron(INPUTS, 4, 5, CLASSES), compiled=False),
     "spiking": Paths(SpikingNetwork(INPUTS, CLASSES, hidden=4, steps=6)),
+    "mnist": Paths(MultilayerPerceptron(INPUTS, CLASSES, hidden=[4])),
+    "int8": Paths(Int8Network(INPUTS, CLASSES, hidden=4)),
+    "staircase": Paths(StaircaseNetwork(INPUTS, CLASSES, hidden=[4, 4])),
+    "argmax": Paths(ArgmaxAttentionNetwork(INPUTS, CLASSES, hidden=4, slots=4)),
+    "moe": Paths(MixtureOfExperts(INPUTS, CLASSES, hidden=4, experts=4)),
 }
+WITH_THREADS = ("spiking", "moe")
+"""Their kernels keep their parallel loops."""
 
 
 @pytest.fixture(scope="module", autouse=True)
-def three_layers_without_threads() -> None:
-    """The kernels of the spiking network keep their parallel loops."""
-    build_without_threads(NETWORKS["three layers"].fused)
+def most_kernels_without_threads() -> None:
+    for name, paths in NETWORKS.items():
+        if paths.compiled and name not in WITH_THREADS:
+            build_without_threads(paths.fused)
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -145,7 +157,7 @@ def test_row_candidates_around_the_threshold(spiking: Paths, start: float, offse
     spiking.assert_agree(candidates, torch.ones(3, INPUTS), torch.tensor([0, 1, 2]), tolerance=1e-6)
 
 
-@pytest.mark.parametrize("name", ["two layers", "three layers", "spiking"])
+@pytest.mark.parametrize("name", ["three layers", "spiking", "mnist", "int8", "staircase"])
 def test_particle_that_straddles_two_layers(name: str) -> None:
     paths = NETWORKS[name]
     subspace = dyadic_hybrid_subspace(paths.layout, seed=0)
@@ -187,8 +199,8 @@ def test_zero_offsets_give_exactly_the_base_loss(paths: Paths) -> None:
     base, (inputs, targets) = case.candidates(subspace).base, case.batch()
     still = torch.zeros(subspace.particles, 2)
     candidates = ParticleCandidates(base, subspace, torch.arange(subspace.particles), still)
-    trace = paths.network.trace(inputs, paths.layout.unflatten(base), targets)
-    exact = trace.losses.double().mean().float()
+    logits = paths.network.logits(inputs, paths.layout.unflatten(base))
+    exact = paths.network.loss.apply(logits, targets).double().mean().float()
     assert (paths.incremental.losses(candidates, inputs, targets) == exact).all()
     for evaluator in paths.fast:
         losses = evaluator.losses(candidates, inputs, targets)
@@ -203,6 +215,19 @@ def test_zero_offsets_of_hybrid_particles(paths: Paths) -> None:
     still = torch.zeros(subspace.particles, 4)
     candidates = ParticleCandidates(base, subspace, torch.arange(subspace.particles), still)
     paths.assert_agree(candidates, *case.batch(), tolerance=1e-6)
+
+
+@pytest.mark.parametrize("label", [-1, CLASSES])
+def test_label_out_of_range_is_named(paths: Paths, label: int) -> None:
+    case = Case(seed=16, samples=3)
+    inputs, targets = case.batch()
+    targets[1] = label
+    for subspace in (row_subspace(paths.layout, 2, 4), FullSpace(paths.layout, 2, seed=0)):
+        for evaluator in paths.fast:
+            with pytest.raises(
+                ValueError, match=rf"must lie in 0\.\.3 for a network of 4 logits, got {label} in row 1"
+            ):
+                evaluator.losses(case.candidates(subspace, 2), inputs, targets)
 
 
 @pytest.mark.parametrize("kind", ["row", "hybrid"])
@@ -249,6 +274,7 @@ def test_other_candidates_take_the_general_path(paths: Paths) -> None:
         DenseCandidates(case.numbers(4, paths.layout.size)),
         SeededCandidates(base, torch.tensor([1, 1, 2]), torch.tensor([0.5, -0.5, 1.0])),
         case.candidates(FullSpace(paths.layout, particle_dimension=2, seed=0), count=6),
+        case.candidates(SampledSpace(paths.layout, particle_dimension=2, seed=0, one_in=3), count=6),
     ):
         paths.assert_agree(candidates, *case.batch())
 
@@ -271,7 +297,7 @@ def test_no_candidates_have_no_losses(paths: Paths, kind: str) -> None:
 def test_chunking_of_the_incremental_path_does_not_matter(paths: Paths) -> None:
     case = Case(seed=11, samples=5)
     batch = case.batch()
-    chunked = IncrementalEvaluator(paths.network, paths.layout, memory_bytes=1)
+    chunked = type(paths.incremental)(paths.network, paths.layout, memory_bytes=1)
     for subspace in (row_subspace(paths.layout, 2, 4), dyadic_hybrid_subspace(paths.layout, 0)):
         candidates = case.candidates(subspace)
         torch.testing.assert_close(chunked.losses(candidates, *batch), paths.incremental.losses(candidates, *batch))
