@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
-from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SparseColumns, split_columns
+from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SparseColumns, SubspaceColumns
 from polystep.evaluation.compilation import CompilationClock
 from polystep.evaluation.fused_kernels import NetworkKernels, build_kernels
 from polystep.evaluation.incremental import IncrementalEvaluator, row_changes
@@ -102,12 +102,12 @@ class FusedEvaluator:
         # particles of parameters that the network does not use change nothing
         losses = torch.full((len(candidates),), float(base.losses.mean()))
         home = columns.home[candidates.particle]
-        for index, sparse in enumerate(columns.sparse):
+        for index, layer in enumerate(columns.layers):
             chosen = (home == index).nonzero().squeeze(1)
             particle, count = torch.unique_consecutive(candidates.particle[chosen], return_counts=True)
             first, offset = F.pad(count.cumsum(0), (1, 0)), candidates.offset[chosen].contiguous()
-            if sparse is not None:
-                losses[chosen] = self._move_sparsely(index, particle, first, offset, sparse, base)
+            if layer.are_sparse and self._one_channel[index] and self.network.layers[index].transform is None:
+                losses[chosen] = self._move_sparsely(index, particle, first, offset, layer.sparse, base)
                 continue
             chunk = self._whole_chunk(index, offset, base)
             for part in range(0, len(particle), chunk):
@@ -115,7 +115,7 @@ class FusedEvaluator:
                 borders = first[part : some.stop + 1]
                 own = slice(int(borders[0]), int(borders[-1]))
                 losses[chosen[own]] = self._move_layer(
-                    index, particle[some], borders - borders[0], offset[own], columns.layers[index], base
+                    index, particle[some], borders - borders[0], offset[own], layer, base
                 )
         straddling = (home == SEVERAL_LAYERS).nonzero().squeeze(1)
         if len(straddling):
@@ -140,7 +140,7 @@ class FusedEvaluator:
     ) -> Tensor:
         layer = self.network.layers[index]
         # (R d, U, I + 1): what each coordinate adds to the weights and the bias
-        change = columns.dense(particle, offset.shape[1])
+        change = columns.dense(particle)
         if layer.transform is not None:
             # a candidate has weights of its own
             parameters = torch.cat([base.tensors[layer.weight], base.tensors[layer.bias].unsqueeze(1)], dim=1)
@@ -249,29 +249,11 @@ class FusedEvaluator:
             trace.losses.contiguous().numpy(),
         )
 
-    def _layer_columns(self, subspace: HybridSubspace) -> "SubspaceColumns":
-        """The columns of the subspace last seen, sorted once per redraw."""
-        if self._columns is None or self._columns.subspace is not subspace or self._columns.draw != subspace.draw:
-            home, layers = split_columns(subspace, [(layer.weight, layer.bias) for layer in self.network.layers])
-            sparse = [
-                own.sparse(subspace.particles, subspace.particle_dimension)
-                if own.are_sparse and layer.transform is None and one_channel
-                else None
-                for own, layer, one_channel in zip(layers, self.network.layers, self._one_channel, strict=True)
-            ]
-            self._columns = SubspaceColumns(subspace, subspace.draw, home, layers, sparse)
+    def _layer_columns(self, subspace: HybridSubspace) -> SubspaceColumns:
+        """The columns of the subspace last seen."""
+        if self._columns is None or not self._columns.belongs_to(subspace):
+            self._columns = SubspaceColumns(subspace, [(layer.weight, layer.bias) for layer in self.network.layers])
         return self._columns
-
-
-@dataclass(frozen=True)
-class SubspaceColumns:
-    """The columns of one draw of a subspace by layer; sparse: None for the layers whose images are dense products."""
-
-    subspace: HybridSubspace
-    draw: int
-    home: Tensor
-    layers: list[LayerColumns]
-    sparse: list[SparseColumns | None]
 
 
 @dataclass(frozen=True)

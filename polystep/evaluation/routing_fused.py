@@ -54,8 +54,8 @@ class FusedRoutedEvaluator(RoutedEvaluator):
         particle, count = torch.unique_consecutive(moves.particle, return_counts=True)
         first = F.pad(count.cumsum(0), (1, 0))
         signal = unit_major(with_bias_input(trace.inputs).unsqueeze(1))[:, 0]
-        columns = moves.columns.sparse(int(particle.max()) + 1, moves.offset.shape[1])
-        moved = particle.numpy(), first.numpy(), moves.offset.contiguous().numpy(), columns.as_tuple(), signal.numpy()
+        columns = moves.columns.sparse.as_tuple()
+        moved = particle.numpy(), first.numpy(), moves.offset.contiguous().numpy(), columns, signal.numpy()
         weights = Tables(self.network, patch.tensors, trace, patch.targets).carry_on
         rest = weights, pad_samples(patch.targets.long()).numpy(), len(patch.targets)
         z = unit_major(trace.pre.unsqueeze(1)).numpy()

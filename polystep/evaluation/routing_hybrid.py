@@ -5,22 +5,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, split_columns
+from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SubspaceColumns
 from polystep.evaluation.layered import with_bias_input
 from polystep.evaluation.routing import Part, RoutedNetwork, RoutedTrace, Tensors, activate, parts_by_tensors
 from polystep.subspace import HybridSubspace
 
 
-class PartColumns:
-    """The columns of one draw of a subspace: `parts` and their `layers`; home: for each particle the number of its part, or
-    SEVERAL_LAYERS where it moves several, or tensors that have no part of their own.
+class PartColumns(SubspaceColumns):
+    """The columns by map of a routed network: `parts[i]` has `layers[i]`. Particles of tensors that have no part of their own
+    count as moving several.
     """
 
     def __init__(self, subspace: HybridSubspace, network: RoutedNetwork):
-        self._subspace, self._draw = subspace, subspace.draw
         parts = parts_by_tensors(network, subspace.layout)
+        super().__init__(subspace, list(parts))
         self.parts = list(parts.values())
-        self.home, self.layers = split_columns(subspace, list(parts))
         patched = {name for names in parts for name in names}
         for entry, first, projection in subspace.projections():
             if entry.name not in patched:
@@ -28,10 +27,6 @@ class PartColumns:
                 self.home[first // subspace.particle_dimension : last // subspace.particle_dimension + 1] = (
                     SEVERAL_LAYERS
                 )
-
-    def belongs_to(self, subspace: HybridSubspace) -> bool:
-        """Whether these are the columns of its present draw."""
-        return self._subspace is subspace and self._draw == subspace.draw
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,7 @@ class PartMoves:
     def by_particle(self) -> "list[ParticleMoves]":
         """Stretches of candidates of the same particle."""
         particle, count = torch.unique_consecutive(self.particle, return_counts=True)
-        changes = (self.columns.dense(number.reshape(1), self.offset.shape[1]) for number in particle)
+        changes = (self.columns.dense(number.reshape(1)) for number in particle)
         stretches = self.offset.split(count.tolist())
         return [ParticleMoves(self.part, change, own) for change, own in zip(changes, stretches, strict=True)]
 
