@@ -115,7 +115,7 @@ class Tables:
         return self.logits, *(_array(signal) for signal in signals), _array(columns), _array(self.after_activation.mT)
 
     @cached_property
-    def carry_on(self) -> tuple[FloatArray, FloatArray, tuple[FloatArray, ...]]:
+    def carry_on(self) -> tuple[FloatArray, ...]:
         """What leads from the trunk to the logits: router (H, R) and its bias (R,); then, without an activation on the routes,
         the logits' answer to the trunk (R, H, O) and the logits where it is silent (R, O); else the images of the inner maps
         (R, H, U) and (R, U), and the logits' answer to the activation (R, U, O) and the logits where that is silent (R, O).
@@ -129,12 +129,13 @@ class Tables:
         inner = [route.inner.apply(silence, tensors) for route in network.routes]
         if network.is_linear:
             logits = [network.route_logits(number, image, tensors) for number, image in enumerate(inner)]
-            return _array(router.T), _array(bias), (_array(columns @ self.after_activation), _array(torch.cat(logits)))
+            parts = [columns @ self.after_activation, torch.cat(logits)]
+            return tuple(_array(part) for part in (router.T, bias, *parts))
         nothing = inner[0].new_zeros(inner[0].shape)
         outer = [nothing if route.outer is None else route.outer.apply(nothing, tensors) for route in network.routes]
         logits = [network.logits_after("outer", number, image, tensors) for number, image in enumerate(outer)]
-        parts = (columns, torch.cat(inner), self.after_activation, torch.cat(logits))
-        return _array(router.T), _array(bias), tuple(_array(part) for part in parts)
+        parts = [columns, torch.cat(inner), self.after_activation, torch.cat(logits)]
+        return tuple(_array(part) for part in (router.T, bias, *parts))
 
     @cached_property
     def base(self) -> float:

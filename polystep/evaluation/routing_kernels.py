@@ -307,7 +307,7 @@ def _build_trunk_tail(activate: Any, read_out: Any, loss: Any, sizes: tuple[int,
     @njit
     def tail(pre, targets, weights, work, found):
         hidden, scores, logits, scratch = work
-        router, bias, tables = weights
+        router, bias = weights[0], weights[1]
         activate(pre, hidden, units * LANES)
         score(hidden, router, bias, scores)
         for lane in range(LANES):
@@ -315,7 +315,7 @@ def _build_trunk_tail(activate: Any, read_out: Any, loss: Any, sizes: tuple[int,
             for route in range(1, routes):
                 if scores[route * LANES + lane] > scores[best * LANES + lane]:
                     best = route
-            read_out(hidden, best, tables, logits, lane)
+            read_out(hidden, best, weights, logits, lane)
         loss(logits, targets, scratch, found)
 
     return tail, workspace
@@ -334,9 +334,9 @@ def _add_image(signal, lane, table, image):
 
 def _build_linear(outputs: int) -> Any:
     @njit
-    def read_out(hidden, route, tables, logits, lane):
-        """Logits of one lane on a route without an activation; tables: (R, units, outputs) and (R, outputs)."""
-        table, bias = tables
+    def read_out(hidden, route, weights, logits, lane):
+        """Logits of one lane on a route without an activation; weights[2:]: (R, units, outputs) and (R, outputs)."""
+        table, bias = weights[2], weights[3]
         image = bias[route].copy()
         _add_image(hidden, lane, table[route], image)
         for output in range(outputs):
@@ -347,9 +347,9 @@ def _build_linear(outputs: int) -> Any:
 
 def _build_read_out(activate: Any, inner_units: int, outputs: int) -> Any:
     @njit
-    def read_out(hidden, route, tables, logits, lane):
-        """Logits of one lane on a route; tables: images before its activation and logits from it, with their biases."""
-        inner, inner_bias, table, bias = tables
+    def read_out(hidden, route, weights, logits, lane):
+        """Logits of one lane on a route; weights[2:]: images before its activation and logits from it, each with bias."""
+        inner, inner_bias, table, bias = weights[2], weights[3], weights[4], weights[5]
         pre, post = inner_bias[route].copy(), np.empty(inner_units, np.float32)
         _add_image(hidden, lane, inner[route], pre)
         activate(pre, post, inner_units)
