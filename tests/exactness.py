@@ -17,7 +17,15 @@ from numba import njit
 from torch import Tensor, nn
 
 from polystep.candidates import Candidates, ParticleCandidates
-from polystep.evaluation import fused_kernels, kernels, layer_kernels, passages, routing_kernels, row_kernels
+from polystep.evaluation import (
+    fused_kernels,
+    kernels,
+    layer_kernels,
+    passages,
+    routing_kernels,
+    routing_tail,
+    row_kernels,
+)
 from polystep.evaluation.activations import mean_cross_entropy
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator
@@ -31,7 +39,7 @@ from polystep.layout import ParameterLayout
 from polystep.subspace import HybridSubspace, RowSubspace, Subspace
 
 INPUTS, CLASSES = 6, 4
-KERNEL_MODULES = (fused_kernels, kernels, layer_kernels, passages, routing_kernels, row_kernels)
+KERNEL_MODULES = (fused_kernels, kernels, layer_kernels, passages, routing_kernels, routing_tail, row_kernels)
 
 
 def build_without_threads(evaluator: Any) -> None:
