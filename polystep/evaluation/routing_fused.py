@@ -26,7 +26,8 @@ KernelCall = tuple[Any, tuple[Any, ...]]
 
 
 class FusedRoutedEvaluator(RoutedEvaluator):
-    """Row candidates are patched by compiled loops on the CPU, and as `RoutedEvaluator` does elsewhere.
+    """Candidates that move a row, or the trunk along sparse columns, are evaluated by compiled loops on the CPU; all others,
+    and those on other devices, as `RoutedEvaluator` does.
 
     Losses equal those of `RoutedEvaluator` to float tolerance. Kernels compile on first use.
     """

@@ -20,7 +20,7 @@ def build_trunk_tail(activate: Any, read_out: Any, loss: Any, sizes: tuple[int, 
 
     @njit
     def workspace():
-        hidden, scores = np.empty(units * LANES, np.float32), np.empty((routes + 1) * LANES, np.float32)
+        hidden, scores = np.empty(units * LANES, np.float32), np.empty(routes * LANES, np.float32)
         return hidden, scores, np.empty(outputs * LANES, np.float32), np.empty(outputs * LANES, np.float32)
 
     @njit
