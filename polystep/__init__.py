@@ -3,6 +3,7 @@
 from polystep.algorithm import PolyStep
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.objective import BatchObjective
+from polystep.evaluation.sequential import fastest_evaluator
 from polystep.layout import ParameterLayout
 
-__all__ = ["BatchObjective", "FunctionalEvaluator", "ParameterLayout", "PolyStep"]
+__all__ = ["BatchObjective", "FunctionalEvaluator", "ParameterLayout", "PolyStep", "fastest_evaluator"]

@@ -107,3 +107,7 @@ class ParticleCandidates:
     def dense(self, part: slice) -> Tensor:
         """The points of `part`, shape (n, D)."""
         return self.base + self.subspace.lift_each(self.particle[part], self.offset[part])
+
+    def select(self, numbers: Tensor) -> "ParticleCandidates":
+        """The candidates of these numbers (n,)."""
+        return ParticleCandidates(self.base, self.subspace, self.particle[numbers], self.offset[numbers])

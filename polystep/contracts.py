@@ -231,7 +231,7 @@ class DiagnosableTask(Task, Protocol):
     """A task that has more to say about a point than its score."""
 
     def diagnostics(self, point: Tensor) -> Mapping[str, Any]:
-        """JSON values by name, empty where there is nothing to say; read after training, from data that are not the test set."""
+        """JSON values by name, empty where there is nothing to say; read after training, without the test set."""
         ...
 
 

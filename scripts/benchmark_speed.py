@@ -1,8 +1,8 @@
 """Candidates per second of the evaluation paths on the same candidates:  python -m scripts.benchmark_speed
 
-For each task with a choice of path: one mini-batch, the candidates of one PolyStep step (an evenly spaced subset), every
-path in turn in the same process; medians over repeats, after compilation. Then candidates that move every parameter, as
-evolution strategies have them; the last row is a training step as a whole.
+For each network: one mini-batch, the candidates of one PolyStep step (an evenly spaced subset), every path in turn in the
+same process; medians over repeats, after compilation. Then the candidates of the published settings, candidates that move
+every parameter, as evolution strategies have them, and training steps as a whole.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.utils import instantiate
@@ -21,7 +22,7 @@ from rich.console import Console
 from polystep.bench.composition import compose_config
 from polystep.bench.launch import use_threads
 from polystep.bench.rendering import Cell, Column, Table, to_markdown, write_table
-from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
+from polystep.candidates import Candidates, DenseCandidates, SeededCandidates
 from polystep.contracts import ExpectedError
 from scripts.console import CONFIGS, RESULTS, explain
 
@@ -29,17 +30,24 @@ PATHS = ("functional", "incremental", "fused")
 DENSE = 256
 """Candidates that move every parameter."""
 DENSE_SCALE = 0.01
+PUBLISHED_PARTICLES = 16
+"""Whole particles, since the candidates of one share work."""
+NETWORKS = ("snn", "int8", "argmax", "staircase", "moe", "mnist")
+SECONDS = 20.0
+"""No more repeats of one measurement after this long: the slowest paths take as long for a single one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m scripts.benchmark_speed", description="Measure evaluation speed.")
-    parser.add_argument("tasks", nargs="*", default=["snn"], help="files of configs/task (default: snn)")
+    parser.add_argument("tasks", nargs="*", default=NETWORKS, help="files of configs/task (default: all networks)")
     parser.add_argument(
         "--batch-size", type=int, default=512, help="rows, as in the paper's runs (default: %(default)s)"
     )
     parser.add_argument("--candidates", type=int, default=4416, help="candidates per evaluation (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=5, help="timed evaluations per path (default: %(default)s)")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="timed evaluations per path at most (default: %(default)s)"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS / "tables", help="folder (default: %(default)s)")
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True)
@@ -56,18 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(task_name: str, options: argparse.Namespace, console: Console) -> list[dict[str, Cell]]:
     count, repeats = options.candidates, options.repeats
-    overrides = [f"task={task_name}", "optimizer=polystep", f"task.batch_size={options.batch_size}"]
-    composed, _ = compose_config(CONFIGS, overrides)
-    config = OmegaConf.to_container(composed, resolve=True)
-    assert isinstance(config, dict)
+    config, published = (_config(task_name, options.batch_size, study) for study in ("default", "paper"))
     tasks = {path: instantiate(config["task"], evaluation=path) for path in PATHS}
     task = tasks["fused"]
-    optimizer = instantiate(config["optimizer"], layout=task.layout, point=task.initial_point(42))
+    optimizer, other = (
+        instantiate(settings["optimizer"], layout=task.layout, point=task.initial_point(42))
+        for settings in (config, published)
+    )
     candidates = optimizer.ask()
     chosen = torch.linspace(0, len(candidates) - 1, min(count, len(candidates))).long()
-    subset = ParticleCandidates(
-        candidates.base, candidates.subspace, candidates.particle[chosen], candidates.offset[chosen]
-    )
+    subset = candidates.select(chosen)
     rows: list[dict[str, Cell]] = []
 
     def add_rows(kind: str, measured: Candidates, paths: Sequence[str]) -> None:
@@ -84,6 +90,11 @@ def _measure(task_name: str, options: argparse.Namespace, console: Console) -> l
                          "difference": f"{float((losses - reference).abs().max()):.1e}"})  # fmt: skip
 
     add_rows("particles", subset, PATHS)
+    moved = other.ask()
+    particles = torch.linspace(0, moved.subspace.particles - 1, PUBLISHED_PARTICLES).long()
+    add_rows(
+        "published", moved.select(torch.isin(moved.particle, particles).nonzero().squeeze(1)), ("functional", "fused")
+    )
     base, some = candidates.base, torch.arange(DENSE)
     # what OpenAI-ES asks for: two candidates of opposite sign per seed
     mirrored = SeededCandidates(base, some // 2, torch.where(some % 2 == 0, DENSE_SCALE, -DENSE_SCALE))
@@ -98,9 +109,16 @@ def _measure(task_name: str, options: argparse.Namespace, console: Console) -> l
     return rows
 
 
+def _config(task_name: str, batch_size: int, study: str) -> dict[str, Any]:
+    overrides = [f"task={task_name}", "optimizer=polystep", f"study={study}", f"task.batch_size={batch_size}"]
+    config = OmegaConf.to_container(compose_config(CONFIGS, overrides)[0], resolve=True)
+    assert isinstance(config, dict)
+    return {str(name): value for name, value in config.items()}
+
+
 def _median_seconds(action: Callable[[], object], repeats: int) -> float:
-    seconds = []
-    for _ in range(repeats):
+    seconds: list[float] = []
+    while len(seconds) < repeats and sum(seconds) < SECONDS:
         started = time.perf_counter()
         action()
         seconds.append(time.perf_counter() - started)
@@ -119,8 +137,9 @@ def _table(rows: list[dict[str, Cell]], options: argparse.Namespace) -> Table:
     )
     notes = (
         "Dense and mirrored candidates move all parameters; mirrored ones share a noise vector by pairs.",
-        f"Medians of {options.repeats} evaluations (ten times as many training steps), batch {options.batch_size}, "
-        f"{torch.get_num_threads()} threads, compilation excluded.",
+        f"Medians of {options.repeats} evaluations (ten times as many training steps) or as many as {SECONDS:.0f} seconds "
+        f"allow, batch {options.batch_size}, {torch.get_num_threads()} threads, compilation excluded.",
+        "Published candidates are those of study=paper: a particle moves along fixed directions of a whole layer.",
         "A sum that rounds differently can move a sample across a threshold; then its whole loss differs.",
     )
     return Table("speed", "Candidates per second", columns, rows, notes)

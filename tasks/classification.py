@@ -1,5 +1,6 @@
 """Image classification: mini-batches for training, a validation split for selection, a test set for the end."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -70,7 +71,8 @@ class ClassificationTask:
         device: str = "cpu",
     ):
         """`validation_size`: images held out of the training set. `evaluation`: the path that computes losses; all agree,
-        "fused" runs on the CPU only and falls back to "incremental" elsewhere, and both need a layered network.
+        "fused" runs on the CPU only and falls back to "incremental" elsewhere, and both fall back to "functional", with a
+        warning, where the network has no form for them.
         """
         data = load_dataset(dataset, Path(data_dir))
         available = len(data.train_labels)
@@ -154,15 +156,16 @@ class ClassificationTask:
         self._position = 0
 
     def _build_evaluator(self, evaluation: str) -> Evaluator:
-        if evaluation == "functional":
-            return FunctionalEvaluator(self._module, mean_cross_entropy, self.layout)
-        if evaluation not in ("fused", "incremental"):
+        if evaluation not in ("fused", "incremental", "functional"):
             raise ValueError(f"task.evaluation must be fused, incremental or functional, got {evaluation!r}")
-        if self._layered is None:
-            raise ValueError(
-                f"task.evaluation={evaluation} needs a layered network, which {type(self._module).__name__} is not; use "
-                "task.evaluation=functional"
+        if self._layered is None and evaluation != "functional":
+            warnings.warn(
+                f"task.evaluation={evaluation} does not know how {type(self._module).__name__} is built, so the whole "
+                "network is run for every candidate, which is slow; task.evaluation=functional asks for that",
+                stacklevel=3,
             )
+        if self._layered is None or evaluation == "functional":
+            return FunctionalEvaluator(self._module, mean_cross_entropy, self.layout)
         if isinstance(self._layered, RoutedNetwork):
             return (FusedRoutedEvaluator if evaluation == "fused" else RoutedEvaluator)(self._layered, self.layout)
         return (FusedEvaluator if evaluation == "fused" else IncrementalEvaluator)(self._layered, self.layout)

@@ -38,7 +38,8 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
         name = f"{choices['study']}_{choices['task']}_{choices['optimizer']}"
         raise ConfigError(
             f"study={choices['study']} has no settings for optimizer={choices['optimizer']} on "
-            f"task={choices['task']}; add configs/settings/{name}.yaml, or use study=default"
+            f"task={choices['task']}; add configs/settings/{name}.yaml, or {choices['study']}_{choices['optimizer']}.yaml for "
+            "every task, or use study=default"
         )
     try:
         config: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)

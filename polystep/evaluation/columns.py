@@ -1,14 +1,14 @@
 """The columns of a subspace as the fused path reads them: per layer, sparse or dense."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polystep.evaluation.layered import LayeredNetwork
-from polystep.layout import ParameterLayout
 from polystep.subspace import HybridSubspace
 
 SEVERAL_LAYERS = -1
@@ -60,62 +60,84 @@ class Projection:
 
 @dataclass(frozen=True)
 class LayerColumns:
-    """The columns of a layer's weight (units x inputs elements) and bias (units elements)."""
+    """The columns of a layer's weight (units x inputs elements) and bias (units elements), where it has one; `particles` of
+    the subspace have `dimension` coordinates each.
+    """
 
     weight: Projection
-    bias: Projection
+    bias: Projection | None
     units: int
     inputs: int
+    particles: int
+    dimension: int
 
     @property
     def are_sparse(self) -> bool:
         """Whether adding entries one by one beats a product with a dense matrix."""
         return self.weight.columns.is_sparse
 
-    def sparse(self, particles: int, dimension: int) -> SparseColumns:
+    @cached_property
+    def sparse(self) -> SparseColumns:
         """All entries, sorted by particle and input."""
         coordinate, element, value = self.weight.entries()
-        of_bias, unit_of_bias, value_of_bias = self.bias.entries()
-        coordinate, value = torch.cat([coordinate, of_bias]), torch.cat([value, value_of_bias])
-        unit = torch.cat([element // self.inputs, unit_of_bias])
-        source = torch.cat([element % self.inputs, torch.full_like(unit_of_bias, self.inputs)])
-        key = coordinate // dimension * (self.inputs + 1) + source
+        unit, source = element // self.inputs, element % self.inputs
+        if self.bias is not None:
+            of_bias, unit_of_bias, value_of_bias = self.bias.entries()
+            coordinate, value = torch.cat([coordinate, of_bias]), torch.cat([value, value_of_bias])
+            unit = torch.cat([unit, unit_of_bias])
+            source = torch.cat([source, torch.full_like(unit_of_bias, self.inputs)])
+        key = coordinate // self.dimension * (self.inputs + 1) + source
         order = torch.argsort(key, stable=True)
         run_key, length = torch.unique_consecutive(key[order], return_counts=True)
-        runs = torch.searchsorted(run_key // (self.inputs + 1), torch.arange(particles + 1))
+        runs = torch.searchsorted(run_key // (self.inputs + 1), torch.arange(self.particles + 1))
         start = torch.cat([torch.zeros(1, dtype=torch.int64), length.cumsum(0)])
-        slot = (coordinate % dimension * self.units + unit)[order]
+        slot = (coordinate % self.dimension * self.units + unit)[order]
         return SparseColumns(
             runs.numpy(), (run_key % (self.inputs + 1)).numpy(), start.numpy(), slot.numpy(), value[order].numpy()
         )
 
-    def dense(self, particle: Tensor, dimension: int) -> Tensor:
+    def dense(self, particle: Tensor) -> Tensor:
         """What each coordinate of the particles (R,) adds to weights and bias: (R d, units, inputs + 1)."""
-        coordinates = (particle.unsqueeze(1) * dimension + torch.arange(dimension)).flatten()
-        change = torch.zeros(len(coordinates), self.units, self.inputs + 1)
+        device = particle.device
+        within = torch.arange(self.dimension, device=device)
+        coordinates = (particle.unsqueeze(1) * self.dimension + within).flatten()
+        change = torch.zeros(len(coordinates), self.units, self.inputs + 1, device=device)
         own, columns = self.weight.dense(coordinates)
         change[own, :, : self.inputs] = columns.unflatten(1, (self.units, self.inputs))
-        own, columns = self.bias.dense(coordinates)
-        change[own, :, self.inputs] = columns
+        if self.bias is not None:
+            own, columns = self.bias.dense(coordinates)
+            change[own, :, self.inputs] = columns
         return change
 
 
-def split_columns(
-    subspace: HybridSubspace, network: LayeredNetwork, layout: ParameterLayout
-) -> tuple[Tensor, list[LayerColumns]]:
-    """For each particle the layer that it moves, or SEVERAL_LAYERS, shape (P,); and the columns of each layer."""
-    shapes = {entry.name: entry.shape for entry in layout.entries}
-    home = torch.full((subspace.particles,), len(network.layers))
-    found = []
-    for index, layer in enumerate(network.layers):
-        projections = []
-        for name in (layer.weight, layer.bias):
-            first, matrix = subspace.projection(name)
-            columns = matrix.T.coalesce() if matrix.is_sparse else matrix.T.contiguous()
-            projections.append(Projection(first, columns))
-            last = first + len(columns) - 1
-            owners = slice(first // subspace.particle_dimension, last // subspace.particle_dimension + 1)
-            own = home[owners]
-            home[owners] = torch.where((own == len(network.layers)) | (own == index), index, SEVERAL_LAYERS)
-        found.append(LayerColumns(*projections, *shapes[layer.weight]))
-    return home, found
+class SubspaceColumns:
+    """The columns of one draw of a subspace by layer; home: for each particle the number of the layer that it moves,
+    SEVERAL_LAYERS, or the number of layers for none, shape (P,).
+    """
+
+    def __init__(self, subspace: HybridSubspace, layers: Sequence[tuple[str, str | None]]):
+        """`layers`: the names of weight and bias."""
+        self._subspace, self._draw, self._nothing = subspace, subspace.draw, len(layers)
+        self._projections = {entry.name: (entry, first, matrix) for entry, first, matrix in subspace.projections()}
+        device = next(subspace.projections())[2].device
+        self.home = torch.full((subspace.particles,), self._nothing, device=device)
+        self.layers = [self._layer(index, weight, bias) for index, (weight, bias) in enumerate(layers)]
+
+    def belongs_to(self, subspace: HybridSubspace) -> bool:
+        """Whether these are the columns of its present draw."""
+        return self._subspace is subspace and self._draw == subspace.draw
+
+    def _layer(self, index: int, weight: str, bias: str | None) -> LayerColumns:
+        projections = self._own(index, weight), None if bias is None else self._own(index, bias)
+        units, inputs = self._projections[weight][0].shape
+        return LayerColumns(*projections, units, inputs, self._subspace.particles, self._subspace.particle_dimension)
+
+    def _own(self, index: int, name: str) -> Projection:
+        """The projection of a tensor; its particles move layer `index`."""
+        _, first, matrix = self._projections[name]
+        columns = matrix.T.coalesce() if matrix.is_sparse else matrix.T.contiguous()
+        last, dimension = first + len(columns) - 1, self._subspace.particle_dimension
+        owners = slice(first // dimension, last // dimension + 1)
+        free = (self.home[owners] == self._nothing) | (self.home[owners] == index)
+        self.home[owners] = torch.where(free, index, SEVERAL_LAYERS)
+        return Projection(first, columns)

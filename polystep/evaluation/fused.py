@@ -1,8 +1,6 @@
 """Incremental evaluation on the CPU as fused numba loops over candidates and samples."""
 
-import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
-from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SparseColumns, split_columns
+from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SparseColumns, SubspaceColumns
+from polystep.evaluation.compilation import CompilationClock
 from polystep.evaluation.fused_kernels import NetworkKernels, build_kernels
 from polystep.evaluation.incremental import IncrementalEvaluator, row_changes
-from polystep.evaluation.kernels import LANES
+from polystep.evaluation.lanes import pad_samples, unit_major
 from polystep.evaluation.layered import LayeredNetwork, with_bias_input
 from polystep.layout import ParameterLayout
 from polystep.subspace import HybridSubspace, RowSubspace
@@ -37,7 +36,7 @@ class FusedEvaluator:
     def __init__(self, network: LayeredNetwork, layout: ParameterLayout, memory_bytes: int = 64 * 2**20):
         """`memory_bytes`: bound for the largest intermediate of a chunk."""
         self.network, self.layout, self.memory_bytes = network, layout, memory_bytes
-        self.compilation_seconds = 0.0
+        self._clock = CompilationClock()
         shapes = {entry.name: entry.shape for entry in layout.entries}
         self._units = [shapes[layer.weight][0] for layer in network.layers]
         self._one_channel = [True, *(layer.activation.channels == 1 for layer in network.layers[:-1])]
@@ -71,13 +70,13 @@ class FusedEvaluator:
             chosen = (group == number).nonzero().squeeze(1)
             chosen = chosen[torch.argsort(row[chosen], stable=True)]
             if layer.transform is None:
-                moves = (row[chosen], block[chosen], candidates.offset[chosen], _unit_major(signal @ basis.T).numpy())
+                moves = (row[chosen], block[chosen], candidates.offset[chosen], unit_major(signal @ basis.T).numpy())
                 losses[chosen] = self._run_rows(index, *moves, base)
                 continue
             for part in chosen.split(max(1, self.memory_bytes // (4 * signal[..., 0].numel()))):
                 # a transformed row has an image of its own
                 rows = row_changes(layer, base.tensors, row[part], block[part], candidates.offset[part], basis)
-                image = _unit_major(signal @ rows.T).numpy()
+                image = unit_major(signal @ rows.T).numpy()
                 moves = (row[part], torch.arange(len(part)), torch.ones(len(part), 1), image)
                 losses[part] = self._run_rows(index, *moves, base)
         return losses
@@ -88,11 +87,11 @@ class FusedEvaluator:
         """Losses of moves by offset[n] (d,) over block[n] of the images `projected`; `row` ascending."""
         moved = (row.numpy(), block.numpy(), offset.numpy(), base.pre_activations[index], projected)
         if index + 1 == len(self._units):
-            found = self._run(self.kernels.output_rows, *moved, base.logits, base.targets, base.losses)
+            found = self._clock.call(self.kernels.output_rows, *moved, base.logits, base.targets, base.losses)
         else:
-            bounds = self._run(self.kernels.cells[index], base.pre_activations[index])
+            bounds = self._clock.call(self.kernels.cells[index], base.pre_activations[index])
             rest = (base.followings[index + 1], base.weights, base.targets, base.losses)
-            found = self._run(self.kernels.hidden_rows[index], _groups(row), *moved, *bounds, *rest)
+            found = self._clock.call(self.kernels.hidden_rows[index], _groups(row), *moved, *bounds, *rest)
         return torch.from_numpy(found)
 
     def _hybrid_losses(
@@ -103,12 +102,12 @@ class FusedEvaluator:
         # particles of parameters that the network does not use change nothing
         losses = torch.full((len(candidates),), float(base.losses.mean()))
         home = columns.home[candidates.particle]
-        for index, sparse in enumerate(columns.sparse):
+        for index, layer in enumerate(columns.layers):
             chosen = (home == index).nonzero().squeeze(1)
             particle, count = torch.unique_consecutive(candidates.particle[chosen], return_counts=True)
             first, offset = F.pad(count.cumsum(0), (1, 0)), candidates.offset[chosen].contiguous()
-            if sparse is not None:
-                losses[chosen] = self._move_sparsely(index, particle, first, offset, sparse, base)
+            if layer.are_sparse and self._one_channel[index] and self.network.layers[index].transform is None:
+                losses[chosen] = self._move_sparsely(index, particle, first, offset, layer.sparse, base)
                 continue
             chunk = self._whole_chunk(index, offset, base)
             for part in range(0, len(particle), chunk):
@@ -116,14 +115,11 @@ class FusedEvaluator:
                 borders = first[part : some.stop + 1]
                 own = slice(int(borders[0]), int(borders[-1]))
                 losses[chosen[own]] = self._move_layer(
-                    index, particle[some], borders - borders[0], offset[own], columns.layers[index], base
+                    index, particle[some], borders - borders[0], offset[own], layer, base
                 )
         straddling = (home == SEVERAL_LAYERS).nonzero().squeeze(1)
         if len(straddling):
-            rest = ParticleCandidates(
-                candidates.base, subspace, candidates.particle[straddling], candidates.offset[straddling]
-            )
-            losses[straddling] = self._whole_losses(rest, inputs, targets)
+            losses[straddling] = self._whole_losses(candidates.select(straddling), inputs, targets)
         return losses
 
     def _move_sparsely(
@@ -133,18 +129,18 @@ class FusedEvaluator:
         moved = (particle.numpy(), first.numpy(), offset.numpy(), columns.as_tuple(), signal, z)
         if self.kernels.patched_layers[index] is None:
             rest = (base.weights, base.targets, len(base.losses))
-            return torch.from_numpy(self._run(self.kernels.sparse_layers[index], *moved, *rest))
-        bounds = self._run(self.kernels.cells[index], z)
-        states = self._run(self.kernels.states[index], z, base.weights[2 * index + 2])
+            return torch.from_numpy(self._clock.call(self.kernels.sparse_layers[index], *moved, *rest))
+        bounds = self._clock.call(self.kernels.cells[index], z)
+        states = self._clock.call(self.kernels.states[index], z, base.weights[2 * index + 2])
         patched = (*bounds, states, base.weights, base.targets, base.losses)
-        return torch.from_numpy(self._run(self.kernels.patched_layers[index], *moved, *patched))
+        return torch.from_numpy(self._clock.call(self.kernels.patched_layers[index], *moved, *patched))
 
     def _move_layer(
         self, index: int, particle: Tensor, first: Tensor, offset: Tensor, columns: LayerColumns, base: "Base"
     ) -> Tensor:
         layer = self.network.layers[index]
         # (R d, U, I + 1): what each coordinate adds to the weights and the bias
-        change = columns.dense(particle, offset.shape[1])
+        change = columns.dense(particle)
         if layer.transform is not None:
             # a candidate has weights of its own
             parameters = torch.cat([base.tensors[layer.weight], base.tensors[layer.bias].unsqueeze(1)], dim=1)
@@ -156,7 +152,7 @@ class FusedEvaluator:
         image = _image(change.flatten(0, 1), base.unit_major_signal(index))
         image = image.reshape(-1, offset.shape[1], self._units[index], *image.shape[1:])
         moves = (first.numpy(), offset.numpy(), image, base.pre_activations[index])
-        found = self._run(self.kernels.whole_layers[index], *moves, base.weights, base.targets, len(base.losses))
+        found = self._clock.call(self.kernels.whole_layers[index], *moves, base.weights, base.targets, len(base.losses))
         return torch.from_numpy(found)
 
     def _whole_losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -187,7 +183,7 @@ class FusedEvaluator:
     ) -> Tensor:
         """Losses (n,) of base + scale[n] directions[which[n]]."""
         still, moved = self.layout.unflatten(base), self.layout.unflatten(directions)
-        samples = _pad_samples(with_bias_input(inputs).T)
+        samples = pad_samples(with_bias_input(inputs).T)
 
         def own(index: int, name: str) -> Tensor:
             factor = scale.reshape(-1, *[1] * still[name].ndim)
@@ -210,8 +206,8 @@ class FusedEvaluator:
                 array.numpy() for array in self._padded(index, own(index, layer.weight), own(index, layer.bias))
             ]
         moves = (z.numpy(), image.unflatten(0, (-1, self._units[0])).numpy(), which.numpy(), scale.numpy())
-        rest = (tuple(stacked), _pad_samples(targets.long()).numpy(), len(targets))
-        return torch.from_numpy(self._run(self.kernels.whole_network, *moves, *rest))
+        rest = (tuple(stacked), pad_samples(targets.long()).numpy(), len(targets))
+        return torch.from_numpy(self._clock.call(self.kernels.whole_network, *moves, *rest))
 
     def _padded(self, index: int, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Weight (..., I, U) and bias (..., U) of layer `index`, units padded."""
@@ -225,21 +221,16 @@ class FusedEvaluator:
         return max(1, self.memory_bytes // (8 * image * offset.shape[1]))
 
     @property
+    def compilation_seconds(self) -> float:
+        """Seconds spent so far on compiling kernels."""
+        return self._clock.seconds
+
+    @property
     def kernels(self) -> NetworkKernels:
         """The kernels of this network, built on first use."""
         if self._kernels is None:
             self._kernels = build_kernels(self.network, self._units, [_whole_registers(u) for u in self._units])
         return self._kernels
-
-    def _run(self, kernel: Any, *arguments: Any) -> Any:
-        """Call a kernel; its compilation is timed apart."""
-        if not kernel.signatures:
-            from numba import typeof
-
-            started = time.perf_counter()
-            kernel.compile(tuple(typeof(argument) for argument in arguments))
-            self.compilation_seconds += time.perf_counter() - started
-        return kernel(*arguments)
 
     def _base(self, point: Tensor, inputs: Tensor, targets: Tensor) -> "Base":
         tensors = self.layout.unflatten(point)
@@ -250,37 +241,19 @@ class FusedEvaluator:
         return Base(
             tensors,
             trace.signals,
-            [_unit_major(pre).numpy() for pre in trace.pre_activations],
+            [unit_major(pre).numpy() for pre in trace.pre_activations],
             [pre.flatten(1).numpy() for pre in trace.pre_activations],
-            _unit_major(trace.logits.unsqueeze(1)).numpy(),
+            unit_major(trace.logits.unsqueeze(1)).numpy(),
             tuple(weights),
-            _pad_samples(targets.long()).numpy(),
+            pad_samples(targets.long()).numpy(),
             trace.losses.contiguous().numpy(),
         )
 
-    def _layer_columns(self, subspace: HybridSubspace) -> "SubspaceColumns":
-        """The columns of the subspace last seen, sorted once per redraw."""
-        if self._columns is None or self._columns.subspace is not subspace or self._columns.draw != subspace.draw:
-            home, layers = split_columns(subspace, self.network, self.layout)
-            sparse = [
-                own.sparse(subspace.particles, subspace.particle_dimension)
-                if own.are_sparse and layer.transform is None and one_channel
-                else None
-                for own, layer, one_channel in zip(layers, self.network.layers, self._one_channel, strict=True)
-            ]
-            self._columns = SubspaceColumns(subspace, subspace.draw, home, layers, sparse)
+    def _layer_columns(self, subspace: HybridSubspace) -> SubspaceColumns:
+        """The columns of the subspace last seen."""
+        if self._columns is None or not self._columns.belongs_to(subspace):
+            self._columns = SubspaceColumns(subspace, [(layer.weight, layer.bias) for layer in self.network.layers])
         return self._columns
-
-
-@dataclass(frozen=True)
-class SubspaceColumns:
-    """The columns of one draw of a subspace by layer; sparse: None for the layers whose images are dense products."""
-
-    subspace: HybridSubspace
-    draw: int
-    home: Tensor
-    layers: list[LayerColumns]
-    sparse: list[SparseColumns | None]
 
 
 @dataclass(frozen=True)
@@ -302,21 +275,11 @@ class Base:
 
     def unit_major_signal(self, index: int) -> Tensor:
         """Inputs of a layer and a last one of ones, (I + 1, C, B), padded."""
-        return _unit_major(with_bias_input(self.signals[index]))
+        return unit_major(with_bias_input(self.signals[index]))
 
 
 def _whole_registers(units: int) -> int:
     return -(-units // REGISTER) * REGISTER
-
-
-def _pad_samples(signal: Tensor) -> Tensor:
-    """(..., B) with samples padded to whole LANES."""
-    return F.pad(signal, (0, -signal.shape[-1] % LANES)).contiguous()
-
-
-def _unit_major(signal: Tensor) -> Tensor:
-    """(B, C, U) -> (U, C, B), so that a unit's samples lie side by side, padded to whole LANES."""
-    return _pad_samples(signal.permute(2, 1, 0))
 
 
 def _image(rows: Tensor, signal: Tensor) -> FloatArray:

@@ -60,6 +60,7 @@ def elementwise(scalar: Any) -> CompiledActivation:
 def step_function(thresholds: Any, values: Any) -> CompiledActivation:
     """post = values[thresholds at or below pre]; float32 thresholds (R - 1,), ascending, and values (R,). NaN stays NaN."""
     steps = len(thresholds)
+    table = np.append(values, np.float32(np.nan)).reshape(-1, 1)
     low, high = np.append(MINUS_INFINITY, thresholds), np.append(thresholds, -MINUS_INFINITY)
 
     @njit
@@ -72,13 +73,21 @@ def step_function(thresholds: Any, values: Any) -> CompiledActivation:
             post[unit] = value if z == z else z
 
     @njit
-    def cell(z):
+    def row_of(z):
+        if z != z:
+            return steps + 1
         row = 0
         for j in range(steps):
             row += z >= thresholds[j]
-        return low[row], high[row]
+        return row
 
-    return CompiledActivation(activate, cell)
+    @njit
+    def cell(z):
+        # no interval holds a NaN
+        row = row_of(z)
+        return (low[row], high[row]) if row <= steps else (z, z)
+
+    return CompiledActivation(activate, cell, table, row_of)
 
 
 # exp(x) = 2^n exp(r) with n the whole number next to x / log 2 and a polynomial for exp(r) (Cephes, expf). Plain arithmetic

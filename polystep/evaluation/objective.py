@@ -12,8 +12,10 @@ from polystep.evaluation.gradients import GradientEvaluator
 class Evaluator(Protocol):
     """Computes mean losses of candidates on a batch."""
 
-    compilation_seconds: float
-    """Seconds spent so far on compiling kernels; 0 where nothing is compiled."""
+    @property
+    def compilation_seconds(self) -> float:
+        """Seconds spent so far on compiling kernels; 0 where nothing is compiled."""
+        ...
 
     def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss over the rows of the batch, shape (N,), float32."""

@@ -1,7 +1,8 @@
 """Passages: numba functions that carry LANES samples through an activation and the weights after it.
 
-Where an activation has few outputs (its `table`) with several channels each, the weight rows are first summed per output, so
-that a unit costs one sum and not one per channel. A change of one unit then moves its weight row from one sum to another.
+Where an activation has few outputs (its `table`), most units keep theirs when a candidate moves, and only the others need a
+patch. With several channels each, the weight rows are first summed per output, so that a unit costs one sum and not one per
+channel; a patch then moves a weight row from one sum to another.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ class Passage:
 
 @dataclass(frozen=True)
 class TabulatedPassage(Passage):
-    """In addition, for patches: a state of sums (rows, lanes x padded units) of weight rows, by output of the activation.
+    """In addition, for patches: a state of sums (rows, lanes x padded units) of weight rows, by output of the activation, or
+    over all units where it has one channel (rows = 1).
 
     begin(pre, weight, state) fills it; patch(before, after, weight, unit, state, lane) changes the pre-activation of a unit
     of a lane, False: its output stays; finish(state, bias, scratch, following) gives the next pre-activation.
@@ -46,11 +48,13 @@ def build_passage(
     """From a layer of `units` units and `channels` output channels to one of `width` units, `padded` with padding."""
     if activation.table is None:
         return _build_direct(activation.activate, channels, units, width)
+    if channels == 1:
+        return _build_stepped(activation, units, width, padded)
     return _build_tabulated(activation, activation.table, units, width, padded)
 
 
 def _build_direct(activate: Any, channels: int, units: int, width: int) -> Passage:
-    product = _build_product(channels, units, width)
+    product = build_product(channels, units, width)
 
     @njit
     def advance(pre, weight, bias, scratch, following):
@@ -60,8 +64,13 @@ def _build_direct(activate: Any, channels: int, units: int, width: int) -> Passa
     return Passage(advance, channels * units * LANES)
 
 
-def _build_product(channels: int, units: int, width: int) -> Any:
+def build_product(channels: int, units: int, width: int) -> Any:
     """product(post, weight, bias, following): following = bias + post weight, for every channel and lane."""
+    build = _build_tiled_product if units % 4 == width % 4 == 0 else _build_plain_product
+    return build(channels, units, width)
+
+
+def _build_plain_product(channels: int, units: int, width: int) -> Any:
     # eight weights at once, so that the sums are loaded and stored rarely
     whole = units // 8 * 8
 
@@ -99,6 +108,69 @@ def _build_product(channels: int, units: int, width: int) -> Any:
                         following[(target + output) * LANES + lane] += step
 
     return product
+
+
+def _build_tiled_product(channels: int, units: int, width: int) -> Any:
+    @njit(fastmath={"contract"})
+    def product(post, weight, bias, following):
+        for channel in range(channels):
+            source, target = channel * units * LANES, channel * width * LANES
+            for output in range(width):
+                for lane in range(LANES):
+                    following[target + output * LANES + lane] = bias[output]
+            # four units and four outputs at once, so that a number that is loaded serves four sums
+            for u in range(0, units, 4):
+                for o in range(0, width, 4):
+                    a0, a1, a2, a3 = weight[u, o], weight[u, o + 1], weight[u, o + 2], weight[u, o + 3]
+                    b0, b1, b2, b3 = weight[u + 1, o], weight[u + 1, o + 1], weight[u + 1, o + 2], weight[u + 1, o + 3]
+                    c0, c1, c2, c3 = weight[u + 2, o], weight[u + 2, o + 1], weight[u + 2, o + 2], weight[u + 2, o + 3]
+                    d0, d1, d2, d3 = weight[u + 3, o], weight[u + 3, o + 1], weight[u + 3, o + 2], weight[u + 3, o + 3]
+                    here, there = source + u * LANES, target + o * LANES
+                    for lane in range(LANES):
+                        a, b = post[here + lane], post[here + LANES + lane]
+                        c, d = post[here + 2 * LANES + lane], post[here + 3 * LANES + lane]
+                        sum0 = following[there + lane] + a0 * a + b0 * b + c0 * c + d0 * d
+                        sum1 = following[there + LANES + lane] + a1 * a + b1 * b + c1 * c + d1 * d
+                        sum2 = following[there + 2 * LANES + lane] + a2 * a + b2 * b + c2 * c + d2 * d
+                        sum3 = following[there + 3 * LANES + lane] + a3 * a + b3 * b + c3 * c + d3 * d
+                        following[there + lane] = sum0
+                        following[there + LANES + lane] = sum1
+                        following[there + 2 * LANES + lane] = sum2
+                        following[there + 3 * LANES + lane] = sum3
+
+    return product
+
+
+def _build_stepped(activation: CompiledActivation, units: int, width: int, padded: int) -> TabulatedPassage:
+    direct = _build_direct(activation.activate, 1, units, width)
+    row_of, values = activation.row, np.ascontiguousarray(activation.table[:, 0])
+
+    @njit
+    def begin(pre, weight, state):
+        state[:] = 0
+        for unit in range(units):
+            for lane in range(LANES):
+                value = values[row_of(pre[unit * LANES + lane])]
+                for output in range(padded):
+                    state[0, lane * padded + output] += value * weight[unit, output]
+
+    @njit
+    def patch(before, after, weight, unit, state, lane):
+        step = values[row_of(after)] - values[row_of(before)]
+        if step == 0:
+            return False
+        first = lane * padded
+        for output in range(padded):
+            state[0, first + output] += step * weight[unit, output]
+        return True
+
+    @njit
+    def finish(state, bias, scratch, following):
+        for output in range(width):
+            for lane in range(LANES):
+                following[output * LANES + lane] = bias[output] + state[0, lane * padded + output]
+
+    return TabulatedPassage(direct.advance, direct.scratch_size, begin, patch, finish, 1)
 
 
 def _build_tabulated(

@@ -4,6 +4,8 @@
     r = argmax_k (h G^T + g)_k                      router: the route of the largest score, the first of equal ones
     u = act'(h A_r^T + a_r), then u B_r^T + b_r     route r; the second map only where it has one
     logits = (u sigmoid(G_r)) C^T + c               output; the factor, the sigmoid of row r of G, only where gated
+
+Discrete attention and hard mixtures of experts are such networks.
 """
 
 from collections import Counter
@@ -20,7 +22,7 @@ from polystep.evaluation.layered import Activation, SampleLoss
 from polystep.layout import ParameterLayout
 
 COLLAPSED = 0.40
-"""Share of one route from which on the routing counts as collapsed (protocol section 4)."""
+"""Share of one route above which the routing counts as collapsed (protocol section 4)."""
 
 Tensors = Mapping[str, Tensor]
 Role = Literal["trunk", "router", "inner", "outer", "output"]
@@ -43,7 +45,7 @@ class Linear:
         weight = tensors[self.weight]
         if weight.ndim > signal.ndim:
             # one product for all candidates; broadcasting would make one for each
-            image = (signal @ weight.flatten(0, 1).T).unflatten(-1, weight.shape[:2]).transpose(0, 1)
+            image: Tensor = (signal @ weight.flatten(0, 1).T).unflatten(-1, weight.shape[:2]).transpose(0, 1)
         else:
             image = signal @ weight.mT
         return image if self.bias is None else image + tensors[self.bias].unsqueeze(-2)

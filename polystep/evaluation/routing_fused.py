@@ -1,7 +1,5 @@
 """Incremental evaluation of routed networks on the CPU as fused numba loops over candidates and samples."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -12,42 +10,66 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polystep.evaluation.routing import RoutedNetwork, RoutedTrace, Tensors
-from polystep.evaluation.routing_incremental import Part, RoutedEvaluator, RowMoves, RowPatch
-from polystep.evaluation.routing_kernels import LANES, RoutingKernels, build_routing_kernels
+from polystep.evaluation.compilation import CompilationClock
+from polystep.evaluation.kernels import LANES
+from polystep.evaluation.lanes import pad_samples, unit_major
+from polystep.evaluation.layered import with_bias_input
+from polystep.evaluation.routing import Part, RoutedNetwork, RoutedTrace, Tensors
+from polystep.evaluation.routing_hybrid import PartMoves, PartPatch
+from polystep.evaluation.routing_incremental import Patch, RoutedEvaluator, RowMoves
+from polystep.evaluation.routing_kernels import RoutingKernels, build_routing_kernels
+from polystep.layout import ParameterLayout
 
 FloatArray = NDArray[np.float32]
+KernelCall = tuple[Any, tuple[Any, ...]]
+"""A kernel and its arguments."""
 
 
 class FusedRoutedEvaluator(RoutedEvaluator):
-    """Row candidates are patched by compiled loops on the CPU, and as `RoutedEvaluator` does elsewhere.
+    """Candidates that move a row, or the trunk along sparse columns, are evaluated by compiled loops on the CPU; all others,
+    and those on other devices, as `RoutedEvaluator` does.
 
     Losses equal those of `RoutedEvaluator` to float tolerance. Kernels compile on first use.
     """
 
-    _kernels: RoutingKernels | None = None
+    def __init__(self, network: RoutedNetwork, layout: ParameterLayout, memory_bytes: int = 256 * 2**20):
+        """`memory_bytes`: bound for the largest intermediates of a chunk of what no kernel takes."""
+        super().__init__(network, layout, memory_bytes)
+        self._clock = CompilationClock()
+        self._kernels: RoutingKernels | None = None
 
-    def _patch(self, tensors: Tensors, trace: RoutedTrace, targets: Tensor) -> "RowPatch | FusedRowPatch":
+    @property
+    def compilation_seconds(self) -> float:
+        """Seconds spent so far on compiling kernels."""
+        return self._clock.seconds
+
+    def _patch(self, tensors: Tensors, trace: RoutedTrace, targets: Tensor) -> Patch:
         if targets.device.type != "cpu":
             return super()._patch(tensors, trace, targets)
-        return FusedRowPatch(Tables(self.network, tensors, trace, targets), self.kernels, self._run)
+        return FusedRowPatch(Tables(self.network, tensors, trace, targets), self.kernels, self._clock)
+
+    def _part_losses(self, moves: PartMoves, patch: PartPatch) -> Tensor:
+        if moves.part.role != "trunk" or not moves.columns.are_sparse or patch.targets.device.type != "cpu":
+            return super()._part_losses(moves, patch)
+        trace = patch.trace
+        particle, count = torch.unique_consecutive(moves.particle, return_counts=True)
+        first = F.pad(count.cumsum(0), (1, 0))
+        signal = unit_major(with_bias_input(trace.inputs).unsqueeze(1))[:, 0]
+        columns = moves.columns.sparse.as_tuple()
+        moved = particle.numpy(), first.numpy(), moves.offset.contiguous().numpy(), columns, signal.numpy()
+        weights = Tables(self.network, patch.tensors, trace, patch.targets).carry_on
+        rest = weights, pad_samples(patch.targets.long()).numpy(), len(patch.targets)
+        z = unit_major(trace.pre.unsqueeze(1)).numpy()
+        return torch.from_numpy(self._clock.call(self.kernels.trunk, *moved, z, *rest))
 
     @property
     def kernels(self) -> RoutingKernels:
         """The kernels of this network, built on first use."""
         if self._kernels is None:
-            self._kernels = build_routing_kernels(self.network, self._outputs)
+            inner = self.network.routes[0].inner.weight
+            units, inner_units = (self._rows(weight) for weight in (self.network.trunk.weight, inner))
+            self._kernels = build_routing_kernels(self.network, units, inner_units, self._outputs)
         return self._kernels
-
-    def _run(self, kernel: Any, *arguments: Any) -> Any:
-        """Call a kernel; its compilation is timed apart."""
-        if not kernel.signatures:
-            from numba import typeof
-
-            started = time.perf_counter()
-            kernel.compile(tuple(typeof(argument) for argument in arguments))
-            self.compilation_seconds += time.perf_counter() - started
-        return kernel(*arguments)
 
 
 @dataclass(frozen=True)
@@ -94,6 +116,29 @@ class Tables:
         return self.logits, *(_array(signal) for signal in signals), _array(columns), _array(self.after_activation.mT)
 
     @cached_property
+    def carry_on(self) -> tuple[FloatArray, ...]:
+        """What leads from the trunk to the logits: router (H, R) and its bias (R,); then, without an activation on the routes,
+        the logits' answer to the trunk (R, H, O) and the logits where it is silent (R, O); else the images of the inner maps
+        (R, H, U) and (R, U), and the logits' answer to the activation (R, U, O) and the logits where that is silent (R, O).
+        """
+        network, tensors = self.network, self.tensors
+        router = tensors[network.router.weight]
+        bias = router.new_zeros(len(router)) if network.router.bias is None else tensors[network.router.bias]
+        columns = torch.stack([tensors[route.inner.weight].T for route in network.routes])
+        # the images of the inner maps of a silent trunk
+        silence = tensors[network.trunk.weight].new_zeros(1, columns.shape[1])
+        inner = [route.inner.apply(silence, tensors) for route in network.routes]
+        if network.is_linear:
+            logits = [network.route_logits(number, image, tensors) for number, image in enumerate(inner)]
+            parts = [columns @ self.after_activation, torch.cat(logits)]
+            return tuple(_array(part) for part in (router.T, bias, *parts))
+        nothing = inner[0].new_zeros(inner[0].shape)
+        outer = [nothing if route.outer is None else route.outer.apply(nothing, tensors) for route in network.routes]
+        logits = [network.logits_after("outer", number, image, tensors) for number, image in enumerate(outer)]
+        parts = [columns, torch.cat(inner), self.after_activation, torch.cat(logits)]
+        return tuple(_array(part) for part in (router.T, bias, *parts))
+
+    @cached_property
     def base(self) -> float:
         """Loss of the point."""
         return float(self.trace.base_losses.double().mean())
@@ -105,31 +150,32 @@ class FusedRowPatch:
 
     tables: Tables
     kernels: RoutingKernels
-    run: Callable[..., Any]
+    clock: CompilationClock
 
     def losses(self, part: Part, moves: RowMoves) -> Tensor:
         """Mean losses (n,) of moves of the rows of `part`."""
         find = {"trunk": self._trunk, "router": self._router}.get(part.role, partial(self._route, part))
-        return torch.from_numpy(find(moves))
+        kernel, arguments = find(moves)
+        return torch.from_numpy(self.clock.call(kernel, *arguments))
 
-    def _trunk(self, moves: RowMoves) -> FloatArray:
+    def _trunk(self, moves: RowMoves) -> KernelCall:
         tables, trace = self.tables, self.tables.trace
         routing = _array(trace.scores), _array(tables.tensors[tables.network.router.weight].T), tables.follow
         rest = _array(trace.pre.T), *routing, tables.targets.numpy(), trace.base_losses.numpy(), tables.base
-        return self.run(self.kernels.trunk_rows, _borders(moves), *_moved(moves, trace.inputs), *rest)
+        return self.kernels.trunk_rows, (_borders(moves), *_moved(moves, trace.inputs), *rest)
 
-    def _router(self, moves: RowMoves) -> FloatArray:
+    def _router(self, moves: RowMoves) -> KernelCall:
         tables, trace, network = self.tables, self.tables.trace, self.tables.network
         routing = _array(trace.scores), trace.winner.numpy(), _array(trace.losses.T), tables.base
         if not network.gated:
-            return self.run(self.kernels.router_rows, *_moved(moves, trace.hidden), *routing)
+            return self.kernels.router_rows, (*_moved(moves, trace.hidden), *routing)
         rows = tables.tensors[network.router.weight][moves.row]
         gain = (rows + moves.rows()).sigmoid() - rows.sigmoid()
         output = _array(tables.tensors[network.output.weight])
         rest = _array(gain), _array(torch.stack(trace.mixed)), output, tables.logits, tables.targets.numpy()
-        return self.run(self.kernels.router_rows, *_moved(moves, trace.hidden), *routing, *rest)
+        return self.kernels.router_rows, (*_moved(moves, trace.hidden), *routing, *rest)
 
-    def _route(self, part: Part, moves: RowMoves) -> FloatArray:
+    def _route(self, part: Part, moves: RowMoves) -> KernelCall:
         """Rows of a map that the samples of some routes pass through after the router."""
         tables, trace, network = self.tables, self.tables.trace, self.tables.network
         served = torch.isin(trace.winner, torch.tensor(network.served(part.role, part.linear)))
@@ -147,7 +193,7 @@ class FusedRowPatch:
         base = trace.base_losses[sample].numpy(), tables.base, len(served)
         rest = _array(images[route, padded].T), _array(columns), route.numpy(), logits, tables.targets[padded].numpy()
         kernel = self.kernels.inner_rows if part.role == "inner" else self.kernels.later_rows
-        return self.run(kernel, _borders(moves), *_moved(moves, signals[route, padded]), *rest, *base)
+        return kernel, (_borders(moves), *_moved(moves, signals[route, padded]), *rest, *base)
 
 
 def _moved(moves: RowMoves, signal: Tensor) -> tuple[NDArray[Any], ...]:

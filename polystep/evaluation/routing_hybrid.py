@@ -5,115 +5,63 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SubspaceColumns
+from polystep.evaluation.layered import with_bias_input
 from polystep.evaluation.routing import Part, RoutedNetwork, RoutedTrace, Tensors, activate, parts_by_tensors
-from polystep.layout import Entry
 from polystep.subspace import HybridSubspace
 
 
-@dataclass(frozen=True)
-class TensorColumns:
-    """What the coordinates of a subspace from number `first` on do to one tensor.
-
-    projection: (elements, coordinates), dense or sparse; compressed: a sparse projection of a weight as a CSR matrix
-    (coordinates x rows, inputs).
+class PartColumns(SubspaceColumns):
+    """The columns by map of a routed network: `parts[i]` has `layers[i]`. Particles of tensors that have no part of their own
+    count as moving several.
     """
 
-    entry: Entry
-    first: int
-    projection: Tensor
-    compressed: Tensor | None
-
-    @property
-    def stop(self) -> int:
-        """One more than the number of its last coordinate."""
-        return self.first + self.projection.shape[1]
-
-    def change(self, start: int, stop: int) -> Tensor:
-        """What coordinates start .. stop of the subspace add to the tensor, (stop - start, *shape)."""
-        chosen = torch.arange(start - self.first, stop - self.first, device=self.projection.device)
-        return self.projection.index_select(1, chosen).to_dense().T.unflatten(1, self.entry.shape)
-
-    def images(self, start: int, stop: int, signal: Tensor) -> Tensor:
-        """What they add to the images of signals (B, I), (stop - start, B, rows)."""
-        rows = self.entry.shape[0]
-        if len(self.entry.shape) == 1:
-            return self.change(start, stop).unsqueeze(1)
-        if self.compressed is None:
-            return (signal @ self.change(start, stop).flatten(0, 1).T).unflatten(1, (-1, rows)).transpose(0, 1)
-        some = _rows(self.compressed, (start - self.first) * rows, (stop - self.first) * rows)
-        return (some @ signal.T).unflatten(0, (-1, rows)).mT
-
-
-def tensor_columns(entry: Entry, first: int, projection: Tensor) -> TensorColumns:
-    """The columns of one tensor of a subspace."""
-    if not projection.is_sparse or len(entry.shape) == 1:
-        return TensorColumns(entry, first, projection, None)
-    rows, inputs, sparse = entry.shape[0], entry.size // entry.shape[0], projection.coalesce()
-    element, coordinate = sparse.indices()
-    index = torch.stack([coordinate * rows + element // inputs, element % inputs])
-    size = (projection.shape[1] * rows, inputs)
-    moved = torch.sparse_coo_tensor(index, sparse.values(), size, check_invariants=False)
-    return TensorColumns(entry, first, projection, moved.coalesce().to_sparse_csr())
-
-
-def _rows(matrix: Tensor, start: int, stop: int) -> Tensor:
-    """Rows start .. stop of a CSR matrix."""
-    borders = matrix.crow_indices()[start : stop + 1]
-    own = slice(int(borders[0]), int(borders[-1]))
-    parts = borders - borders[0], matrix.col_indices()[own], matrix.values()[own]
-    return torch.sparse_csr_tensor(*parts, (stop - start, matrix.shape[1]), check_invariants=False)
+    def __init__(self, subspace: HybridSubspace, network: RoutedNetwork):
+        parts = parts_by_tensors(network, subspace.layout)
+        super().__init__(subspace, list(parts))
+        self.parts = list(parts.values())
+        patched = {name for names in parts for name in names}
+        for entry, first, projection in subspace.projections():
+            if entry.name not in patched:
+                last = first + projection.shape[1] - 1
+                self.home[first // subspace.particle_dimension : last // subspace.particle_dimension + 1] = (
+                    SEVERAL_LAYERS
+                )
 
 
 @dataclass(frozen=True)
 class PartMoves:
-    """Candidates that move one map by offset (n, d) along the coordinates of one particle, which start at number `first`."""
+    """Candidates that move one map: particle[n] by offset[n] (d,)."""
 
     part: Part
-    columns: tuple[TensorColumns, ...]
-    first: int
+    columns: LayerColumns
+    particle: Tensor
     offset: Tensor
 
-    def changes(self, columns: TensorColumns) -> Tensor:
-        """What is added to a tensor, (n, *shape)."""
-        own, start, stop = self._own(columns)
-        return torch.tensordot(own, columns.change(start, stop), 1)
+    def by_particle(self) -> "list[ParticleMoves]":
+        """Stretches of candidates of the same particle."""
+        particle, count = torch.unique_consecutive(self.particle, return_counts=True)
+        changes = (self.columns.dense(number.reshape(1)) for number in particle)
+        stretches = self.offset.split(count.tolist())
+        return [ParticleMoves(self.part, change, own) for change, own in zip(changes, stretches, strict=True)]
+
+
+@dataclass(frozen=True)
+class ParticleMoves:
+    """Candidates that move one map by offset (n, d) along the directions of one particle, change (d, rows, inputs + 1)."""
+
+    part: Part
+    change: Tensor
+    offset: Tensor
+
+    def weights(self) -> Tensor:
+        """What is added to the weight, (n, rows, inputs)."""
+        return torch.einsum("nd,dri->nri", self.offset, self.change[..., :-1])
 
     def images(self, signal: Tensor) -> Tensor:
         """What is added to the images of signals (B, I), (n, B, rows)."""
-        images = []
-        for columns in self.columns:
-            own, start, stop = self._own(columns)
-            images.append(torch.tensordot(own, columns.images(start, stop, signal), 1))
-        return images[0] if len(images) == 1 else images[0] + images[1]
-
-    def _own(self, columns: TensorColumns) -> tuple[Tensor, int, int]:
-        """The part of the offset that concerns a tensor, and the coordinates that it stands for."""
-        start, stop = max(self.first, columns.first), min(self.first + self.offset.shape[1], columns.stop)
-        return self.offset[:, start - self.first : stop - self.first], start, stop
-
-
-class PartColumns:
-    """The columns of one draw of a subspace, and which map each particle moves."""
-
-    def __init__(self, subspace: HybridSubspace, network: RoutedNetwork):
-        self._subspace, self._draw = subspace, subspace.draw
-        self._columns = [tensor_columns(*tensor) for tensor in subspace.projections() if tensor[0].size]
-        self._parts = {
-            name: part for names, part in parts_by_tensors(network, subspace.layout).items() for name in names if name
-        }
-
-    def belongs_to(self, subspace: HybridSubspace) -> bool:
-        """Whether these are the columns of its present draw."""
-        return self._subspace is subspace and self._draw == subspace.draw
-
-    def moves(self, particle: int, offset: Tensor) -> PartMoves | None:
-        """Candidates that move a particle by offset (n, d); None where it moves several maps, or none of the network."""
-        first = particle * self._subspace.particle_dimension
-        stop = first + self._subspace.particle_dimension
-        touched = tuple(columns for columns in self._columns if columns.first < stop and first < columns.stop)
-        parts = {self._parts.get(columns.entry.name) for columns in touched}
-        part = parts.pop()
-        return None if parts or part is None else PartMoves(part, touched, first, offset)
+        images = with_bias_input(signal) @ self.change.flatten(0, 1).T
+        return torch.einsum("nd,bdr->nbr", self.offset, images.reshape(len(signal), *self.change.shape[:2]))
 
 
 @dataclass(frozen=True)
@@ -127,15 +75,10 @@ class PartPatch:
 
     def losses(self, moves: PartMoves) -> Tensor:
         """Mean losses (n,)."""
-        if moves.part.role == "trunk":
-            found = self._trunk(moves)
-        elif moves.part.role == "router":
-            found = self._router(moves)
-        else:
-            found = self._route(moves)
-        return found.mean(1)
+        find = {"trunk": self._trunk, "router": self._router}.get(moves.part.role, self._route)
+        return torch.cat([find(own).mean(1) for own in moves.by_particle()])
 
-    def _trunk(self, moves: PartMoves) -> Tensor:
+    def _trunk(self, moves: ParticleMoves) -> Tensor:
         network = self.network
         hidden = activate(network.activation, self.trace.pre + moves.images(self.trace.inputs)).flatten(0, 1)
         winner = network.router.apply(hidden, self.tensors).argmax(-1)
@@ -146,19 +89,18 @@ class PartPatch:
             logits[own] = network.route_logits(number, inner, self.tensors)
         return network.loss.apply(logits.unflatten(0, (-1, len(self.targets))), self.targets)
 
-    def _router(self, moves: PartMoves) -> Tensor:
+    def _router(self, moves: ParticleMoves) -> Tensor:
         network, trace = self.network, self.trace
         winner = (trace.scores + moves.images(trace.hidden)).argmax(-1)
         sample = torch.arange(len(self.targets), device=winner.device)
-        weight = next((columns for columns in moves.columns if len(columns.entry.shape) > 1), None)
-        if not network.gated or weight is None:
+        if not network.gated:
             return trace.losses[winner, sample]
-        gain = (self.tensors[network.router.weight] + moves.changes(weight)).sigmoid()
+        gain = (self.tensors[network.router.weight] + moves.weights()).sigmoid()
         candidate = torch.arange(len(winner), device=winner.device).unsqueeze(1)
         taken = torch.stack(trace.mixed)[winner, sample] * gain[candidate, winner]
         return network.loss.apply(network.output.apply(taken, self.tensors), self.targets)
 
-    def _route(self, moves: PartMoves) -> Tensor:
+    def _route(self, moves: ParticleMoves) -> Tensor:
         """A map that the samples of some routes pass through after the router."""
         network, trace, role = self.network, self.trace, moves.part.role
         losses = trace.base_losses.repeat(len(moves.offset), 1)

@@ -5,14 +5,16 @@ those whose route changes (and, where gated, to those that take its route), a ro
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from polystep.candidates import Candidates, ParticleCandidates
+from polystep.evaluation.columns import SEVERAL_LAYERS
 from polystep.evaluation.layered import with_bias_input
 from polystep.evaluation.routing import Part, Role, RoutedNetwork, RoutedTrace, Tensors, activate, parts_by_tensors
-from polystep.evaluation.routing_hybrid import PartColumns, PartPatch
+from polystep.evaluation.routing_hybrid import PartColumns, PartMoves, PartPatch
 from polystep.layout import ParameterLayout
 from polystep.subspace import HybridSubspace, RowSubspace
 
@@ -23,10 +25,13 @@ class RoutedEvaluator:
     def __init__(self, network: RoutedNetwork, layout: ParameterLayout, memory_bytes: int = 256 * 2**20):
         """`memory_bytes`: bound for the largest intermediates of a chunk."""
         self.network, self.layout, self.memory_bytes = network, layout, memory_bytes
-        self.compilation_seconds = 0.0
         self._columns: PartColumns | None = None
-        name = network.output.weight
-        self._outputs = next(entry.shape[0] for entry in layout.entries if name in (entry.name, *entry.aliases))
+        self._outputs = self._rows(network.output.weight)
+
+    @property
+    def compilation_seconds(self) -> float:
+        """0: nothing is compiled."""
+        return 0.0
 
     @torch.no_grad()
     def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -50,11 +55,9 @@ class RoutedEvaluator:
         parts = parts_by_tensors(self.network, self.layout)
         for number, (rows, bases) in enumerate(zip(subspace.groups, subspace.bases, strict=True)):
             chosen = (group == number).nonzero().squeeze(1)
-            part = parts.get((rows.weight.name, rows.bias and rows.bias.name))
+            part = parts.get((rows.weight.name, None if rows.bias is None else rows.bias.name))
             if part is None:
-                particle, offset = candidates.particle[chosen], candidates.offset[chosen]
-                rest = ParticleCandidates(candidates.base, subspace, particle, offset)
-                losses[chosen] = self._whole_losses(rest, inputs, targets)
+                losses[chosen] = self._whole_losses(candidates.select(chosen), inputs, targets)
             elif len(chosen):
                 moves = RowMoves(row[chosen], block[chosen], candidates.offset[chosen], bases)
                 losses[chosen] = patch.losses(part, moves)
@@ -65,21 +68,25 @@ class RoutedEvaluator:
     ) -> Tensor:
         if self._columns is None or not self._columns.belongs_to(subspace):
             self._columns = PartColumns(subspace, self.network)
-        tensors = self.layout.unflatten(candidates.base)
+        columns, tensors = self._columns, self.layout.unflatten(candidates.base)
         patch = PartPatch(self.network, tensors, self.network.trace(inputs, tensors, targets), targets)
-        particle, count = torch.unique_consecutive(candidates.particle, return_counts=True)
-        losses, first = inputs.new_empty(len(candidates)), 0
-        for number, length in zip(particle.tolist(), count.tolist(), strict=True):
-            own = slice(first, first := first + length)
-            moves = self._columns.moves(number, candidates.offset[own])
-            if moves is None:
-                rest = ParticleCandidates(candidates.base, subspace, candidates.particle[own], candidates.offset[own])
-                losses[own] = self._whole_losses(rest, inputs, targets)
-            else:
-                losses[own] = patch.losses(moves)
+        home, losses = columns.home[candidates.particle], inputs.new_empty(len(candidates))
+        for number, part in enumerate(columns.parts):
+            chosen = (home == number).nonzero().squeeze(1)
+            if len(chosen):
+                moves = PartMoves(part, columns.layers[number], candidates.particle[chosen], candidates.offset[chosen])
+                losses[chosen] = self._part_losses(moves, patch)
+        rest = (home == SEVERAL_LAYERS).nonzero().squeeze(1)
+        losses[rest] = self._whole_losses(candidates.select(rest), inputs, targets)
         return losses
 
-    def _patch(self, tensors: Tensors, trace: RoutedTrace, targets: Tensor) -> "RowPatch":
+    def _part_losses(self, moves: PartMoves, patch: PartPatch) -> Tensor:
+        return patch.losses(moves)
+
+    def _rows(self, weight: str) -> int:
+        return next(entry.shape[0] for entry in self.layout.entries if weight in (entry.name, *entry.aliases))
+
+    def _patch(self, tensors: Tensors, trace: RoutedTrace, targets: Tensor) -> "Patch":
         return RowPatch(self.network, tensors, trace, targets, self.memory_bytes)
 
     def _whole_losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -122,6 +129,14 @@ class RowMoves:
         """The candidates in pieces of `size`."""
         pieces = zip(self.row.split(size), self.block.split(size), self.offset.split(size), strict=True)
         return [RowMoves(*piece, self.bases) for piece in pieces]
+
+
+class Patch(Protocol):
+    """Losses of candidates that move one row of one map."""
+
+    def losses(self, part: Part, moves: RowMoves) -> Tensor:
+        """Mean losses (n,) of moves of the rows of `part`."""
+        ...
 
 
 @dataclass(frozen=True)

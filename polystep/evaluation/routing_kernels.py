@@ -12,27 +12,35 @@ import numpy as np
 from numba import njit, prange
 
 from polystep.evaluation.kernels import LANES, identity
+from polystep.evaluation.layer_kernels import build_sparse_layer
 from polystep.evaluation.routing import RoutedNetwork
+from polystep.evaluation.routing_tail import build_linear_read_out, build_read_out, build_trunk_tail
 
 
 @dataclass(frozen=True)
 class RoutingKernels:
-    """Losses of candidates that move one row of the trunk, of the router, of the inner maps of routes, or of a map after."""
+    """Losses of candidates that move one row of the trunk, of the router, of the inner maps of routes, or of a map after; and
+    of those that move the whole trunk along sparse columns.
+    """
 
+    trunk: Any
     trunk_rows: Any
     router_rows: Any
     inner_rows: Any
     later_rows: Any
 
 
-def build_routing_kernels(network: RoutedNetwork, outputs: int) -> RoutingKernels:
-    """Kernels for a network with `outputs` logits."""
+def build_routing_kernels(network: RoutedNetwork, units: int, inner_units: int, outputs: int) -> RoutingKernels:
+    """Kernels for a network with `units` of the trunk, `inner_units` of each route, and `outputs` logits."""
     trunk, inner = network.activation.compiled().activate, network.route_activation.compiled().activate
     loss, routes = network.loss.compiled(outputs), len(network.routes)
     flush = _build_flush(loss)
     follow = _build_shift(outputs) if network.is_linear else _build_follow(inner, outputs)
     inner_rows = _build_route_rows(inner, loss, outputs)
+    read_out = build_linear_read_out(outputs) if network.is_linear else build_read_out(inner, inner_units, outputs)
+    tail, workspace = build_trunk_tail(trunk, read_out, loss, (units, routes, outputs))
     return RoutingKernels(
+        trunk=build_sparse_layer(units, tail, workspace),
         trunk_rows=_build_trunk_rows(trunk, follow, flush, (routes, outputs)),
         router_rows=_build_gated_rows(flush, (routes, outputs)) if network.gated else _build_router_rows(routes),
         inner_rows=inner_rows,
@@ -173,7 +181,9 @@ def _build_trunk_rows(activate: Any, follow: Any, flush: Any, sizes: tuple[int, 
         for g in prange(len(first) - 1):
             unit = row[first[g]]
             moved, before, step = (
-                np.empty(samples, np.float32), np.empty(samples, np.float32), np.empty(samples, np.float32)
+                np.empty(samples, np.float32),
+                np.empty(samples, np.float32),
+                np.empty(samples, np.float32),
             )
             activate(z[unit], before, samples)
             work = (np.empty(units, np.float32), np.empty(units, np.float32))

@@ -1,6 +1,5 @@
 """Episodes of many candidates: in one compiled loop, or all in step with each other."""
 
-import time
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from polystep.evaluation.compilation import CompilationClock
 from tasks.control.environments import Environments
 from tasks.control.kernels import build_roll_out
 from tasks.control.policy import Policy
@@ -30,8 +30,10 @@ class Rollouts:
 class Evaluator(Protocol):
     """Rolls policies out."""
 
-    compilation_seconds: float
-    """Seconds spent so far on compiling kernels; 0 where nothing is compiled."""
+    @property
+    def compilation_seconds(self) -> float:
+        """Seconds spent so far on compiling kernels; 0 where nothing is compiled."""
+        ...
 
     def roll_out(self, points: Tensor, seeds: NDArray[np.int64]) -> Rollouts:
         """Episodes of seeds (N, E) of candidates (N, D)."""
@@ -43,11 +45,16 @@ class FusedEvaluator:
 
     def __init__(self, policy: Policy, simulator: Simulator, horizon: int):
         """`policy`: one that does not couple episodes."""
-        self.compilation_seconds = 0.0
+        self._clock = CompilationClock()
         self._simulator, self._horizon = simulator, horizon
         self._roll_out = build_roll_out(
             simulator.step, simulator.observe, policy.observations, policy.outputs, policy.hidden, policy.activation
         )
+
+    @property
+    def compilation_seconds(self) -> float:
+        """Seconds spent so far on compiling kernels."""
+        return self._clock.seconds
 
     def roll_out(self, points: Tensor, seeds: NDArray[np.int64]) -> Rollouts:
         """Episodes of seeds (N, E) of candidates (N, D)."""
@@ -62,11 +69,7 @@ class FusedEvaluator:
             returns,
             lengths,
         )
-        if not self._roll_out.signatures:
-            started = time.perf_counter()
-            self._roll_out.compile(tuple(numba.typeof(argument) for argument in arguments))
-            self.compilation_seconds += time.perf_counter() - started
-        self._roll_out(*arguments)
+        self._clock.call(self._roll_out, *arguments)
         return Rollouts(returns, lengths)
 
 

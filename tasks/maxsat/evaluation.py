@@ -58,7 +58,7 @@ class FusedClauseEvaluator:
     @property
     def compilation_seconds(self) -> float:
         """Seconds spent so far on compiling kernels."""
-        return self._workers.compilation_seconds
+        return self._workers.clock.seconds
 
     def losses(self, candidates: Candidates) -> tuple[Tensor, int]:
         """Loss of every candidate, shape (N,), float32, and how many clauses were looked at for them."""
@@ -93,7 +93,7 @@ class FusedClauseEvaluator:
         totals = self._workers.share(self._tabulate, len(self._weights), *clauses, each=parts)
         both = np.zeros(-(-self.variables // 2) if len(self._with_pairs[2]) else 0, self._weights.dtype)
         if len(both):
-            self._workers.call(kernels.tabulate_pairs, *self._with_pairs, words, both)
+            self._workers.clock.call(kernels.tabulate_pairs, *self._with_pairs, words, both)
         return parts.sum(0, dtype=parts.dtype) if len(parts) > 1 else parts[0], both, sum(totals)
 
     def _dense_losses(self, candidates: Candidates) -> tuple[Tensor, int]:
@@ -133,7 +133,7 @@ class FusedClauseEvaluator:
 
     @cached_property
     def _index(self) -> tuple[Any, Any]:
-        clauses_of, first = self._workers.call(kernels.index_clauses, self._codes, self._starts, self.variables)
+        clauses_of, first = self._workers.clock.call(kernels.index_clauses, self._codes, self._starts, self.variables)
         return clauses_of, first
 
 

@@ -1,6 +1,5 @@
 """Threads that share the range of a compiled loop."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
@@ -8,20 +7,17 @@ from typing import Any
 
 import numba
 
+from polystep.evaluation.compilation import CompilationClock
+
 SMALLEST_PART = 1 << 14
 """Loops below this length are not worth a second thread."""
 
 
 class Workers:
-    """Calls kernels that release the lock on the interpreter, and times their compilation apart."""
+    """Calls kernels that release the lock on the interpreter."""
 
     def __init__(self) -> None:
-        self.compilation_seconds = 0.0
-
-    def call(self, kernel: Any, *arguments: Any) -> Any:
-        """The result of kernel(*arguments), compiled for their types first."""
-        self._compile(kernel, arguments)
-        return kernel(*arguments)
+        self.clock = CompilationClock()
 
     def parts(self, length: int) -> int:
         """Into how many parts a loop of this length is cut: no more than numba may use threads."""
@@ -38,17 +34,10 @@ class Workers:
             (begin, end, *arguments, *(() if each is None else (each[part],)))
             for part, (begin, end) in enumerate(pairwise(bounds))
         ]
-        self._compile(kernel, calls[0])
+        self.clock.compile(kernel, *calls[0])
         if parts == 1:
             return [kernel(*calls[0])]
         return list(_pool(parts).map(lambda call: kernel(*call), calls))
-
-    def _compile(self, kernel: Any, arguments: tuple[Any, ...]) -> None:
-        signature = tuple(numba.typeof(argument) for argument in arguments)
-        if signature not in kernel.overloads:
-            started = time.perf_counter()
-            kernel.compile(signature)
-            self.compilation_seconds += time.perf_counter() - started
 
 
 @cache

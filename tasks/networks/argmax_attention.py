@@ -27,7 +27,8 @@ class DiscreteAttention(nn.Module):
     def forward(self, hidden: Tensor, select: Selection) -> Tensor:
         """(B, size) -> (B, size)."""
         key = select(hidden @ self.keys.T) @ self.keys
-        return self.value(hidden) * key.sigmoid()
+        attended: Tensor = self.value(hidden) * key.sigmoid()
+        return attended
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
@@ -54,7 +55,8 @@ class ArgmaxAttentionNetwork(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits (B, classes) of inputs (B, inputs)."""
-        return self.output(self.attention(torch.relu(self.hidden(inputs)), self.select))
+        logits: Tensor = self.output(self.attention(torch.relu(self.hidden(inputs)), self.select))
+        return logits
 
     def initialise(self, generator: torch.Generator) -> None:
         """Starting values in the order in which the modules are built."""

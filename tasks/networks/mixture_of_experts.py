@@ -40,7 +40,8 @@ class MixtureOfExperts(nn.Module):
         hidden = torch.relu(self.hidden(inputs))
         weights = self.select(self.gate(hidden))
         outputs = torch.stack([expert(hidden) for expert in self.experts], dim=-2)
-        return self.output((weights.unsqueeze(-1) * outputs).sum(-2))
+        logits: Tensor = self.output((weights.unsqueeze(-1) * outputs).sum(-2))
+        return logits
 
     def initialise(self, generator: torch.Generator) -> None:
         """Torch's default starting values, drawn from `generator` in the order in which the modules are built."""

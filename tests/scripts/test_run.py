@@ -201,7 +201,7 @@ def test_a_second_process_on_the_same_run_leaves(command: Command, tmp_path: Pat
 
 REFUSED = [
     ("optimizer=polystp", "choose one of"),
-    ("task=mnist", "choose one of"),
+    ("task=emnist", "choose one of"),
     ("optimizer/subspace=rows", "choose one of full, hybrid, row"),
     ("study=paper", "study=paper has no settings for optimizer=polystep on task=snn_digits"),
     ("task.batchsize=3", "did you mean batch_size?"),

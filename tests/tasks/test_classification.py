@@ -16,6 +16,7 @@ from polystep.contracts import Spent
 from polystep.subspace import FullSpace, RowSubspace
 from tasks.classification import ClassificationTask
 from tasks.data import ImageDataset, load_dataset
+from tasks.networks.mixture_of_experts import MixtureOfExperts
 from tasks.networks.snn import SmoothSpikingNetwork, SpikingNetwork
 
 TRAIN, VALIDATION, TEST = 1200, 237, 360
@@ -201,11 +202,20 @@ def test_gradients_belong_to_the_losses(
     assert objective.gradient(downhill, "smooth")[0] < losses[1]
 
 
+@pytest.mark.parametrize("evaluation", ["fused", "incremental"])
+def test_a_network_without_layers_falls_back_and_says_so_once(build: Build, evaluation: str) -> None:
+    network = partial(SmoothSpikingNetwork, hidden=5, steps=4)
+    with pytest.warns(UserWarning, match="does not know how SmoothSpikingNetwork is built") as caught:
+        task = build(network=network, evaluation=evaluation)
+        candidates = DenseCandidates(torch.stack([task.initial_point(1), task.initial_point(2)]))
+        losses = [task.next_objective().losses(candidates) for _ in range(2)]
+    assert len(caught) == 1
+    asked_for = build(network=network, evaluation="functional")
+    assert torch.equal(asked_for.next_objective().losses(candidates), losses[0])
+
+
 def test_a_network_without_layers_is_evaluated_as_a_whole(build: Build) -> None:
     network = partial(SmoothSpikingNetwork, hidden=5, steps=4)
-    for evaluation in ("fused", "incremental"):
-        with pytest.raises(ValueError, match=r"SmoothSpikingNetwork is not; use task\.evaluation=functional"):
-            build(network=network, evaluation=evaluation)
     task = build(network=network, evaluation="functional")
     point = 3 * task.initial_point(1)
     alone = network(inputs=64, classes=10)
@@ -246,3 +256,25 @@ def test_description(build: Build, digits: ImageDataset) -> None:
     assert task.fingerprint == digits.fingerprint
     assert task.layout.size == 65 * 5 + 6 * 10
     assert (task.metric.name, task.metric.direction) == ("accuracy", "maximize")
+
+
+def test_diagnostics_say_how_a_router_uses_its_routes(build: Build) -> None:
+    task = build(network=partial(MixtureOfExperts, hidden=5, experts=4))
+    point = task.initial_point(0)
+    tensors = task.layout.unflatten(point)
+    tensors["gate.weight"].zero_()
+    tensors["gate.bias"].copy_(torch.tensor([0.0, 1.0, 0.0, 0.0]))
+    found = task.diagnostics(task.layout.flatten(tensors))["utilisation"]
+    assert found == {"shares": [0, 1, 0, 0], "entropy": 0, "collapsed": True}
+    found = task.diagnostics(3 * task.initial_point(0))["utilisation"]
+    inputs, _ = task._validation
+    alone = MixtureOfExperts(inputs=64, classes=10, hidden=5, experts=4)
+    task.layout.write(3 * task.initial_point(0), alone)
+    winner = alone.gate(torch.relu(alone.hidden(inputs))).argmax(-1)
+    assert found["shares"] == pytest.approx([float((winner == expert).double().mean()) for expert in range(4)])
+    assert sum(found["shares"]) == pytest.approx(1) and len(set(found["shares"])) > 1
+
+
+def test_other_networks_have_no_diagnostics(build: Build) -> None:
+    task = build()
+    assert task.diagnostics(task.initial_point(0)) == {}

@@ -1,5 +1,6 @@
 """What Hydra composes from the configurations, and what is refused with the valid choices."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,18 @@ def test_settings_of_a_study_belong_to_its_task_and_optimizer() -> None:
     assert composed.protocol == "paper" and composed.optimizer.temperature == 0.5
     composed, _ = compose_config(CONFIGS, ["study=default", "task=snn", "optimizer=polystep"])
     assert composed.protocol == "default"
+
+
+def test_settings_without_a_task_serve_every_task_and_those_with_one_go_on_top(tmp_path: Path) -> None:
+    shutil.copytree(CONFIGS, tmp_path / "configs")
+    settings = tmp_path / "configs" / "settings"
+    every = "# @package _global_\nprotocol: paper\nseed: 5\noptimizer: {population: 6}\n"
+    (settings / "paper_random_search.yaml").write_text(every)
+    (settings / "paper_int8_random_search.yaml").write_text("# @package _global_\nseed: 8\n")
+    for task, seed in (("snn", 5), ("int8", 8)):
+        overrides = ["study=paper", f"task={task}", "optimizer=random_search"]
+        composed, _ = compose_config(tmp_path / "configs", overrides)
+        assert (composed.protocol, composed.seed, composed.optimizer.population) == ("paper", seed, 6)
 
 
 REFUSED = [

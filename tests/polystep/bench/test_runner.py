@@ -207,6 +207,17 @@ def test_the_test_set_is_read_once_per_judged_point_and_after_training(build) ->
     ]
 
 
+def test_what_a_task_says_about_the_selected_point_is_recorded(build) -> None:
+    class Talkative(SpyTask):
+        def diagnostics(self, point: Tensor) -> dict[str, Any]:
+            return {"sum": float(point.sum())}
+
+    outcome = build(Talkative(scores=[4.0, 3.0, 1.0, 2.0])).execute()
+    selected = load_checkpoint(outcome.folder / "checkpoint.safetensors")["selected"]["point"]
+    assert outcome.record.metrics["diagnostics"] == {"sum": float(selected.sum())}
+    assert "diagnostics" not in build(seed=4).execute().record.metrics
+
+
 def test_optimizers_get_nothing_but_a_metered_objective(build) -> None:
     optimizers: list[RandomSearch] = []
 

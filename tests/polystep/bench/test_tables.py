@@ -8,6 +8,7 @@ import pytest
 
 from polystep.bench.files import StorageError
 from polystep.bench.groups import Group, best_first, group_runs
+from polystep.bench.published import published_curve
 from polystep.bench.quantities import Quantity
 from polystep.bench.rendering import (
     Column,
@@ -120,6 +121,16 @@ def test_published_scores_stand_only_beside_the_same_metric(add_run) -> None:
     (group,) = group_runs([add_run(metric={"name": "loss", "direction": "minimize", "unit": ""})])
     assert group.published_best is None
     assert early_curve_table([group]).rows == []
+
+
+@pytest.mark.parametrize("task", ["int8", "argmax", "staircase", "moe", "mnist"])
+def test_the_early_curve_covers_every_network(add_run, task: str) -> None:
+    (group,) = group_runs([add_run(task=task)])
+    published = published_curve(task, "polystep")
+    rows = {int(row["step"]): row for row in read_csv(early_curve_table([group]))}
+    assert rows.keys() == {20, 100}
+    for step, row in rows.items():
+        assert float(row["published_test_mean"]) == pytest.approx(published.loc[step, "mean"])
 
 
 def test_published_adam_is_marked_as_substitute(add_run) -> None:

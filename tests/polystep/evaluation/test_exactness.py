@@ -4,31 +4,40 @@ Float tolerance is tested on random networks. Dyadic numbers (small multiples of
 float32, so there all paths see the same pre-activations bit for bit, whatever their order of summation.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from numba import njit
 from torch import Tensor, nn
 
 from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
-from polystep.evaluation import fused_kernels, kernels, layer_kernels, passages, row_kernels
-from polystep.evaluation.activations import CrossEntropy, Identity, ReLU, mean_cross_entropy
-from polystep.evaluation.functional import FunctionalEvaluator
-from polystep.evaluation.fused import FusedEvaluator
-from polystep.evaluation.incremental import IncrementalEvaluator
+from polystep.evaluation.activations import CrossEntropy, Identity, ReLU
 from polystep.evaluation.layered import Layer, LayeredNetwork
-from polystep.layout import ParameterLayout
+from polystep.sampled_space import SampledSpace
 from polystep.subspace import FullSpace, HybridSubspace, RowSubspace, Subspace
+from tasks.networks.argmax_attention import ArgmaxAttentionNetwork
+from tasks.networks.int8 import Int8Network
+from tasks.networks.mixture_of_experts import MixtureOfExperts
+from tasks.networks.multilayer_perceptron import MultilayerPerceptron
 from tasks.networks.snn import SpikingNetwork
+from tasks.networks.staircase import StaircaseNetwork
+from tests.exactness import (
+    CLASSES,
+    INPUTS,
+    Case,
+    DyadicCase,
+    Paths,
+    build_without_threads,
+    cases,
+    dyadic_cases,
+    dyadic_hybrid_subspace,
+    dyadic_row_subspace,
+    row_subspace,
+    sampled,
+)
 
-INPUTS, CLASSES = 6, 4
 THRESHOLD = 1.0
 
 
@@ -53,66 +62,25 @@ class Perceptron(nn.Module):
         return LayeredNetwork(tuple(layers), CrossEntropy())
 
 
-@dataclass(frozen=True)
-class Paths:
-    """One network and its evaluators; kernels take seconds to compile, so not every network has them."""
-
-    module: nn.Module
-    compiled: bool = True
-
-    @cached_property
-    def layout(self) -> ParameterLayout:
-        return ParameterLayout.of_module(self.module)
-
-    @cached_property
-    def network(self) -> LayeredNetwork:
-        return self.module.layered()
-
-    @cached_property
-    def functional(self) -> FunctionalEvaluator:
-        return FunctionalEvaluator(self.module, mean_cross_entropy, self.layout)
-
-    @cached_property
-    def incremental(self) -> IncrementalEvaluator:
-        return IncrementalEvaluator(self.network, self.layout)
-
-    @cached_property
-    def fused(self) -> FusedEvaluator:
-        return FusedEvaluator(self.network, self.layout)
-
-    @property
-    def fast(self) -> list[IncrementalEvaluator | FusedEvaluator]:
-        return [self.incremental, self.fused] if self.compiled else [self.incremental]
-
-    def assert_agree(
-        self, candidates: Candidates, inputs: Tensor, targets: Tensor, tolerance: float = 1e-5, equal_nan: bool = False
-    ) -> None:
-        expected = self.functional.losses(candidates, inputs, targets)
-        for evaluator in self.fast:
-            losses = evaluator.losses(candidates, inputs, targets)
-            assert losses.dtype == torch.float32
-            torch.testing.assert_close(losses, expected, rtol=tolerance, atol=tolerance, equal_nan=equal_nan)
-
-
 NETWORKS = {
     "one layer": Paths(Perceptron(INPUTS, CLASSES), compiled=False),
-    "two layers": Paths(Perceptron(INPUTS, 4, CLASSES), compiled=False),
-    "three layers": Paths(Perceptron(INPUTS, 4, 5, CLASSES)),
+    "three layers": Paths(Perceptron(INPUTS, 4, 5, CLASSES), compiled=False),
     "spiking": Paths(SpikingNetwork(INPUTS, CLASSES, hidden=4, steps=6)),
+    "mnist": Paths(MultilayerPerceptron(INPUTS, CLASSES, hidden=[4])),
+    "int8": Paths(Int8Network(INPUTS, CLASSES, hidden=4)),
+    "staircase": Paths(StaircaseNetwork(INPUTS, CLASSES, hidden=[4, 4])),
+    "argmax": Paths(ArgmaxAttentionNetwork(INPUTS, CLASSES, hidden=4, slots=4)),
+    "moe": Paths(MixtureOfExperts(INPUTS, CLASSES, hidden=4, experts=4)),
 }
+WITH_THREADS = ("spiking", "moe")
+"""Their kernels keep their parallel loops."""
 
 
 @pytest.fixture(scope="module", autouse=True)
-def three_layers_without_threads() -> None:
-    """Halves the time that these kernels take to compile; those of the spiking network keep their parallel loops."""
-
-    def serial(function: Callable[..., Any] | None = None, parallel: bool = False, **options: Any) -> Any:
-        return njit(function, **options) if function else njit(**options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (fused_kernels, kernels, layer_kernels, passages, row_kernels):
-            patch.setattr(module, "njit", serial)
-        assert NETWORKS["three layers"].fused.kernels
+def most_kernels_without_threads() -> None:
+    for name, paths in NETWORKS.items():
+        if paths.compiled and name not in WITH_THREADS:
+            build_without_threads(paths.fused)
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -128,66 +96,6 @@ def spiking() -> Paths:
 @pytest.fixture(params=[name for name, paths in NETWORKS.items() if paths.compiled])
 def compiled(request: pytest.FixtureRequest) -> Paths:
     return NETWORKS[request.param]
-
-
-@dataclass(frozen=True)
-class Case:
-    """Random base point, particles, offsets and batch."""
-
-    seed: int
-    samples: int
-    scale: float = 1.0
-
-    @cached_property
-    def generator(self) -> torch.Generator:
-        return torch.Generator().manual_seed(self.seed)
-
-    def numbers(self, *shape: int) -> Tensor:
-        return torch.randn(shape, generator=self.generator)
-
-    def batch(self) -> tuple[Tensor, Tensor]:
-        targets = torch.randint(CLASSES, (self.samples,), generator=self.generator)
-        return self.numbers(self.samples, INPUTS), targets
-
-    def candidates(self, subspace: Subspace, count: int = 24) -> ParticleCandidates:
-        base = self.numbers(subspace.layout.size) * 0.7
-        particle = torch.randint(subspace.particles, (count,), generator=self.generator)
-        return ParticleCandidates(
-            base, subspace, particle, self.numbers(count, subspace.particle_dimension) * self.scale
-        )
-
-
-class DyadicCase(Case):
-    """Multiples of 1/4 from -1 to 1, so that products of two are multiples of 1/16 and many sums are whole."""
-
-    def numbers(self, *shape: int) -> Tensor:
-        return torch.randint(-4, 5, shape, generator=self.generator) / 4
-
-    def candidates(self, subspace: Subspace, count: int = 48) -> ParticleCandidates:
-        candidates = super().candidates(subspace, count)
-        base = self.numbers(subspace.layout.size)
-        return ParticleCandidates(base, subspace, candidates.particle, candidates.offset)
-
-
-def row_subspace(layout: ParameterLayout, dimension: int, rank: int, seed: int = 0) -> RowSubspace:
-    return RowSubspace(layout, min(dimension, rank), seed, rank=rank)
-
-
-def dyadic_row_subspace(layout: ParameterLayout, case: DyadicCase) -> RowSubspace:
-    subspace = RowSubspace(layout, particle_dimension=2, seed=0, rank=4)
-    subspace.bases = [case.numbers(*basis.shape) for basis in subspace.bases]
-    return subspace
-
-
-def dyadic_hybrid_subspace(layout: ParameterLayout, seed: int) -> HybridSubspace:
-    """All weights have 16 to 24 elements, so sparse columns consist of 4 entries of +-1/2."""
-    return HybridSubspace(layout, particle_dimension=4, seed=seed, rank=1, dense_bytes=0)
-
-
-seeds = st.integers(0, 2**32 - 1)
-sampled = settings(derandomize=True, deadline=None, max_examples=25)
-cases = st.builds(Case, seeds, st.integers(1, 9), st.sampled_from([1e-3, 0.3, 3.0]))
-dyadic_cases = st.builds(DyadicCase, seeds, st.integers(1, 9))
 
 
 @sampled
@@ -249,7 +157,7 @@ def test_row_candidates_around_the_threshold(spiking: Paths, start: float, offse
     spiking.assert_agree(candidates, torch.ones(3, INPUTS), torch.tensor([0, 1, 2]), tolerance=1e-6)
 
 
-@pytest.mark.parametrize("name", ["two layers", "three layers", "spiking"])
+@pytest.mark.parametrize("name", ["three layers", "spiking", "mnist", "int8", "staircase"])
 def test_particle_that_straddles_two_layers(name: str) -> None:
     paths = NETWORKS[name]
     subspace = dyadic_hybrid_subspace(paths.layout, seed=0)
@@ -291,8 +199,8 @@ def test_zero_offsets_give_exactly_the_base_loss(paths: Paths) -> None:
     base, (inputs, targets) = case.candidates(subspace).base, case.batch()
     still = torch.zeros(subspace.particles, 2)
     candidates = ParticleCandidates(base, subspace, torch.arange(subspace.particles), still)
-    trace = paths.network.trace(inputs, paths.layout.unflatten(base), targets)
-    exact = trace.losses.double().mean().float()
+    logits = paths.network.logits(inputs, paths.layout.unflatten(base))
+    exact = paths.network.loss.apply(logits, targets).double().mean().float()
     assert (paths.incremental.losses(candidates, inputs, targets) == exact).all()
     for evaluator in paths.fast:
         losses = evaluator.losses(candidates, inputs, targets)
@@ -307,6 +215,19 @@ def test_zero_offsets_of_hybrid_particles(paths: Paths) -> None:
     still = torch.zeros(subspace.particles, 4)
     candidates = ParticleCandidates(base, subspace, torch.arange(subspace.particles), still)
     paths.assert_agree(candidates, *case.batch(), tolerance=1e-6)
+
+
+@pytest.mark.parametrize("label", [-1, CLASSES])
+def test_label_out_of_range_is_named(paths: Paths, label: int) -> None:
+    case = Case(seed=16, samples=3)
+    inputs, targets = case.batch()
+    targets[1] = label
+    for subspace in (row_subspace(paths.layout, 2, 4), FullSpace(paths.layout, 2, seed=0)):
+        for evaluator in paths.fast:
+            with pytest.raises(
+                ValueError, match=rf"must lie in 0\.\.3 for a network of 4 logits, got {label} in row 1"
+            ):
+                evaluator.losses(case.candidates(subspace, 2), inputs, targets)
 
 
 @pytest.mark.parametrize("kind", ["row", "hybrid"])
@@ -353,6 +274,7 @@ def test_other_candidates_take_the_general_path(paths: Paths) -> None:
         DenseCandidates(case.numbers(4, paths.layout.size)),
         SeededCandidates(base, torch.tensor([1, 1, 2]), torch.tensor([0.5, -0.5, 1.0])),
         case.candidates(FullSpace(paths.layout, particle_dimension=2, seed=0), count=6),
+        case.candidates(SampledSpace(paths.layout, particle_dimension=2, seed=0, one_in=3), count=6),
     ):
         paths.assert_agree(candidates, *case.batch())
 
@@ -375,7 +297,7 @@ def test_no_candidates_have_no_losses(paths: Paths, kind: str) -> None:
 def test_chunking_of_the_incremental_path_does_not_matter(paths: Paths) -> None:
     case = Case(seed=11, samples=5)
     batch = case.batch()
-    chunked = IncrementalEvaluator(paths.network, paths.layout, memory_bytes=1)
+    chunked = type(paths.incremental)(paths.network, paths.layout, memory_bytes=1)
     for subspace in (row_subspace(paths.layout, 2, 4), dyadic_hybrid_subspace(paths.layout, 0)):
         candidates = case.candidates(subspace)
         torch.testing.assert_close(chunked.losses(candidates, *batch), paths.incremental.losses(candidates, *batch))

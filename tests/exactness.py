@@ -1,0 +1,157 @@
+"""What tests of exactness share: evaluators of one network side by side, random cases, and cases that are exact in float32.
+
+Dyadic numbers (small multiples of a power of two) make every sum exact in float32, so there all paths see the same
+pre-activations bit for bit, whatever their order of summation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import settings
+from hypothesis import strategies as st
+from numba import njit
+from torch import Tensor, nn
+
+from polystep.candidates import Candidates, ParticleCandidates
+from polystep.evaluation import (
+    fused_kernels,
+    kernels,
+    layer_kernels,
+    passages,
+    routing_kernels,
+    routing_tail,
+    row_kernels,
+)
+from polystep.evaluation.activations import mean_cross_entropy
+from polystep.evaluation.functional import FunctionalEvaluator
+from polystep.evaluation.fused import FusedEvaluator
+from polystep.evaluation.incremental import IncrementalEvaluator
+from polystep.evaluation.layered import LayeredNetwork
+from polystep.evaluation.objective import Evaluator
+from polystep.evaluation.routing import RoutedNetwork
+from polystep.evaluation.routing_fused import FusedRoutedEvaluator
+from polystep.evaluation.routing_incremental import RoutedEvaluator
+from polystep.layout import ParameterLayout
+from polystep.subspace import HybridSubspace, RowSubspace, Subspace
+
+INPUTS, CLASSES = 6, 4
+KERNEL_MODULES = (fused_kernels, kernels, layer_kernels, passages, routing_kernels, routing_tail, row_kernels)
+
+
+def build_without_threads(evaluator: Any) -> None:
+    """Build the kernels of a fused evaluator without parallel loops, which halves the time that they take to compile."""
+
+    def serial(function: Callable[..., Any] | None = None, parallel: bool = False, **options: Any) -> Any:
+        return njit(function, **options) if function else njit(**options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in KERNEL_MODULES:
+            patch.setattr(module, "njit", serial)
+        assert evaluator.kernels
+
+
+@dataclass(frozen=True)
+class Paths:
+    """One network and its evaluators; kernels take seconds to compile, so not every network has them."""
+
+    module: nn.Module
+    compiled: bool = True
+
+    @cached_property
+    def layout(self) -> ParameterLayout:
+        return ParameterLayout.of_module(self.module)
+
+    @cached_property
+    def network(self) -> LayeredNetwork | RoutedNetwork:
+        return self.module.layered()
+
+    @cached_property
+    def functional(self) -> FunctionalEvaluator:
+        return FunctionalEvaluator(self.module, mean_cross_entropy, self.layout)
+
+    @cached_property
+    def incremental(self) -> Evaluator:
+        kind = RoutedEvaluator if isinstance(self.network, RoutedNetwork) else IncrementalEvaluator
+        return kind(self.network, self.layout)
+
+    @cached_property
+    def fused(self) -> Evaluator:
+        kind = FusedRoutedEvaluator if isinstance(self.network, RoutedNetwork) else FusedEvaluator
+        return kind(self.network, self.layout)
+
+    @property
+    def fast(self) -> list[Evaluator]:
+        return [self.incremental, self.fused] if self.compiled else [self.incremental]
+
+    def assert_agree(
+        self, candidates: Candidates, inputs: Tensor, targets: Tensor, tolerance: float = 1e-5, equal_nan: bool = False
+    ) -> None:
+        expected = self.functional.losses(candidates, inputs, targets)
+        for evaluator in self.fast:
+            losses = evaluator.losses(candidates, inputs, targets)
+            assert losses.dtype == torch.float32
+            torch.testing.assert_close(losses, expected, rtol=tolerance, atol=tolerance, equal_nan=equal_nan)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Random base point, particles, offsets and batch."""
+
+    seed: int
+    samples: int
+    scale: float = 1.0
+
+    @cached_property
+    def generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed)
+
+    def numbers(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.generator)
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        targets = torch.randint(CLASSES, (self.samples,), generator=self.generator)
+        return self.numbers(self.samples, INPUTS), targets
+
+    def candidates(self, subspace: Subspace, count: int = 24) -> ParticleCandidates:
+        base = self.numbers(subspace.layout.size) * 0.7
+        particle = torch.randint(subspace.particles, (count,), generator=self.generator)
+        return ParticleCandidates(
+            base, subspace, particle, self.numbers(count, subspace.particle_dimension) * self.scale
+        )
+
+
+class DyadicCase(Case):
+    """Multiples of 1/4 from -1 to 1, so that products of two are multiples of 1/16 and many sums are whole."""
+
+    def numbers(self, *shape: int) -> Tensor:
+        return torch.randint(-4, 5, shape, generator=self.generator) / 4
+
+    def candidates(self, subspace: Subspace, count: int = 48) -> ParticleCandidates:
+        candidates = super().candidates(subspace, count)
+        base = self.numbers(subspace.layout.size)
+        return ParticleCandidates(base, subspace, candidates.particle, candidates.offset)
+
+
+def row_subspace(layout: ParameterLayout, dimension: int, rank: int, seed: int = 0) -> RowSubspace:
+    return RowSubspace(layout, min(dimension, rank), seed, rank=rank)
+
+
+def dyadic_row_subspace(layout: ParameterLayout, case: DyadicCase) -> RowSubspace:
+    subspace = RowSubspace(layout, particle_dimension=2, seed=0, rank=4)
+    subspace.bases = [case.numbers(*basis.shape) for basis in subspace.bases]
+    return subspace
+
+
+def dyadic_hybrid_subspace(layout: ParameterLayout, seed: int) -> HybridSubspace:
+    """All weights have 16 to 24 elements, so sparse columns consist of 4 entries of +-1/2."""
+    return HybridSubspace(layout, particle_dimension=4, seed=seed, rank=1, dense_bytes=0)
+
+
+seeds = st.integers(0, 2**32 - 1)
+sampled = settings(derandomize=True, deadline=None, max_examples=25)
+cases = st.builds(Case, seeds, st.integers(1, 9), st.sampled_from([1e-3, 0.3, 3.0]))
+dyadic_cases = st.builds(DyadicCase, seeds, st.integers(1, 9))

@@ -1,0 +1,125 @@
+"""study=paper gives each network the published task and PolyStep settings (protocol section 3, method sections 16 and 18)."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from polystep.bench.composition import compose_config
+from polystep.layout import ParameterLayout
+from polystep.schedule import Constant
+from polystep.subspace import HybridSubspace
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+
+
+def composed(*overrides: str) -> Any:
+    return OmegaConf.to_container(compose_config(CONFIGS, overrides)[0], resolve=True)
+
+
+@pytest.mark.parametrize(
+    ("task", "dataset", "classes", "parameters", "coordinates", "candidates", "steps"),
+    [
+        ("snn", "mnist", 10, 101770, 4338, 8688, 3540),
+        ("int8", "mnist", 10, 118282, 10714, 21440, 3540),
+        ("argmax", "fashion_mnist", 10, 119306, 11802, 23616, 3540),
+        ("staircase", "mnist", 10, 118282, 5490, 10992, 3540),
+        ("mnist", "mnist", 10, 101770, 8538, 17088, 3540),
+        ("moe", "mnist+fashion_mnist", 20, 235672, 14136, 28272, 7050),
+    ],
+)
+def test_sizes_of_a_step(
+    monkeypatch: pytest.MonkeyPatch,
+    task: str,
+    dataset: str,
+    classes: int,
+    parameters: int,
+    coordinates: int,
+    candidates: int,
+    steps: int,
+) -> None:
+    config = composed("study=paper", f"task={task}", "optimizer=polystep")
+    assert config["task"]["dataset"] == dataset and config["task"]["batch_size"] == 512
+    assert config["budget"]["steps"] == steps
+    layout = ParameterLayout.of_module(instantiate(config["task"]["network"])(inputs=784, classes=classes))
+    assert layout.size == parameters
+    # only the numbers of coordinates matter here, and drawing the projections takes seconds
+    monkeypatch.setattr(HybridSubspace, "redraw", lambda self, draw: None)
+    subspace = instantiate(config["optimizer"]["subspace"])(layout, config["optimizer"]["particle_dimension"], seed=42)
+    assert subspace.coordinates == coordinates
+    assert subspace.particles * 2 * subspace.particle_dimension * config["optimizer"]["probes"] == candidates
+    assert config["optimizer"]["subspace"]["projection_seed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("task", "temperature", "step_radius", "probe_radius"),
+    [
+        ("snn", (0.5, 0.5), (1.0, 1.0), (0.5, 0.5)),
+        ("int8", (5, 0.3), (32, 8), (2, 0.5)),
+        ("argmax", (5, 0.3), (32, 8), (2, 0.5)),
+        ("staircase", (5, 1), (64, 32), (2, 1)),
+        ("mnist", (10, 0.1), (5, 1), (10, 2)),
+    ],
+)
+def test_schedules(
+    task: str, temperature: tuple[float, float], step_radius: tuple[float, float], probe_radius: tuple[float, float]
+) -> None:
+    optimizer = composed("study=paper", f"task={task}", "optimizer=polystep")["optimizer"]
+    assert optimizer["probe_placement"] == "interior"
+    for name, ends in (("temperature", temperature), ("step_radius", step_radius), ("probe_radius", probe_radius)):
+        schedule = instantiate(optimizer[name]) if isinstance(optimizer[name], dict) else Constant(optimizer[name])
+        found = (schedule.at(0, temperature[0]), schedule.at(3540, temperature[1]))
+        assert found == pytest.approx(ends), name
+
+
+def test_updates() -> None:
+    updates = {
+        task: composed("study=paper", f"task={task}", "optimizer=polystep")["optimizer"]
+        for task in ("int8", "argmax", "staircase", "moe", "mnist")
+    }
+    assert updates["int8"]["update"] == {
+        "_target_": "polystep.update.Momentum",
+        "start": 0.3,
+        "end": 0.5,
+        "warmup_steps": 49,
+    }
+    for task in ("argmax", "staircase", "moe", "mnist"):
+        assert updates[task]["update"] == {"_target_": "polystep.update.Plain"}
+    assert updates["mnist"]["coasting"]["period"] == 3
+    assert updates["moe"]["biased_rotation"] and updates["moe"]["forget_every"] == 20
+
+
+@pytest.mark.parametrize("task", ["snn", "int8", "argmax", "staircase", "moe", "mnist"])
+@pytest.mark.parametrize(
+    ("optimizer", "steps", "looks"), [("openai_es", 10000, 1000), ("spsa", 50000, 500), ("cma_es", 10000, 10)]
+)
+def test_published_rivals(task: str, optimizer: str, steps: int, looks: int) -> None:
+    """Protocol section 2: one setting for all tasks, a fifth of the steps on the mixture and on MNIST."""
+    config = composed("study=paper", f"task={task}", f"optimizer={optimizer}")
+    shorter = task in ("moe", "mnist")
+    assert config["protocol"] == "paper"
+    assert config["budget"]["steps"] == (steps // 5 if shorter else steps)
+    if optimizer == "cma_es" and shorter:
+        # pycma on the mixture was looked at ten times, EvoTorch on MNIST every ten generations
+        looks = {"moe": 10, "mnist": 200}[task]
+    elif shorter:
+        looks //= 5
+    assert config["budget"]["steps"] == looks * config["evaluation"]["validate_every"]
+    reference = composed("study=paper", "task=snn", f"optimizer={optimizer}")["optimizer"]
+    lengths = {"A", "learning_rate"}
+    same = {name: value for name, value in reference.items() if name not in lengths}
+    assert same.items() <= config["optimizer"].items()
+    if optimizer == "spsa":
+        assert config["optimizer"]["A"] == config["budget"]["steps"] / 10
+    if optimizer == "openai_es":
+        assert config["optimizer"]["learning_rate"]["steps"] == config["budget"]["steps"]
+
+
+@pytest.mark.parametrize("task", ["snn_smooth", "int8_smooth", "argmax_smooth", "staircase_smooth", "mnist"])
+def test_published_adam(task: str) -> None:
+    config = composed("study=paper", f"task={task}", "optimizer=adam")
+    assert (config["protocol"], config["budget"]["steps"]) == ("paper", 3540)
+    rate = config["optimizer"]["learning_rate"]
+    assert (rate["start"], rate["end"], rate["steps"]) == (0.001, 0.0, 3540)
