@@ -107,7 +107,8 @@ class ClauseSearch(ABC):
 
     A step makes `flips_per_step` flips in each of `chains` searches, which run side by side; the first starts from the signs
     of the point, the others from random assignments. The solution is the best assignment that any has met, as -1 and 1.
-    Charges a candidate per flip, and every clause that a flip visits. Where everything is satisfied, nothing more is flipped.
+    Charges a candidate per flip, and every clause that a flip visits. Where everything is satisfied, a search flips nothing
+    more, and the first to get there ends the run.
     """
 
     choose: ClassVar[Any]
@@ -157,7 +158,7 @@ class ClauseSearch(ABC):
                 spent += Spent(candidate_evaluations=flips, clause_checks=visits)
         cost = clauses.scale * sum(search.cost for search in self._searches) / self.chains
         best = clauses.scale * min(chain.best_cost for chain in self._chains)
-        return StepReport(cost, {"best": best}), spent
+        return StepReport(cost, {"best": best}, finished=best == 0), spent
 
     def _search(self, problem: Problem, chain: Chain | None, number: int) -> Search:
         if number == 0:

@@ -60,7 +60,8 @@ class Rc2:
             truth[torch.tensor([v - 1 for v in model if v > 0], dtype=torch.int64)] = True
             self._point = torch.where(truth, 1.0, -1.0).to(self._point)
         proven = model is not None
-        report = StepReport(bound if proven else None, {"proven": float(proven), "lower_bound": bound})
+        diagnostics = {"proven": float(proven), "lower_bound": bound}
+        report = StepReport(bound if proven else None, diagnostics, finished=True)
         return report, Spent(clause_checks=len(clauses.starts) - 1)
 
     def _compute(self, solver: Any) -> list[int] | None:
@@ -85,4 +86,4 @@ class Rc2:
         self._report = None
         if state:
             self._point = state["point"].clone()
-            self._report = StepReport(state["loss"], state["diagnostics"])
+            self._report = StepReport(state["loss"], state["diagnostics"], finished=True)

@@ -78,10 +78,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one optimiser step saw: the mean candidate loss (None on a step without candidates) and diagnostics."""
+    """What one optimiser step saw: the mean candidate loss (None on a step without candidates) and diagnostics.
+
+    `finished`: further steps would find nothing better, so the run ends whatever is left of its budget.
+    """
 
     loss: float | None
     diagnostics: Mapping[str, float] = field(default_factory=dict)
+    finished: bool = False
 
 
 @runtime_checkable

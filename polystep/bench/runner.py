@@ -109,7 +109,7 @@ class Run:
             return self._work(task, optimizer)
 
     def _work(self, task: Task, optimizer: Optimizer) -> RunOutcome:
-        self._step = 0
+        self._step, self._finished = 0, False
         self._history: list[dict[str, float | int | None]] = []
         self._selected: State = {}
         self._marked: dict[str, Tensor] = {}
@@ -137,22 +137,24 @@ class Run:
         since_checkpoint = self._ledger.wall_seconds
         if self._step == 0:
             self._validate(task, optimizer, None)
-        while (before := self._share()) < 1:
+        while not self._finished and (before := self._share()) < 1:
             with self._ledger.clock("data"):
                 objective = MeteredObjective(task.next_objective(), self._ledger)
             with self._ledger.clock("optimizer"):
                 report = optimizer.step(objective)
             self._step += 1
-            self.budget.require_use(self._step, self._ledger)
+            self._finished = report.finished
+            if not self._finished:
+                self.budget.require_use(self._step, self._ledger)
             if self._step in self.evaluation.test_steps:
                 self._marked[str(self._step)] = optimizer.solution.clone()
             after = self._share()
             row = {"loss": report.loss, **report.diagnostics}
-            if after >= 1 or self.evaluation.is_due(self._step, before, after):
+            if after >= 1 or self._finished or self.evaluation.is_due(self._step, before, after):
                 self._validate(task, optimizer, row)
             elif self.evaluation.is_due(self._step, before, after, often=10):
                 self._log(task, None, row)
-            if self._ledger.wall_seconds - since_checkpoint >= self.checkpoint_seconds or after >= 1:
+            if self._ledger.wall_seconds - since_checkpoint >= self.checkpoint_seconds or after >= 1 or self._finished:
                 self._checkpoint(task, optimizer)
                 since_checkpoint = self._ledger.wall_seconds
 
@@ -248,6 +250,7 @@ class Run:
                     "identity": self._identity,
                     "started": self._started,
                     "step": self._step,
+                    "finished": self._finished,
                     "selected": self._selected,
                     "marked": self._marked,
                     "history": self._history,
@@ -268,7 +271,8 @@ class Run:
                     f"checkpoint {path} belongs to run {state.get('identity')}, not to {self._identity}; delete it "
                     "and repeat the command"
                 )
-            self._started, self._step, self._selected = state["started"], state["step"], state["selected"]
+            self._started, self._step, self._finished = state["started"], state["step"], state["finished"]
+            self._selected = state["selected"]
             self._marked, self._history = state["marked"], state["history"]
             optimizer.load_state_dict(state["optimizer"])
             task.load_state_dict(state["task"])

@@ -54,21 +54,27 @@ def read_text(path: Path) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
+        if path.suffix not in OPENERS:
+            _require_room(path, path.stat().st_size, most)
         with opener(path, "rb") as file:
             while part := file.read(1 << 24):
                 parts.append(part)
                 size += len(part)
-                if size > most:
-                    raise InstanceError(
-                        f"{path} holds more than {size / 1e6:,.0f} MB of text; reading it needs more than "
-                        f"{BYTES_PER_BYTE * size / 1e9:.1f} GB of memory, which is all that is free; use a larger machine or "
-                        "a smaller instance"
-                    )
+                _require_room(path, size, most)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         remedy = "correct the path" if isinstance(error, FileNotFoundError) else "get an undamaged copy"
         raise InstanceError(f"{path} cannot be read ({reason}); {remedy}") from error
     return b"".join(parts)
+
+
+def _require_room(path: Path, size: int, most: int) -> None:
+    if size > most:
+        raise InstanceError(
+            f"{path} holds at least {size / 1e6:,.0f} MB of text; reading it needs more than "
+            f"{BYTES_PER_BYTE * size / 1e9:.1f} GB of memory, which is all that is free; use a larger machine or a smaller "
+            "instance"
+        )
 
 
 def _header(path: Path, raw: bytes) -> tuple[int, int, Header]:
@@ -126,7 +132,8 @@ def _parse(path: Path, text: Any, position: int, line: int, header: Header) -> F
     starts = np.zeros(clauses + 1, np.int64)
     weights = np.empty(clauses + 1 if weighted else 0, np.int64)
     hard = np.zeros(clauses + 1 if weighted else 0, np.bool_)
-    most = header.variables or MOST_VARIABLES
+    # a file that declares nothing must not ask for more than there is
+    most = header.variables or min(MOST_VARIABLES, available_memory() // BYTES_PER_VARIABLE)
     found = scanner.scan(
         text, position, line, header.kind == "lines", weighted, most, header.top, literals, starts, weights, hard
     )
@@ -134,6 +141,9 @@ def _parse(path: Path, text: Any, position: int, line: int, header: Header) -> F
     if problem:
         reason, remedy = scanner.PROBLEMS[problem]
         shown = _shown(bytes(text[first:last]))
+        if problem == scanner.OUT_OF_RANGE and not header.variables:
+            reason = "the literal {token} is beyond the {variables} variables that the memory holds"
+            remedy = "correct it or use a larger machine"
         _refuse(path, line, reason.format(token=shown, variables=most), remedy)
     if header.clauses and clauses != header.clauses:
         what = "is the file cut off?" if clauses < header.clauses else "correct the p line"

@@ -4,6 +4,8 @@ from typing import Any
 
 from numba import njit
 
+from tasks.maxsat.formula import GREATEST_TOTAL_WEIGHT
+
 PROBLEMS = {
     1: ("{token} is no whole number", "is this a DIMACS file? write literals as v or -v and end clauses with 0"),
     2: ("the literal {token} names no variable in 1..{variables}", "correct it or the number of variables"),
@@ -12,8 +14,9 @@ PROBLEMS = {
     5: ("a weight of {token}", "weights must be whole numbers of at least 1; leave clauses without weight out"),
     6: ("the number {token} does not fit into 63 bits", "divide all weights by a common factor"),
     7: ("a p line among the clauses", "there must be one at most, before all clauses"),
+    8: ("up to the weight {token} they add up to more than 2^62", "divide all weights by a common factor"),
 }
-NOT_A_NUMBER, OUT_OF_RANGE, EMPTY_CLAUSE, CUT_OFF, BAD_WEIGHT, TOO_LARGE, SECOND_HEADER = PROBLEMS
+NOT_A_NUMBER, OUT_OF_RANGE, EMPTY_CLAUSE, CUT_OFF, BAD_WEIGHT, TOO_LARGE, SECOND_HEADER, TOO_HEAVY = PROBLEMS
 NEWLINE, MINUS, PLUS, ZERO, NINE = 10, 45, 43, 48, 57
 LETTER_C, LETTER_H, LETTER_P, PERCENT = 99, 104, 112, 37
 
@@ -58,7 +61,7 @@ def scan(
     `letters`: "h" instead of a weight marks a hard clause. Returns (problem, line, first and last byte of the token at
     fault, clauses, literals used); problem 0 is none. A line that begins with c is a comment, one with % ends the file.
     """
-    clauses = used = 0
+    clauses = used = total = 0
     begin_of_line = True
     wants_weight = weighted
     i, size = position, len(text)
@@ -106,6 +109,9 @@ def scan(
                 return BAD_WEIGHT, line, first, i, clauses, used
             hard[clauses] = 0 < top <= value
             weights[clauses] = 1 if hard[clauses] else value
+            if weights[clauses] > GREATEST_TOTAL_WEIGHT - total:
+                return TOO_HEAVY, line, first, i, clauses, used
+            total += weights[clauses]
             wants_weight = False
         elif value == 0 and i > first + 1:
             # such as -0, which `count` does not take for an end

@@ -118,6 +118,7 @@ def test_finds_optima(name):
         optimizer = solver(name, clauses, flips_per_step=20_000)
         report = optimizer.step(ClausesOnly(clauses))
         assert best_cost(optimizer, clauses) == clauses.least_cost() == report.diagnostics["best"]
+        assert report.finished == (clauses.least_cost() == 0)
         assert report.loss >= report.diagnostics["best"]
 
 
@@ -127,7 +128,7 @@ def test_stops_where_everything_is_satisfied(name):
     objective = ClausesOnly(clauses)
     optimizer = solver(name, clauses)
     for _ in range(2):
-        optimizer.step(objective)
+        assert optimizer.step(objective).finished
         flips = objective.spent.candidate_evaluations
         assert best_cost(optimizer, clauses) == 0 and 0 < flips < 100_000
         # about nine clauses hold a variable
@@ -255,7 +256,7 @@ class TestRc2:
     @given(clause_sets())
     def test_equals_enumeration(self, clauses):
         optimizer, report = self.solve(clauses)
-        assert report.diagnostics == {"proven": 1.0, "lower_bound": clauses.least_cost()}
+        assert report.diagnostics == {"proven": 1.0, "lower_bound": clauses.least_cost()} and report.finished
         assert best_cost(optimizer, clauses) == clauses.least_cost() == report.loss
 
     def test_judges_the_searches(self):

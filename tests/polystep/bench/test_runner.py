@@ -284,6 +284,23 @@ def test_each_currency_ends_the_run(build, budget: Budget, steps: int) -> None:
     assert load_checkpoint(outcome.folder / "checkpoint.safetensors")["step"] == steps
 
 
+class GivesUp(RandomSearch):
+    """Says after three steps that it is done."""
+
+    def tell(self, losses: Tensor) -> StepReport:
+        return replace(super().tell(losses), finished=len(self.objectives) == 3)
+
+
+def test_an_optimiser_that_is_done_ends_the_run(build) -> None:
+    run = build(build_optimizer=lambda task: GivesUp(task.initial_point(3)), evaluation=Evaluation(validate_every=2))
+    outcome = run.execute()
+    assert outcome.status == "finished" and outcome.record.metrics["steps"] == 3 < STEPS
+    assert read_history(outcome.folder)["validation"].dropna().index[-1] == len(read_history(outcome.folder)) - 1
+    (outcome.folder / "run.json").unlink()
+    # continued from its last checkpoint it has nothing left to do
+    assert run.execute().record.metrics == outcome.record.metrics
+
+
 def test_a_budget_that_no_step_uses_ends_the_run_without_a_record(build, tmp_path: Path) -> None:
     task = SpyTask()
     with pytest.raises(BudgetError, match=r"spends no backward_passes.* budget\.candidate_evaluations, "):

@@ -122,7 +122,10 @@ def test_faults_are_named_with_file_and_line(tmp_path, content, line, message):
         (b"h 1 0\nh", "line 2: the last clause does not end with 0"),
         (b"h 1 0\n2 0\n", "line 2: an empty clause"),
         (b"h 1 0\nh h 0\n", "line 2: 'h' is no whole number"),
-        (b"4611686018427387904 1 0\n4611686018427387904 2 0\n", "more than 2^62"),
+        (
+            b"9 1 0\n4611686018427387904 2 0\n",
+            "line 2: up to the weight '4611686018427387904' they add up to more than",
+        ),
     ],
 )
 def test_faults_of_files_without_a_p_line(tmp_path, content, message):
@@ -157,8 +160,14 @@ def test_what_the_memory_cannot_hold_is_refused_early(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "available_memory", lambda: 1000)
     with pytest.raises(InstanceError, match=r"reading it needs more than 0.0 GB of memory, which is all that is free"):
         read_dimacs(write(tmp_path, "a.cnf.gz", gzip.compress(b"p cnf 1 2000\n" + 2000 * b"1 0\n")))
+    with pytest.raises(InstanceError, match=r"holds at least 0 MB of text; reading it needs more than 0\.0 GB"):
+        read_dimacs(write(tmp_path, "long.cnf", b"p cnf 1 30\n" + 30 * b"1 0\n"))
     with pytest.raises(InstanceError, match="line 1: an instance of 100 variables needs about"):
         read_dimacs(write(tmp_path, "b.cnf", b"p cnf 100 1\n1 0\n"))
+    with pytest.raises(
+        InstanceError, match=r"line 2: the literal '-6' is beyond the 5 variables that the memory holds"
+    ):
+        read_dimacs(write(tmp_path, "c.wcnf", b"h 5 0\n1 -6 0\n"))
 
 
 @settings(max_examples=50, deadline=None)
