@@ -123,6 +123,7 @@ def maxsat_table(entries: Sequence[Entry]) -> Table:
             "candidates_per_second": entry.candidates_per_second,
             "published_candidates_per_second": _published_candidates_per_second(entry.variables, entry.optimizer),
             "peak_memory_bytes": entry.mean("bytes", lambda run: number(run.ledger, "peak_memory_bytes")),
+            "sources": tuple(run.name for run in entry.runs),
         }
         for entry in order
     ]

@@ -63,6 +63,24 @@ def published_last_accuracy(task: str, method: str) -> PublishedScore | None:
     return from_logs or published_score(task, method, "final_accuracy")
 
 
+def published_score_at(task: str, method: str, step: int) -> PublishedScore | None:
+    """The published test accuracy at one step; None where no curve has this step. A fraction."""
+    curve = published_curve(task, method)
+    if curve is None or step not in curve.index:
+        return None
+    row = curve.loc[step]
+    return PublishedScore(float(row["mean"]), float(row["std"]), int(row["n_seeds"]))
+
+
+def published_number(task: str, method: str, name: str) -> float | None:
+    """The mean of a metric of results.csv, or one of its columns of costs; None where the file has no such thing."""
+    metrics = _results().get(_key(task, method), {})
+    if name in metrics:
+        return float(metrics[name]["mean"])
+    row = next(iter(metrics.values()), {})
+    return float(row[name]) if name.endswith("_mean") and name in row else None
+
+
 def published_cost(task: str, method: str) -> PublishedCost | None:
     """What one published run cost on average over its seeds; None where nothing is published."""
     metrics = _results().get(_key(task, method))

@@ -12,7 +12,7 @@ from polystep.bench.quantities import CensoredMedian, Difference, Estimate, Poin
 
 MISSING = "—"
 
-Cell = str | int | Quantity | Points | Estimate | Difference | CensoredMedian | None
+Cell = str | int | Quantity | Points | Estimate | Difference | CensoredMedian | tuple[str, ...] | None
 
 
 @dataclass(frozen=True)

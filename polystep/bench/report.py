@@ -6,17 +6,19 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polystep.bench.claims.statements import Statements
+from polystep.bench.claims.tables import claims_table, conditions_table
 from polystep.bench.comparison import comparison_table, pooled_table
 from polystep.bench.costs import budget_table, time_to_90_table
-from polystep.bench.curves import read_history
 from polystep.bench.figures import Look, method_looks, write_figure
-from polystep.bench.files import StorageError, write_text
+from polystep.bench.files import write_text
 from polystep.bench.groups import METHOD_OF_THE_PAPER, Group, group_runs
-from polystep.bench.identity import identifying_settings
+from polystep.bench.identity import run_identity
+from polystep.bench.intake import VERSIONS, name_mixed_versions, take_in
 from polystep.bench.learning_curves import learning_curves
 from polystep.bench.maxsat_figures import seconds_figure, size_figure
 from polystep.bench.maxsat_scaling import maxsat_entries, maxsat_table
-from polystep.bench.records import RunRecord, read_records
+from polystep.bench.records import RunRecord
 from polystep.bench.rendering import Table, escape_markdown, file_stem, to_markdown, write_table
 from polystep.bench.score_bars import score_bars
 from polystep.bench.tables import early_curve_table, environments_table, results_table
@@ -39,10 +41,16 @@ class ReportSummary:
     written: list[Path]
 
 
-def build_report(records: Path, output: Path, expected: Mapping[str, dict[str, Any]] | None = None) -> ReportSummary:
+def build_report(
+    records: Path,
+    output: Path,
+    expected: Mapping[str, dict[str, Any]] | None = None,
+    statements: Statements | None = None,
+) -> ReportSummary:
     """Build tables, figures and REPORT.md in `output` from the folder `records`; only finished runs enter them.
 
-    `expected`: configurations of runs that should exist, by the title under which to list those that do not.
+    `expected`: configurations of runs that should exist, by the title under which to list those that do not. `statements`: what
+    to judge by the records; None: nothing.
 
     Every file is replaced as a whole, REPORT.md last, so an interrupted report leaves no damaged file. Records of which
     nothing can be made are listed, never fatal.
@@ -50,20 +58,21 @@ def build_report(records: Path, output: Path, expected: Mapping[str, dict[str, A
     Raises:
         StorageError: `records` cannot be listed, or `output` cannot be written.
     """
-    runs, unreadable = _readable(records)
+    intake = take_in(records)
+    runs, histories = intake.runs, intake.histories
     everything = group_runs(runs)
     used = [run for group in everything for run in group.runs]
     groups = [group for group in everything if group.protocol != TUNING_PROTOCOL]
     tuning = tuning_table([group for group in everything if group.protocol == TUNING_PROTOCOL])
-    histories, damaged = _histories(used)
+    intake.problems[VERSIONS] = name_mixed_versions([(group.title, group.runs) for group in groups])
     gaps = {
         "Expected runs without a finished record": _absent(runs, expected or {}),
         "Failed runs": [f"{run.name}: {_last_line(run)}" for run in runs if run.status == "failed"],
-        "Interrupted or still running": [r.name for r in runs if r.status == "interrupted"] + _without_record(records),
+        "Interrupted or still running": [run.name for run in runs if run.status == "interrupted"] + intake.unfinished,
         "Repetitions left out (a later run has the same settings and seed)": [
             run.name for run in runs if run.status == "finished" and run not in used
         ],
-        "Unreadable files": unreadable + damaged,
+        **intake.problems,
     }
     writer = _Writer(output)
     looks = method_looks(group.optimizer for group in groups)
@@ -72,6 +81,7 @@ def build_report(records: Path, output: Path, expected: Mapping[str, dict[str, A
         "",
         f"Built from {len(used)} finished runs. Published numbers: arXiv 2605.01928 and its released result files.",
         *("", "## Headline", "", *_bullets(_headlines(groups) or ["No finished run of the paper's method yet."])),
+        *_statements_section(statements, used, writer),
         *("", "## All protocols", *writer.table(results_table(groups)), *writer.table(early_curve_table(groups))),
         *_maxsat_section(groups, histories, looks, writer),
     ]
@@ -103,6 +113,14 @@ class _Writer:
         self.written += write_figure(figure, self._output / "figures", name)
         title, stem = escape_markdown(title), f"figures/{name}"
         return ["", f"### {title}", "", f"![{title}]({stem}.png)", "", f"[PDF]({stem}.pdf)"]
+
+
+def _statements_section(statements: Statements | None, runs: Sequence[RunRecord], writer: _Writer) -> list[str]:
+    """The verdicts on the claims of the paper."""
+    if statements is None:
+        return []
+    judgements = statements.judge_claims(runs)
+    return ["", "## Claims", *writer.table(claims_table(judgements)), *writer.table(conditions_table(judgements))]
 
 
 def _protocol_section(
@@ -137,51 +155,9 @@ def _maxsat_section(
     return lines
 
 
-def _readable(records: Path) -> tuple[list[RunRecord], list[str]]:
-    found, problems = read_records(records)
-    readable = [run for run in found if _is_complete(run)]
-    problems += [
-        f"{run.folder}/run.json lacks labels, metric or other content that tables need; delete the folder and repeat the run"
-        for run in found
-        if not _is_complete(run)
-    ]
-    return readable, problems
-
-
-def _is_complete(run: RunRecord) -> bool:
-    sections = (run.labels, run.config, run.metric, run.metrics, run.ledger, run.environment)
-    if not all(isinstance(section, dict) for section in sections):
-        return False
-    texts = [run.name, run.protocol, run.ended, *(run.labels.get(name) for name in ("task", "optimizer", "study"))]
-    texts += [run.metric.get(name) for name in ("name", "direction", "unit")]
-    typed = isinstance(run.labels.get("seed"), int) and isinstance(run.metrics.get("test_curve", []), list)
-    return typed and all(isinstance(text, str) for text in texts)
-
-
-def _without_record(records: Path) -> list[str]:
-    if not records.exists():
-        return []
-    try:
-        folders = sorted(path for path in records.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise StorageError(f"cannot list the records in {records}: {error.strerror}; name a readable folder") from error
-    return [f"{folder.name}: no run.json yet" for folder in folders if not (folder / "run.json").exists()]
-
-
-def _histories(runs: Sequence[RunRecord]) -> tuple[dict[str, "DataFrame"], list[str]]:
-    found, problems = {}, []
-    for run in runs:
-        assert run.folder is not None
-        try:
-            found[run.name] = read_history(run.folder)
-        except StorageError as error:
-            problems.append(f"{error} (left out of figures)")
-    return found, problems
-
-
 def _absent(runs: Sequence[RunRecord], expected: Mapping[str, dict[str, Any]]) -> list[str]:
-    present = [identifying_settings(run.config) for run in runs if run.status == "finished"]
-    return [title for title, config in expected.items() if identifying_settings(config) not in present]
+    present = {run_identity(run.config, "") for run in runs if run.status == "finished"}
+    return [title for title, config in expected.items() if run_identity(config, "") not in present]
 
 
 def _last_line(run: RunRecord) -> str:

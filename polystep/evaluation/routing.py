@@ -1,9 +1,9 @@
 """RoutedNetwork: a network that sends every sample along one of several routes.
 
-    h = act(x W^T + b)                              trunk
-    r = argmax_k (h G^T + g)_k                      router: the route of the largest score, the first of equal ones
-    u = act'(h A_r^T + a_r), then u B_r^T + b_r     route r; the second map only where it has one
-    logits = (u sigmoid(G_r)) C^T + c               output; the factor, the sigmoid of row r of G, only where gated
+h = act(x W^T + b)                              trunk
+r = argmax_k (h G^T + g)_k                      router: the route of the largest score, the first of equal ones
+u = act'(h A_r^T + a_r), then u B_r^T + b_r     route r; the second map only where it has one
+logits = (u sigmoid(G_r)) C^T + c               output; the factor, the sigmoid of row r of G, only where gated
 """
 
 from collections import Counter

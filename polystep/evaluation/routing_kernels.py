@@ -173,7 +173,9 @@ def _build_trunk_rows(activate: Any, follow: Any, flush: Any, sizes: tuple[int, 
         for g in prange(len(first) - 1):
             unit = row[first[g]]
             moved, before, step = (
-                np.empty(samples, np.float32), np.empty(samples, np.float32), np.empty(samples, np.float32)
+                np.empty(samples, np.float32),
+                np.empty(samples, np.float32),
+                np.empty(samples, np.float32),
             )
             activate(z[unit], before, samples)
             work = (np.empty(units, np.float32), np.empty(units, np.float32))

@@ -15,6 +15,9 @@ KINDS = (
     "Failed runs",
     "Interrupted or still running",
     "Repetitions left out (a later run has the same settings and seed)",
+    "Runs with another metric than most of their task (left out)",
+    "Clocks that ran backwards",
+    "Methods whose runs come from different versions of the code",
     "Unreadable files",
 )
 
@@ -53,11 +56,11 @@ def test_a_report_has_tables_figures_and_says_what_is_missing(add_run, tmp_path:
     summary = build_report(records, output, expected)
     assert summary.finished == 2
     assert tuple(summary.gaps) == KINDS
-    absent, failed, interrupted, repeated, unreadable = summary.gaps.values()
+    absent, failed, interrupted, repeated, foreign, backwards, versions, unreadable = summary.gaps.values()
     assert absent == ["polystep seed=123", "cma_es seed=1"]
     assert failed == ["snn-polystep-paper-seed123: ValueError: loss is *NaN*"]
     assert interrupted == ["snn-polystep-paper-seed456", "killed: no run.json yet"]
-    assert repeated == []
+    assert repeated == foreign == backwards == versions == []
     assert len(unreadable) == 1 and "broken" in unreadable[0]
     written = files(output)
     of_protocol = tables("comparison_paper", "budget_paper", "time_to_90_paper")
