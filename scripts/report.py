@@ -14,7 +14,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from polystep.bench.claims.statements import Statements, read_statements
+from polystep.bench.claims.published_runs import read_defects
+from polystep.bench.claims.statements import read_statements
+from polystep.bench.claims.verdicts import Statements
 from polystep.bench.composition import compose_checked
 from polystep.bench.launch import build_run
 from polystep.bench.profiles import PlannedRun, read_profile
@@ -48,10 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def statements() -> Statements:
-    """What every report judges, by the runs of profile paper."""
+    """What every report judges: claims by the runs of profile paper, defects also by those of profile published_runs."""
     return Statements(
         claims=read_statements(CONFIGS / "claims.yaml"),
         complete=list(expected_runs(read_profile(CONFIGS, "paper")).values()),
+        defects=read_defects(CONFIGS / "published_runs.yaml"),
+        complete_reruns=list(expected_runs(read_profile(CONFIGS, "published_runs")).values()),
     )
 
 

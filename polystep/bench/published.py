@@ -63,13 +63,12 @@ def published_last_accuracy(task: str, method: str) -> PublishedScore | None:
     return from_logs or published_score(task, method, "final_accuracy")
 
 
-def published_score_at(task: str, method: str, step: int) -> PublishedScore | None:
-    """The published test accuracy at one step; None where no curve has this step. A fraction."""
-    curve = published_curve(task, method)
-    if curve is None or step not in curve.index:
-        return None
-    row = curve.loc[step]
-    return PublishedScore(float(row["mean"]), float(row["std"]), int(row["n_seeds"]))
+def published_scores_at(task: str, method: str, step: int) -> dict[int, float]:
+    """The published test accuracies at one step, by seed; empty where no curve has this step. Fractions."""
+    rows = _curves()
+    file_task, file_method = _key(task, method)
+    rows = rows[(rows["task"] == file_task) & (rows["method"] == file_method) & (rows["step"] == step)]
+    return {int(row.seed): float(row.test_accuracy) for row in rows.itertuples()}
 
 
 def published_number(task: str, method: str, name: str) -> float | None:

@@ -6,8 +6,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polystep.bench.claims.statements import Statements
+from polystep.bench.claims.published_runs import findings_page
 from polystep.bench.claims.tables import claims_table, conditions_table
+from polystep.bench.claims.verdicts import Statements, Verdicts, judge_all
 from polystep.bench.comparison import comparison_table, pooled_table
 from polystep.bench.costs import budget_table, time_to_90_table
 from polystep.bench.figures import Look, method_looks, write_figure
@@ -27,6 +28,8 @@ from polystep.bench.tuning import TUNING_PROTOCOL, tuning_table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
+
+PAGE = "PUBLISHED_RUNS.md"
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def build_report(
         "",
         f"Built from {len(used)} finished runs. Published numbers: arXiv 2605.01928 and its released result files.",
         *("", "## Headline", "", *_bullets(_headlines(groups) or ["No finished run of the paper's method yet."])),
-        *_statements_section(statements, used, writer),
+        *(_verdicts_section(judge_all(statements, used), writer) if statements else []),
         *("", "## All protocols", *writer.table(results_table(groups)), *writer.table(early_curve_table(groups))),
         *_maxsat_section(groups, histories, looks, writer),
     ]
@@ -109,18 +112,30 @@ class _Writer:
         files = f"[CSV](tables/{table.name}.csv), [LaTeX](tables/{table.name}.tex)"
         return ["", f"### {escape_markdown(table.title)}", "", to_markdown(table), files]
 
+    def text(self, name: str, text: str) -> None:
+        """A further page."""
+        write_text(self._output / name, text)
+        self.written.append(self._output / name)
+
     def figure(self, title: str, figure: "Figure", name: str) -> list[str]:
         self.written += write_figure(figure, self._output / "figures", name)
         title, stem = escape_markdown(title), f"figures/{name}"
         return ["", f"### {title}", "", f"![{title}]({stem}.png)", "", f"[PDF]({stem}.pdf)"]
 
 
-def _statements_section(statements: Statements | None, runs: Sequence[RunRecord], writer: _Writer) -> list[str]:
-    """The verdicts on the claims of the paper."""
-    if statements is None:
-        return []
-    judgements = statements.judge_claims(runs)
-    return ["", "## Claims", *writer.table(claims_table(judgements)), *writer.table(conditions_table(judgements))]
+def _verdicts_section(verdicts: Verdicts, writer: _Writer) -> list[str]:
+    """The verdicts on the claims of the paper, and the page about its published runs."""
+    lines = [
+        "",
+        "## Claims",
+        *writer.table(claims_table(verdicts.claims)),
+        *writer.table(conditions_table(verdicts.claims)),
+    ]
+    if verdicts.findings:
+        lines += ["", "## What the published runs really did", "", f"Each with its evidence: [{PAGE}]({PAGE}).", ""]
+        lines += _bullets([f"{finding.verdict}: {finding.defect.title}" for finding in verdicts.findings])
+        writer.text(PAGE, findings_page(verdicts.findings))
+    return lines
 
 
 def _protocol_section(

@@ -20,16 +20,26 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Condition:
-    """at_least - tolerance <= score - minus <= at_most + tolerance; the bounds and `minus` may be missing."""
+    """at_least - tolerance <= score - minus <= at_most + tolerance; the bounds and `minus` may be missing.
+
+    `minus_published`: the published score of the same seed at the same step is subtracted. `label`: what readers should see as
+    what is compared; else it is made of the names.
+    """
 
     score: Score
     minus: Score | None = None
+    minus_published: bool = False
+    label: str = ""
     at_least: float | None = None
     at_most: float | None = None
     tolerance: float = 0.0
 
     def __str__(self) -> str:
         """What is compared."""
+        if self.label:
+            return self.label
+        if self.minus_published:
+            return f"{self.score} minus published, seed by seed"
         if self.minus is None:
             return str(self.score)
         if self.minus.task == self.score.task and self.minus.method != self.score.method:
@@ -45,10 +55,15 @@ class Condition:
     def published(self) -> float | None:
         """The published value of what is compared; None where nothing is published for one side."""
         value = self.score.published_value()
-        if value is None or self.minus is None:
-            return value and value.mean
-        other = self.minus.published_value()
-        return other and value.mean - other.mean
+        if value is None or (self.minus is None and not self.minus_published):
+            return value
+        other = value if self.minus is None else self.minus.published_value()
+        return None if other is None else value - other
+
+    def admits(self, value: float) -> bool:
+        """Whether the value is within the bounds."""
+        lowest, highest = self.bounds
+        return lowest <= value <= highest
 
 
 @dataclass(frozen=True)
@@ -83,17 +98,21 @@ def judge(condition: Condition, evidence: Evidence, study: str, seeds: Sequence[
     interval and decides nothing.
     """
     measured = evidence.measure(condition.score, study, seeds)
-    sides = [measured] + ([evidence.measure(condition.minus, study, seeds)] if condition.minus else [])
+    sides = [measured]
+    if condition.minus:
+        sides.append(evidence.measure(condition.minus, study, seeds))
+    elif condition.minus_published:
+        sides.append(evidence.published(condition.score, measured.unit, seeds))
     runs = tuple(name for side in sides for name in side.runs)
-    if any(side.missing for side in sides):
+    if reasons := [side.missing for side in sides if side.missing]:
         verdict = Verdict.UNDECIDED if any(side.touched for side in sides) else Verdict.NOT_RUN
-        return Outcome(condition, verdict, None, (), tuple(side.missing for side in sides if side.missing), runs)
+        return Outcome(condition, verdict, None, (), tuple(dict.fromkeys(reasons)), runs)
     if len({side.unit for side in sides}) > 1:
         return Outcome(condition, Verdict.UNDECIDED, None, (), (f"{condition}: their metrics differ",), runs)
     values: Mapping[int, float] = measured.by_seed
-    if condition.minus:
+    if len(sides) > 1:
         values = {seed: value - sides[1].by_seed[seed] for seed, value in values.items()}
-    unit = f"difference of {measured.unit}" if condition.minus else measured.unit
+    unit = f"difference of {measured.unit}" if len(sides) > 1 else measured.unit
     estimate = mean_with_interval(list(values.values()), unit)
     verdict, reasons = _decide(condition, estimate)
     return Outcome(condition, verdict, estimate, tuple(values.items()), reasons, runs)

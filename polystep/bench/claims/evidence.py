@@ -1,5 +1,6 @@
 """Which finished runs may speak about a statement: complete ones, of exactly the planned settings and seeds."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from polystep.bench.groups import marked_scores
 from polystep.bench.identity import run_identity
 from polystep.bench.labels import flat_settings
-from polystep.bench.published import PublishedScore, published_score, published_score_at
+from polystep.bench.published import published_number, published_scores_at
 from polystep.bench.quantities import number
 from polystep.bench.records import RunRecord
 
@@ -31,11 +32,12 @@ class Score:
     step: int | None = None
     published: tuple[str, str, str] | None = None
 
-    def published_value(self) -> PublishedScore | None:
-        """The published value; None where none is known."""
+    def published_value(self) -> float | None:
+        """The published mean over seeds; None where none is known."""
         if self.step is not None:
-            return published_score_at(self.task, self.method, self.step)
-        return published_score(*(self.published or (self.task, self.method, "best_accuracy")))
+            values = published_scores_at(self.task, self.method, self.step)
+            return math.fsum(values.values()) / len(values) if values else None
+        return published_number(*(self.published or (self.task, self.method, "best_accuracy")))
 
     def __str__(self) -> str:
         """What it is the score of, for sentences."""
@@ -112,6 +114,13 @@ class Evidence:
             reason += f"; {len(incomplete)} other{' has' if len(incomplete) == 1 else 's have'} other settings"
             reason += self._difference(incomplete[-1])
         return Measured({}, unit, reason, True, runs)
+
+    def published(self, score: Score, unit: str, seeds: Sequence[int]) -> Measured:
+        """The published test scores of the same seeds at the marked step of `score`."""
+        values = published_scores_at(score.task, score.method, score.step) if score.step is not None else {}
+        known = {seed: values[seed] for seed in seeds if seed in values}
+        missing = "" if len(known) == len(set(seeds)) else f"not all of these seeds are published for {score}"
+        return Measured({} if missing else known, unit, missing, False, ())
 
     def _difference(self, run: RunRecord) -> str:
         """How a run differs from the planned one that is closest to it."""

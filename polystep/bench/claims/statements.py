@@ -1,9 +1,9 @@
 """Statements from yaml files: each a list of conditions, with one verdict per protocol and one over all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -11,8 +11,12 @@ from yaml import YAMLError
 
 from polystep.bench.claims.conditions import Condition, Outcome, Verdict, judge
 from polystep.bench.claims.evidence import Evidence, Score
-from polystep.bench.records import RunRecord
 from polystep.bench.schema import ConfigError, unknown
+
+Parsed = TypeVar("Parsed")
+
+PUBLISHED = "published"
+"""As `minus` of a condition: the published score of the same seed at the same step."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Statement:
     """Something that can be true or not: it holds where all of its conditions do.
 
     studies: what each protocol that it is judged under is called for readers, and the study of its runs. seeds: those that
-    count, named before anything ran, so that no choice of seeds can decide. remarks: further texts of the yaml file.
+    count, named before anything ran, so that no choice of seeds can decide.
     """
 
     name: str
@@ -28,7 +32,6 @@ class Statement:
     conditions: tuple[Condition, ...]
     studies: Mapping[str, str]
     seeds: tuple[int, ...]
-    remarks: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -60,19 +63,6 @@ class Judgement:
         return list(dict.fromkeys(reason for outcome in outcomes for reason in outcome.reasons))
 
 
-@dataclass(frozen=True)
-class Statements:
-    """What a report judges, and the configurations of which a run is complete (others decide nothing)."""
-
-    claims: Sequence[Statement]
-    complete: Sequence[Mapping[str, Any]]
-
-    def judge_claims(self, runs: Sequence[RunRecord]) -> list[Judgement]:
-        """The claims of the paper by the records of `runs`."""
-        evidence = Evidence(runs, self.complete)
-        return [judge_statement(claim, evidence) for claim in self.claims]
-
-
 def judge_statement(statement: Statement, evidence: Evidence) -> Judgement:
     """Every condition under every protocol of the statement."""
     return Judgement(
@@ -89,15 +79,28 @@ def read_statements(path: Path) -> list[Statement]:
 
     Raises ConfigError, naming the file and the place, where it is malformed.
     """
+    return read_entries(path, _statement)
+
+
+def read_entries(path: Path, parse: Callable[[Mapping[str, Any]], Parsed]) -> list[Parsed]:
+    """What `parse` makes of each of the statements in a yaml file, with the studies and seeds that they share.
+
+    Raises ConfigError, naming the file and the place, where it is malformed.
+    """
     try:
         content: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
         common = {"studies": content.get("studies", {}), "seeds": content.get("seeds", [])}
-        return [_statement(common | entry) for entry in content["statements"]]
+        return [parse(common | entry) for entry in content["statements"]]
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     except (OSError, OmegaConfBaseException, YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path} is not a list of statements ({reason}); see configs/claims.yaml") from error
+
+
+def parse_conditions(nodes: Sequence[Mapping[str, Any]], name: str) -> tuple[Condition, ...]:
+    """The conditions of the statement `name`; raises ConfigError for one that is malformed or that nothing could fail."""
+    return tuple(condition for node in nodes for condition in _conditions(node, name))
 
 
 def _all_of(verdicts: Sequence[Verdict]) -> Verdict:
@@ -110,48 +113,37 @@ def _all_of(verdicts: Sequence[Verdict]) -> Verdict:
 
 def _statement(entry: Mapping[str, Any]) -> Statement:
     name = str(entry["name"])
-    conditions = tuple(condition for node in entry["conditions"] for condition in _conditions(node, name))
+    conditions = parse_conditions(entry["conditions"], name)
     studies = {str(protocol): str(study) for protocol, study in entry["studies"].items()}
     seeds = tuple(int(seed) for seed in entry["seeds"])
     if not conditions or not studies or not seeds:
         raise ConfigError(
             f"{name} lacks conditions, studies or seeds; without them it would hold whatever was measured"
         )
-    known = ("name", "statement", "conditions", "studies", "seeds")
-    remarks = {key: str(value) for key, value in entry.items() if key not in known}
-    return Statement(name, str(entry["statement"]), conditions, studies, seeds, remarks)
+    return Statement(name, str(entry["statement"]), conditions, studies, seeds)
 
 
 def _conditions(node: Mapping[str, Any], name: str) -> list[Condition]:
     """The conditions of one entry: one for every task and every rival that it lists."""
-    valid = ("tasks", "score", "minus", "at_least", "at_most", "tolerance", "near_published")
+    valid = ("tasks", "score", "minus", "at_least", "at_most", "tolerance", "label")
     for key in node:
         if key not in valid:
             raise ConfigError(unknown(f"{name}.conditions.{key}", key, valid))
     limits = {key: float(node[key]) for key in ("at_least", "at_most", "tolerance") if key in node}
-    if not limits.keys() - {"tolerance"} and "near_published" not in node:
-        raise ConfigError(
-            f"{name} has a condition without at_least, at_most and near_published, which nothing could fail"
-        )
+    if not limits.keys() - {"tolerance"}:
+        raise ConfigError(f"{name} has a condition without at_least and at_most, which nothing could fail")
     found = []
     for task in node.get("tasks") or [node["score"]["task"]]:
         score = _score({**node["score"], "task": task}, name)
-        if "near_published" in node:
-            limits |= _around_published(score, float(node["near_published"]), name)
+        label = str(node.get("label", "")).replace("TASK", task)
         rivals = node.get("minus", [])
+        if rivals == PUBLISHED:
+            found.append(Condition(score, None, True, label, **limits))
+            continue
         rivals = rivals if isinstance(rivals, list) else [rivals]
         others = [_score({"task": task, **rival}, name) for rival in rivals]
-        found += [Condition(score, other, **limits) for other in others or [None]]
+        found += [Condition(score, other, False, label, **limits) for other in others or [None]]
     return found
-
-
-def _around_published(score: Score, deviations: float, name: str) -> dict[str, float]:
-    """Limits at so many published standard deviations around the published mean."""
-    published = score.published_value()
-    if published is None:
-        raise ConfigError(f"{name}: nothing is published for {score}, so near_published cannot be judged")
-    distance = deviations * published.std
-    return {"at_least": published.mean - distance, "at_most": published.mean + distance}
 
 
 def _score(node: Mapping[str, Any], name: str) -> Score:

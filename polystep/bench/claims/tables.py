@@ -70,6 +70,8 @@ def conditions_table(judgements: Sequence[Judgement]) -> Table:
 def bound_text(condition: Condition, unit: str) -> str:
     """What the value must be, with the tolerance."""
     lowest, highest = condition.bounds
+    if lowest == -highest:
+        return f"within ±{text_of(highest, unit).lstrip('+')}"
     parts = [f"at least {text_of(lowest, unit)}"] if math.isfinite(lowest) else []
     parts += [f"at most {text_of(highest, unit)}"] if math.isfinite(highest) else []
     tolerance = ""
@@ -120,7 +122,7 @@ def _least_published(conditions: Sequence[Condition]) -> str | None:
         return min(pair[0] - lowest, highest - pair[0])
 
     value, condition = min(known, key=margin)
-    text = text_of(value, _published_unit(condition))
+    text = text_of(value, published_unit(condition))
     return f"{text}: {condition}" if len(conditions) > 1 else text
 
 
@@ -129,15 +131,15 @@ def _published(condition: Condition, unit: str) -> str | None:
     return None if value is None else text_of(value, unit)
 
 
-def _published_unit(condition: Condition) -> str:
-    """Returns are the only published scores of these tables that are no fractions."""
+def published_unit(condition: Condition) -> str:
+    """The unit of what is compared, as the name of its published metric tells it."""
     metric = condition.score.published[2] if condition.score.published else "accuracy"
-    unit = "fraction" if metric.endswith("accuracy") else ""
-    return f"difference of {unit}" if condition.minus else unit
+    unit = "fraction" if metric.endswith("accuracy") else "MB" if metric.endswith("_mb_mean") else ""
+    return f"difference of {unit}" if condition.minus or condition.minus_published else unit
 
 
 def _unit(outcome: Outcome) -> str:
-    return outcome.value.unit if outcome.value else _published_unit(outcome.condition)
+    return outcome.value.unit if outcome.value else published_unit(outcome.condition)
 
 
 def _all(judgements: Sequence[Judgement]) -> Iterator[tuple[Judgement, str, Outcome]]:

@@ -17,7 +17,7 @@ LEADS = Condition(Score("snn", "polystep"), Score("snn", "spsa"), at_least=0.1)
 
 
 def statement(*conditions: Condition, studies=None, seeds=SEEDS) -> Statement:
-    return Statement("name", "text", conditions, studies or {"published settings": "paper"}, seeds, {})
+    return Statement("name", "text", conditions, studies or {"published settings": "paper"}, seeds)
 
 
 def judge(runs, claim, planned=None):
@@ -64,9 +64,9 @@ def test_part_of_a_budget_decides_nothing_and_is_named(make_run) -> None:
 
 
 def test_other_seeds_do_not_count(make_run) -> None:
-    good = runs_of(make_run, 0.95, 0.95) + [make_run(seed=7, test=0.95)]
+    good = [*runs_of(make_run, 0.95, 0.95), make_run(seed=7, test=0.95)]
     assert judge(good, statement(ABOVE)).overall is Verdict.UNDECIDED
-    bad_extra = runs_of(make_run, 0.95, 0.95, 0.95) + [make_run(seed=7, test=0.1)]
+    bad_extra = [*runs_of(make_run, 0.95, 0.95, 0.95), make_run(seed=7, test=0.1)]
     assert judge(bad_extra, statement(ABOVE)).overall is Verdict.HOLDS
 
 
@@ -117,6 +117,16 @@ def test_marked_steps_and_other_metrics(make_run) -> None:
     early, last = Score("snn", "polystep", step=20), Score("snn", "polystep", metric="test_last")
     assert judge(runs, statement(Condition(last, early, at_least=0.3))).overall is Verdict.HOLDS
     assert judge(runs, statement(Condition(Score("snn", "polystep", step=40), at_least=0))).overall is Verdict.UNDECIDED
+
+
+def test_published_scores_of_the_same_seeds(make_run) -> None:
+    published = {42: 0.5339, 123: 0.3281}
+    condition = Condition(Score("snn", "polystep", step=20), None, True, at_least=0.01)
+    runs = [make_run(seed=seed, test=2 * (score + 0.02)) for seed, score in published.items()]
+    outcome = judge(runs, statement(condition, seeds=tuple(published))).decisive("published settings")
+    assert dict(outcome.by_seed)[42] == pytest.approx(0.02)
+    unpublished = judge([make_run(seed=seed) for seed in SEEDS], statement(condition))
+    assert unpublished.overall is Verdict.UNDECIDED and "not all of these seeds" in unpublished.reasons()[0]
 
 
 def test_different_metrics_are_not_compared(make_run) -> None:
