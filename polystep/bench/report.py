@@ -19,6 +19,7 @@ from polystep.bench.intake import VERSIONS, name_mixed_versions, take_in
 from polystep.bench.learning_curves import learning_curves
 from polystep.bench.maxsat_figures import seconds_figure, size_figure
 from polystep.bench.maxsat_scaling import maxsat_entries, maxsat_table
+from polystep.bench.page.document import Chapter, PageContent, report_page
 from polystep.bench.records import RunRecord
 from polystep.bench.rendering import Table, escape_markdown, file_stem, to_markdown, write_table
 from polystep.bench.score_bars import score_bars
@@ -77,37 +78,50 @@ def build_report(
         ],
         **intake.problems,
     }
+    verdicts = judge_all(statements, used) if statements else None
     writer = _Writer(output)
     looks = method_looks(group.optimizer for group in groups)
     lines = [
         "# Report",
         "",
-        f"Built from {len(used)} finished runs. Published numbers: arXiv 2605.01928 and its released result files.",
+        f"Built from {len(used)} finished runs. Published numbers: arXiv 2605.01928 and its released result files. The same with "
+        "sortable tables and the runs behind every number: [report.html](report.html), one file for the browser.",
         *("", "## Headline", "", *_bullets(_headlines(groups) or ["No finished run of the paper's method yet."])),
-        *(_verdicts_section(judge_all(statements, used), writer) if statements else []),
-        *("", "## All protocols", *writer.table(results_table(groups)), *writer.table(early_curve_table(groups))),
+        *(_verdicts_section(verdicts, writer) if verdicts else []),
+        *writer.chapter("All protocols"),
+        *(*writer.table(results_table(groups)), *writer.table(early_curve_table(groups))),
         *_maxsat_section(groups, histories, looks, writer),
     ]
     for protocol in sorted({group.protocol for group in groups}):
         members = [group for group in groups if group.protocol == protocol]
-        lines += ["", f"## Protocol {escape_markdown(protocol)}"]
+        lines += writer.chapter(f"Protocol {protocol}", members)
         lines += _protocol_section(members, histories, looks, writer)
     if tuning.rows:
-        lines += ["", "## Tuning", *writer.table(tuning)]
-    lines += ["", "## Environments", *writer.table(environments_table(used))]
+        lines += [*writer.chapter("Tuning"), *writer.table(tuning)]
+    lines += [*writer.chapter("Environments"), *writer.table(environments_table(used))]
     lines += ["", "## What is missing or unreadable", "", *_gap_section(gaps, checked=expected is not None)]
-    write_text(output / "REPORT.md", "\n".join(lines) + "\n")
-    return ReportSummary(len(used), gaps, [*writer.written, output / "REPORT.md"])
+    page = report_page(PageContent(verdicts, writer.chapters, everything, histories, looks, gaps))
+    writer.text("report.html", page)
+    writer.text("REPORT.md", "\n".join(lines) + "\n")
+    return ReportSummary(len(used), gaps, writer.written)
 
 
 class _Writer:
-    """Writes tables and figures, and returns the lines of REPORT.md that show them."""
+    """Writes tables and figures, returns the lines of REPORT.md that show them, and keeps the tables for the page."""
 
     def __init__(self, output: Path) -> None:
         self.written: list[Path] = []
+        self.chapters: list[Chapter] = []
         self._output = output
 
+    def chapter(self, title: str, groups: Sequence[Group] = ()) -> list[str]:
+        """A heading; the tables that follow belong to it, and the learning curves of `groups`."""
+        self.chapters.append(Chapter(title, [], groups))
+        return ["", f"## {escape_markdown(title)}"]
+
     def table(self, table: Table) -> list[str]:
+        if self.chapters:
+            self.chapters[-1].tables.append(table)
         self.written += write_table(table, self._output / "tables")
         files = f"[CSV](tables/{table.name}.csv), [LaTeX](tables/{table.name}.tex)"
         return ["", f"### {escape_markdown(table.title)}", "", to_markdown(table), files]

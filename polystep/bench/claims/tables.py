@@ -93,7 +93,7 @@ def _claim(judgement: Judgement) -> dict[str, Cell]:
     several = len(statement.conditions) > 1
     row: dict[str, Cell] = {
         "claim": statement.statement,
-        "published": _least_published(statement.conditions),
+        "published": least_published(statement.conditions),
         "seeds": ", ".join(map(str, statement.seeds)),
         "verdict": str(judgement.overall),
         "reason": _first(judgement.reasons()),
@@ -111,7 +111,7 @@ def _first(reasons: Sequence[str]) -> str:
     return "; ".join(reasons[:_SHOWN_REASONS]) + more
 
 
-def _least_published(conditions: Sequence[Condition]) -> str | None:
+def least_published(conditions: Sequence[Condition]) -> str | None:
     """The published value that comes closest to a bound, or passes it furthest."""
     known = [(value, condition) for condition in conditions if (value := condition.published()) is not None]
     if not known:

@@ -196,10 +196,6 @@ def test_every_record_that_a_claim_rests_on_is_needed(make_run) -> None:
         ("statements: [{name: a, statement: b, conditions: [{score: {task: t, method: m}}]}]", "nothing could fail"),
         ("statements: [{name: a, statement: b, conditions: [{score: {task: t, metod: m}, at_least: 1}]}]", "method"),
         ("statements: [{name: a, statement: b, conditions: [{scor: 1, at_least: 1}]}]", "did you mean score"),
-        (
-            "statements: [{name: a, statement: b, conditions: [{score: {task: t, method: m}, near_published: 2}]}]",
-            "nothing is",
-        ),
         ("statements: [{name: a}]", "not a list of statements"),
         ("statements: 3", "not a list of statements"),
         ("a: [", "not a list of statements"),
