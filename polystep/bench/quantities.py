@@ -21,6 +21,7 @@ _FORMATS = {
     "difference of fraction": _Format(100, "+.2f", " points", spread=False),
     "seconds": _Format(1, ",.1f"),
     "bytes": _Format(1e-6, ",.0f", spread=False),
+    "epochs": _Format(1, ",.4g", spread=False),
     "count": _Format(1, ",.0f", spread=False),
     "seconds per step": _Format(1000, ",.1f", " ms"),
 }

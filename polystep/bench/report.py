@@ -10,7 +10,7 @@ from polystep.bench.claims.published_runs import findings_page
 from polystep.bench.claims.tables import claims_table, conditions_table
 from polystep.bench.claims.verdicts import Statements, Verdicts, judge_all
 from polystep.bench.comparison import comparison_table, pooled_table
-from polystep.bench.costs import budget_table, time_to_90_table
+from polystep.bench.costs import budget_table, normalised_budget_table, time_to_90_table
 from polystep.bench.figures import Look, method_looks, write_figure
 from polystep.bench.files import write_text
 from polystep.bench.groups import METHOD_OF_THE_PAPER, Group, group_runs
@@ -84,8 +84,8 @@ def build_report(
     lines = [
         "# Report",
         "",
-        f"Built from {len(used)} finished runs. Published numbers: arXiv 2605.01928 and its released result files. The same with "
-        "sortable tables and the runs behind every number: [report.html](report.html), one file for the browser.",
+        f"Built from {len(used)} finished runs. Published numbers: arXiv 2605.01928 and its released result files. The same "
+        "with sortable tables and the runs behind every number: [report.html](report.html), one file for the browser.",
         *("", "## Headline", "", *_bullets(_headlines(groups) or ["No finished run of the paper's method yet."])),
         *(_verdicts_section(verdicts, writer) if verdicts else []),
         *writer.chapter("All protocols"),
@@ -157,7 +157,13 @@ def _protocol_section(
 ) -> list[str]:
     """Tables and figures of one protocol; tables that have nothing to say are left out."""
     protocol = groups[0].protocol
-    tables = (comparison_table(groups), pooled_table(groups), budget_table(groups), time_to_90_table(groups, histories))
+    tables = (
+        comparison_table(groups),
+        pooled_table(groups),
+        budget_table(groups),
+        normalised_budget_table(groups, histories),
+        time_to_90_table(groups, histories),
+    )
     lines = [line for table in tables if table.rows for line in writer.table(table)]
     title = f"Test scores, protocol {protocol}"
     lines += writer.figure(title, score_bars(groups, looks), file_stem("scores", protocol))

@@ -74,11 +74,7 @@ def bound_text(condition: Condition, unit: str) -> str:
         return f"within ±{text_of(highest, unit).lstrip('+')}"
     parts = [f"at least {text_of(lowest, unit)}"] if math.isfinite(lowest) else []
     parts += [f"at most {text_of(highest, unit)}"] if math.isfinite(highest) else []
-    tolerance = ""
-    if condition.tolerance:
-        absolute = unit if unit.startswith("difference of ") else f"difference of {unit}"
-        tolerance = f" (tolerance {text_of(condition.tolerance, absolute).lstrip('+')} included)"
-    return " and ".join(parts) + tolerance
+    return " and ".join(parts) + (" (tolerance included)" if condition.tolerance else "")
 
 
 def value_text(outcome: Outcome, several: bool) -> str:

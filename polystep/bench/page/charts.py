@@ -1,6 +1,7 @@
 """Line charts as inline SVG whose colours follow the page."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +12,10 @@ from polystep.bench.page.markup import Markup, element, join
 
 WIDTH, HEIGHT = 640, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 12, 50
-_MOST_POINTS = 80
+_MOST_POINTS = 64
+_CLOSE_TO_FULL = 85
+_LEAST_DISTANCE = 0.02
+_PERCENT_TICKS = (0, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.98)
 _DASHES = ("", "2 4", "9 4 2 4", "14 5")
 
 Points = Sequence[tuple[float, float]]
@@ -33,15 +37,22 @@ class Series:
     band: tuple[Points, Points] | None = None
 
 
-def line_chart(series: Sequence[Series], x_title: str, y_title: str, logarithmic: bool, name: str) -> Markup | None:
-    """The chart, named `name` for screen readers; None where nothing can be drawn."""
+def line_chart(
+    series: Sequence[Series], x_title: str, y_title: str, logarithmic: bool, name: str, percent: bool = False
+) -> Markup | None:
+    """The chart, named `name` for screen readers; None where nothing can be drawn.
+
+    `logarithmic` is the axis of costs. Scores in `percent` that come close to 100 are shown by their distance to it, on a
+    logarithmic axis, where they can be told apart.
+    """
     shown = [line for line in series if _drawable(line.points, logarithmic)]
     if not shown:
         return None
     xs = [x for line in shown for x, _ in _drawable(line.points, logarithmic)]
     ys = [y for line in shown for _, y in _drawable(line.points, logarithmic)]
     x_axis = _LogarithmicAxis(min(xs), max(xs)) if logarithmic else _LinearAxis(min(xs), max(xs))
-    y_axis = _LinearAxis(min(ys), max(ys))
+    close = percent and max(ys) >= _CLOSE_TO_FULL
+    y_axis = _DistanceAxis(min(ys), max(ys)) if close else _LinearAxis(min(ys), max(ys))
     across, down = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -112,12 +123,34 @@ class _LinearAxis:
         return (value - self._low) / (self._high - self._low)
 
     def ticks(self) -> list[tuple[float, str]]:
-        raw = (self._high - self._low) / 4
+        raw = (self._high - self._low) / 5
         power = 10.0 ** math.floor(math.log10(raw))
         step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
         first = math.ceil(self._low / step)
         count = math.floor(self._high / step) - first
         values = [(first + index) * step for index in range(count + 1)]
+        return [(value, compact(value)) for value in values]
+
+
+class _DistanceAxis:
+    """Percent by their distance to 100, logarithmic; what is closer than `_LEAST_DISTANCE` is drawn there."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self._low, self._high = self._place(low), self._place(high)
+        margin = 0.03 * (self._high - self._low or 1.0)
+        self._low, self._high = self._low - margin, self._high + margin
+
+    @staticmethod
+    def _place(value: float) -> float:
+        return -math.log10(max(100 - value, _LEAST_DISTANCE))
+
+    def share(self, value: float) -> float:
+        return (self._place(value) - self._low) / (self._high - self._low)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        values = [value for value in _PERCENT_TICKS if 0 <= self.share(value) <= 1]
+        if len(values) < 3:
+            return _LinearAxis(100 - 10**-self._low, 100 - 10**-self._high).ticks()
         return [(value, compact(value)) for value in values]
 
 
@@ -168,8 +201,15 @@ def _path(points: Sequence[tuple[float, float]], steps: bool, back: bool = False
         corners += [(x, before), (x, y)] if steps else [(x, y)]
     if back:
         corners.reverse()
-    text = "L".join(f"{x:g} {y:g}" for x, y in corners)
-    return ("L" if back else "M") + text
+    parts = [f"{'L' if back else 'M'}{corners[0][0]:g} {corners[0][1]:g}"]
+    for (x_before, y_before), (x, y) in pairwise(corners):
+        # horizontal and vertical pieces in half the characters
+        if y == y_before:
+            parts.append(f"H{x:g}")
+        else:
+            parts.append(f"V{y:g}" if x == x_before else f"L{x:g} {y:g}")
+    # pieces of one line that goes on and on
+    return re.sub(r"(?:H[\d.]+)+(H[\d.]+)", r"\1", "".join(parts))
 
 
 def chart_with_legend(chart: Markup, entries: Sequence[Markup]) -> Markup:

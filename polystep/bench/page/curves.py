@@ -14,22 +14,27 @@ from polystep.bench.published import published_cost, published_curve
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+_VIEWS = {"seconds": ("seconds", "step seconds"), "candidate_evaluations": ("candidates", "candidates evaluated")}
+
 
 def learning_curve_section(
     groups: Sequence[Group],
     histories: Mapping[str, "DataFrame"],
     looks: Mapping[str, Look],
     targets: Sequence[str | None],
+    is_open: bool,
 ) -> Markup | None:
     """Mean validation curves of the groups of one task and protocol, over seconds and over candidates, beside published ones.
 
-    targets: where the runs of each group are on the page.
+    targets: where the runs of each group are on the page. is_open: whether it is unfolded at first.
     """
     views = []
-    for column, title in (("seconds", "step seconds"), ("candidate_evaluations", "candidates evaluated")):
+    for column, (short, title) in _VIEWS.items():
         series = _series(groups, histories, looks, column)
         name = f"Learning curves on task {groups[0].task}, protocol {groups[0].protocol}, over {title}"
-        chart = line_chart([line for line, _ in series], title, groups[0].score_name, True, name)
+        chart = line_chart(
+            [line for line, _ in series], title, groups[0].score_name, True, name, groups[0].unit == "fraction"
+        )
         if chart is None:
             continue
         entries = []
@@ -37,24 +42,21 @@ def learning_curve_section(
             target = None if position is None else targets[position]
             label = element("a", line.label, href=target) if target else element("span", line.label)
             entries.append(join(swatch(line), " ", label))
-        views.append((title, chart_with_legend(chart, entries)))
+        views.append((short, chart_with_legend(chart, entries)))
     if not views:
         return None
     tabs = [
-        element("button", f"over {title}", type="button", class_="tab", aria_pressed="true" if place == 0 else "false")
-        for place, (title, _) in enumerate(views)
+        element("button", f"over {short}", type="button", class_="tab", aria_pressed="true" if place == 0 else "false")
+        for place, (short, _) in enumerate(views)
     ]
     panels = [element("div", chart, class_="view", hidden=place > 0) for place, (_, chart) in enumerate(views)]
     return element(
-        "section",
-        element(
-            "div",
-            element("h3", f"Learning curves, {groups[0].task}"),
-            element("div", *tabs, class_="tabs"),
-            class_="title",
-        ),
+        "details",
+        element("summary", f"Learning curves, {groups[0].task}"),
+        element("div", *tabs, class_="tabs"),
         *panels,
         class_="curves",
+        open=is_open,
     )
 
 

@@ -140,10 +140,10 @@ def _verdict_chapters(verdicts: Verdicts | None, links: RunLinks) -> Iterator[tu
 def _chapter(chapter: Chapter, content: PageContent, links: RunLinks) -> Iterator[Markup]:
     tables = [html_table(table, links) for table in chapter.tables if table.rows]
     yield from tables[:1]
-    for _, members in groupby(chapter.groups, key=lambda group: group.task):
+    for place, (_, members) in enumerate(groupby(chapter.groups, key=lambda group: group.task)):
         groups = list(members)
         targets = [links.target([run.name for run in group.runs]) for group in groups]
-        curves = learning_curve_section(groups, content.histories, content.looks, targets)
+        curves = learning_curve_section(groups, content.histories, content.looks, targets, is_open=place == 0)
         if curves is not None:
             yield curves
     yield from tables[1:]

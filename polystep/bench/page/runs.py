@@ -64,7 +64,9 @@ def _curve(group: Group, histories: Mapping[str, "DataFrame"]) -> Markup | None:
             points = [(float(x), float(y) * scale) for x, y in zip(curve.cost, curve.score, strict=True)]
             colour = _SEED_COLOURS[position % len(_SEED_COLOURS)]
             series.append(Series(points, colour, f"seed {run.labels['seed']}"))
-    chart = line_chart(series, "step seconds", f"validation {group.score_name}", False, f"Validation of {group.title}")
+    chart = line_chart(
+        series, "step seconds", f"validation {group.score_name}", False, f"Validation of {group.title}", scale == 100
+    )
     if chart is None:
         return element("p", "No curve: no readable history.", class_="quiet")
     return chart_with_legend(chart, [join(swatch(line), " ", line.label) for line in series])

@@ -1,6 +1,6 @@
 """Tables of the report as HTML: sortable, every cell a link to the runs behind it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from polystep.bench.page.markup import Markup, element, join
@@ -8,6 +8,8 @@ from polystep.bench.rendering import MISSING, Cell, Column, Table, is_numeric
 
 _LONG_TABLE = 12
 _SORT_BY = ("mean", "median", "value")
+_BELOW = {"metric": "task", "study": "method", "protocol": "method"}
+"""Columns that stand in small print below another one, so that scores come into sight on narrow screens."""
 
 
 class RunLinks:
@@ -28,9 +30,12 @@ class RunLinks:
 
 def html_table(table: Table, links: RunLinks, verdicts: bool = False) -> Markup:
     """The table with its notes; `verdicts` shows columns named like that as badges."""
-    numeric = [is_numeric(table, column) for column in table.shown]
-    head = element("tr", *(_heading(column, right) for column, right in zip(table.shown, numeric, strict=True)))
-    rows = [_row(row, table.shown, numeric, links, verdicts) for row in table.rows]
+    present = {column.name for column in table.shown}
+    columns = [column for column in table.shown if _BELOW.get(column.name) not in present]
+    below = [column for column in table.shown if column not in columns]
+    numeric = {column.name for column in columns if is_numeric(table, column)}
+    head = element("tr", *(_heading(column, column.name in numeric) for column in columns))
+    rows = [_row(row, columns, below, numeric, links, verdicts) for row in table.rows]
     empty = element("p", "No finished run has anything to show here.", class_="quiet") if not rows else None
     search = element("input", type="search", placeholder="filter rows", aria_label=f"Filter rows of {table.title}")
     body = element("table", element("thead", head), element("tbody", *rows))
@@ -69,20 +74,27 @@ def _heading(column: Column, right: bool) -> Markup:
 
 
 def _row(
-    row: Mapping[str, Cell], columns: Sequence[Column], numeric: Sequence[bool], links: RunLinks, verdicts: bool
+    row: Mapping[str, Cell],
+    columns: Sequence[Column],
+    below: Sequence[Column],
+    numeric: Set[str],
+    links: RunLinks,
+    verdicts: bool,
 ) -> Markup:
     sources = row.get("sources")
     target = links.target(sources) if isinstance(sources, tuple) else None
     cells = []
-    for column, right in zip(columns, numeric, strict=True):
+    for column in columns:
         cell = row.get(column.name)
         content: Any = MISSING if cell is None or cell == "" else str(cell)
         if verdicts and "verdict" in column.name and cell:
             content = badge(content)
         if target and content != MISSING:
             content = element("a", content, href=target)
-        kind = "number" if right else None
-        cells.append(element("td", content, class_=kind, data_v=_sort_key(cell)))
+        small = [f"{other.title.lower()} {row[other.name]}" for other in below if _BELOW[other.name] == column.name]
+        more = element("small", ", ".join(small).removeprefix("metric ")) if small else None
+        kind = "number" if column.name in numeric else None
+        cells.append(element("td", content, more, class_=kind, data_v=_sort_key(cell)))
     return element("tr", join(*cells))
 
 

@@ -38,7 +38,7 @@ def _card(judgement: Judgement, links: RunLinks) -> Markup:
         element("dd", *_two_lines(least_published(statement.conditions) or "no such run")),
     ]
     for protocol in judgement.outcomes:
-        rows += [element("dt", protocol.capitalize()), element("dd", *_measured(judgement, protocol, links))]
+        rows += [element("dt", f"Here, {protocol}"), element("dd", *_measured(judgement, protocol, links))]
     rows += [element("dt", "Seeds"), element("dd", ", ".join(map(str, statement.seeds)))]
     reasons = judgement.reasons()
     more = [f"and {len(reasons) - _SHOWN_REASONS} more"] if len(reasons) > _SHOWN_REASONS else []
@@ -138,4 +138,4 @@ def _evidence(title: str, rows: Sequence[Markup]) -> Markup:
         "tr", *(element("th", name, scope="col", class_="number" if name.startswith("V") else None) for name in titles)
     )
     table = element("table", element("thead", head), element("tbody", *rows))
-    return element("div", table, class_="scroll", tabindex="0", role="region", aria_label=title)
+    return element("div", table, class_="scroll evidence", tabindex="0", role="region", aria_label=title)

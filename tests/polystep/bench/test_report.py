@@ -30,7 +30,7 @@ def figures(*names: str) -> set[str]:
     return {f"figures/{name}.{kind}" for name in names for kind in ("png", "pdf")}
 
 
-FILES = {"REPORT.md"} | tables("results", "early_curve", "environments")
+FILES = {"REPORT.md", "report.html"} | tables("results", "early_curve", "environments")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -63,7 +63,7 @@ def test_a_report_has_tables_figures_and_says_what_is_missing(add_run, tmp_path:
     assert repeated == foreign == backwards == versions == []
     assert len(unreadable) == 1 and "broken" in unreadable[0]
     written = files(output)
-    of_protocol = tables("comparison_paper", "budget_paper", "time_to_90_paper")
+    of_protocol = tables("comparison_paper", "budget_paper", "budget_normalised_paper", "time_to_90_paper")
     assert set(written) == FILES | of_protocol | figures("scores_paper", "learning_curves_snn_paper")
     assert {str(path.relative_to(output)) for path in summary.written} == set(written)
     text = written["REPORT.md"].decode()
@@ -100,7 +100,7 @@ def test_every_protocol_has_its_tables_and_figures(add_run, tmp_path: Path, monk
     build_report(tmp_path / "records", tmp_path / "output")
     expected = set(FILES)
     for protocol in ("paper", "matched-time"):
-        kinds = ("comparison", "pooled", "budget", "time_to_90")
+        kinds = ("comparison", "pooled", "budget", "budget_normalised", "time_to_90")
         expected |= tables(*(f"{kind}_{protocol}" for kind in kinds))
         expected |= figures(f"scores_{protocol}", *(f"learning_curves_{task}_{protocol}" for task in ("snn", "int8")))
     assert set(files(tmp_path / "output")) == expected
@@ -110,7 +110,7 @@ def test_every_protocol_has_its_tables_and_figures(add_run, tmp_path: Path, monk
     # every table and figure within a section names its protocol
     section = text.split("## Protocol matched-time")[1].split("## Protocol paper")[0]
     titles = [line for line in section.splitlines() if line.startswith("### ")]
-    assert len(titles) == 7 and all(
+    assert len(titles) == 8 and all(
         "protocol: matched-time" in line or "protocol matched-time" in line for line in titles
     )
 

@@ -39,7 +39,7 @@ for (const search of document.querySelectorAll("section.table input")) {
   });
 }
 
-for (const section of document.querySelectorAll("section.curves")) {
+for (const section of document.querySelectorAll("details.curves")) {
   const tabs = section.querySelectorAll(".tab");
   const views = section.querySelectorAll(".view");
   tabs.forEach((tab, chosen) => tab.addEventListener("click", () => {
