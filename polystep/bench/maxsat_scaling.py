@@ -75,6 +75,11 @@ def _published_candidates_per_second(variables: int, optimizer: str) -> Quantity
     return Quantity(rate, None, share.n, "count") if share and rate else None
 
 
+def of_published_distribution(task: str) -> bool:
+    """Whether a task is an instance of the published distribution, whose runs are pooled by size."""
+    return _INSTANCE.fullmatch(task) is not None
+
+
 def maxsat_entries(groups: Sequence[Group]) -> list[Entry]:
     """The runs of `groups` on instances of the published distribution, smallest size first."""
     found: dict[tuple[int, str, str, str, str], list[RunRecord]] = {}

@@ -33,10 +33,12 @@ class PublishedScore(NamedTuple):
 
 
 class PublishedCost(NamedTuple):
-    """Wall seconds of one run and of one of its steps on `hardware`, and candidates per step; None where the files do not
-    tell.
+    """Steps and wall seconds of one run, seconds of one of its steps on `hardware`, and candidates per step.
+
+    None where the files do not tell.
     """
 
+    steps: float | None
     seconds: float | None
     seconds_per_step: float | None
     candidates_per_step: float | None
@@ -93,6 +95,7 @@ def published_cost(task: str, method: str) -> PublishedCost | None:
     counts_candidates = row["group"] != "ablation" and method not in _GRADIENT_METHODS
     return PublishedCost(
         # A zero in these columns means that the run did not record them.
+        steps=steps or None,
         seconds=seconds or None,
         seconds_per_step=seconds / steps if seconds and steps else None,
         candidates_per_step=evaluations / steps if counts_candidates and evaluations and steps else None,

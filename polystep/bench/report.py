@@ -1,7 +1,8 @@
 """The report: tables, figures and REPORT.md from whatever records exist, and what is missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,15 @@ from polystep.bench.claims.tables import claims_table, conditions_table
 from polystep.bench.claims.verdicts import Statements, Verdicts, judge_all
 from polystep.bench.comparison import comparison_table, pooled_table
 from polystep.bench.costs import budget_table, normalised_budget_table, time_to_90_table
-from polystep.bench.figures import Look, method_looks, write_figure
+from polystep.bench.figures import Look, method_looks, write_figures
 from polystep.bench.files import write_text
-from polystep.bench.groups import METHOD_OF_THE_PAPER, Group, group_runs
+from polystep.bench.groups import Group, group_runs
+from polystep.bench.headline import headline_table
 from polystep.bench.identity import run_identity
 from polystep.bench.intake import VERSIONS, name_mixed_versions, take_in
 from polystep.bench.learning_curves import learning_curves
 from polystep.bench.maxsat_figures import seconds_figure, size_figure
-from polystep.bench.maxsat_scaling import maxsat_entries, maxsat_table
+from polystep.bench.maxsat_scaling import maxsat_entries, maxsat_table, of_published_distribution
 from polystep.bench.page.document import Chapter, PageContent, report_page
 from polystep.bench.records import RunRecord
 from polystep.bench.rendering import Table, escape_markdown, file_stem, to_markdown, write_table
@@ -86,8 +88,10 @@ def build_report(
         "",
         f"Built from {len(used)} finished runs. Published numbers: arXiv 2605.01928 and its released result files. The same "
         "with sortable tables and the runs behind every number: [report.html](report.html), one file for the browser.",
-        *("", "## Headline", "", *_bullets(_headlines(groups) or ["No finished run of the paper's method yet."])),
         *(_verdicts_section(verdicts, writer) if verdicts else []),
+        *writer.chapter("Headline"),
+        *writer.table(headline_table(groups)),
+        *("", *_bullets(_leaders(groups) or ["No task has several methods under one protocol yet."])),
         *writer.chapter("All protocols"),
         *(*writer.table(results_table(groups)), *writer.table(early_curve_table(groups))),
         *_maxsat_section(groups, histories, looks, writer),
@@ -102,6 +106,7 @@ def build_report(
     lines += ["", "## What is missing or unreadable", "", *_gap_section(gaps, checked=expected is not None)]
     page = report_page(PageContent(verdicts, writer.chapters, everything, histories, looks, gaps))
     writer.text("report.html", page)
+    writer.draw_figures()
     writer.text("REPORT.md", "\n".join(lines) + "\n")
     return ReportSummary(len(used), gaps, writer.written)
 
@@ -113,6 +118,7 @@ class _Writer:
         self.written: list[Path] = []
         self.chapters: list[Chapter] = []
         self._output = output
+        self._figures: list[tuple[str, Callable[[], Figure]]] = []
 
     def chapter(self, title: str, groups: Sequence[Group] = ()) -> list[str]:
         """A heading; the tables that follow belong to it, and the learning curves of `groups`."""
@@ -131,10 +137,15 @@ class _Writer:
         write_text(self._output / name, text)
         self.written.append(self._output / name)
 
-    def figure(self, title: str, figure: "Figure", name: str) -> list[str]:
-        self.written += write_figure(figure, self._output / "figures", name)
+    def figure(self, title: str, figure: "Figure | Callable[[], Figure]", name: str) -> list[str]:
+        """The lines that show a figure; what draws one is called when all else is written."""
+        self._figures.append((name, figure if callable(figure) else lambda: figure))
         title, stem = escape_markdown(title), f"figures/{name}"
         return ["", f"### {title}", "", f"![{title}]({stem}.png)", "", f"[PDF]({stem}.pdf)"]
+
+    def draw_figures(self) -> None:
+        """Draw and write the figures."""
+        self.written += write_figures(self._figures, self._output / "figures")
 
 
 def _verdicts_section(verdicts: Verdicts, writer: _Writer) -> list[str]:
@@ -166,11 +177,13 @@ def _protocol_section(
     )
     lines = [line for table in tables if table.rows for line in writer.table(table)]
     title = f"Test scores, protocol {protocol}"
-    lines += writer.figure(title, score_bars(groups, looks), file_stem("scores", protocol))
+    lines += writer.figure(title, partial(score_bars, groups, looks), file_stem("scores", protocol))
     for task, members in groupby(groups, key=lambda group: group.task):
+        if of_published_distribution(task):
+            continue  # they have figures over sizes and seconds
         title = f"Learning curves on task {task}, protocol {protocol}"
         name = file_stem("learning_curves", task, protocol)
-        lines += writer.figure(title, learning_curves(list(members), histories, looks), name)
+        lines += writer.figure(title, partial(learning_curves, list(members), histories, looks), name)
     return lines
 
 
@@ -183,7 +196,7 @@ def _maxsat_section(
         return []
     lines = [
         *writer.table(maxsat_table(entries)),
-        *writer.figure("MAX-SAT over sizes", size_figure(entries, looks), "maxsat_sizes"),
+        *writer.figure("MAX-SAT over sizes", partial(size_figure, entries, looks), "maxsat_sizes"),
     ]
     if (over_seconds := seconds_figure(entries, histories, looks)) is not None:
         lines += writer.figure("MAX-SAT over seconds", over_seconds, "maxsat_seconds")
@@ -200,19 +213,9 @@ def _last_line(run: RunRecord) -> str:
     return lines[-1].strip() if lines else "no error was recorded"
 
 
-def _headlines(groups: Sequence[Group]) -> list[str]:
-    """The paper's method beside what is published for it; then, where methods compete, which one leads."""
+def _leaders(groups: Sequence[Group]) -> list[str]:
+    """Where methods compete, which one leads."""
     sentences = []
-    for group in groups:
-        if group.optimizer != METHOD_OF_THE_PAPER:
-            continue
-        target = "nothing comparable is published"
-        if group.published_best:
-            target = f"published: {group.published_best} test-selected, {group.published_last} last epoch"
-        sentences.append(
-            f"{group.title}: test {group.metric} {group.selected or 'unknown'} validation-selected, "
-            f"{group.last or 'unknown'} last checkpoint; {target}."
-        )
     for (task, protocol), members in groupby(groups, key=lambda group: (group.task, group.protocol)):
         scored = [(score.mean, group) for group in members if (score := group.selected)]
         if len(scored) > 1:
