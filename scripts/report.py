@@ -1,22 +1,30 @@
 """Build tables, figures and REPORT.md from records:  python -m scripts.report
 
-It takes about a second per figure, and says which runs of the profile are missing.
+It says which runs of the profile are missing.
 """
 
 import argparse
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from polystep.bench.composition import compose_config
+from polystep.bench.claims.published_runs import read_defects
+from polystep.bench.claims.statements import read_statements
+from polystep.bench.claims.verdicts import Statements
+from polystep.bench.composition import compose_checked
 from polystep.bench.launch import build_run
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.report import ReportSummary, build_report
 from polystep.contracts import ExpectedError
 from scripts.console import CONFIGS, RECORDS, RESULTS, explain
+
+_SEED = re.compile(r"seed=\d+")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,15 +43,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(soft_wrap=True)
     try:
         expected = expected_runs(read_profile(CONFIGS, options.profile))
-        show_summary(build_report(options.records, options.output, expected), console)
+        show_summary(build_report(options.records, options.output, expected, statements()), console)
     except ExpectedError as error:
         return explain(error)
     return 0
 
 
+def statements() -> Statements:
+    """What every report judges: claims by the runs of profile paper, defects also by those of profile published_runs."""
+    return Statements(
+        claims=read_statements(CONFIGS / "claims.yaml"),
+        complete=list(expected_runs(read_profile(CONFIGS, "paper")).values()),
+        defects=read_defects(CONFIGS / "published_runs.yaml"),
+        complete_reruns=list(expected_runs(read_profile(CONFIGS, "published_runs")).values()),
+    )
+
+
 def expected_runs(planned: Sequence[PlannedRun]) -> dict[str, dict[str, Any]]:
     """The configuration of each planned run, by its title."""
-    return {run.title: build_run(*compose_config(CONFIGS, run.overrides)).config for run in planned}
+    return {run.title: _configuration(run.overrides) for run in planned}
+
+
+def _configuration(overrides: Sequence[str]) -> dict[str, Any]:
+    """What a run with these overrides records as its configuration."""
+    settings = tuple(override for override in overrides if not _SEED.fullmatch(override))
+    composed, choices = _compose(settings)
+    seeds = [override for override in overrides if override not in settings]
+    if seeds:
+        # every other seed of the configuration follows this one
+        composed = OmegaConf.merge(composed, OmegaConf.from_dotlist(seeds))
+    return build_run(composed, choices).config
+
+
+@cache
+def _compose(overrides: tuple[str, ...]) -> tuple[DictConfig, Mapping[str, str]]:
+    """Composing takes a tenth of a second, too long to repeat for every seed."""
+    return compose_checked(CONFIGS, overrides)
 
 
 def show_summary(summary: ReportSummary, console: Console) -> None:

@@ -1,6 +1,5 @@
-"""The README's code runs, and its numbers come from the committed tables."""
+"""The README's code runs, and its numbers come from the committed records."""
 
-import csv
 import math
 import re
 from pathlib import Path
@@ -9,8 +8,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from polystep.bench.files import StorageError
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator
+from scripts.readme import RECORDS, with_results
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,11 +46,11 @@ def test_linked_files_exist():
         assert (ROOT / link).exists(), link
 
 
-def test_accuracies_of_the_result_table_are_in_the_committed_table():
-    (table,) = (part for part in re.findall(r"(?:^\|.*\n)+", README, re.MULTILINE) if "validation-selected" in part)
-    shown = re.findall(r"(\d+\.\d\d) ?%", table)
-    assert shown
-    with (ROOT / "results" / "tables" / "results.csv").open(encoding="utf-8") as file:
-        cells = [cell for row in csv.reader(file) for cell in row]
-    known = {f"{float(cell) * 100:.2f}" for cell in cells if re.fullmatch(r"0?\.\d+(e-\d+)?|1\.0|0", cell)}
-    assert set(shown) <= known
+@pytest.mark.slow
+def test_the_block_of_results_is_up_to_date():
+    assert with_results(README, RECORDS) == README, "run python -m scripts.readme"
+
+
+def test_without_its_markers_the_block_is_refused(tmp_path):
+    with pytest.raises(StorageError, match="lacks the lines"):
+        with_results("# Title", tmp_path)

@@ -1,12 +1,13 @@
-"""Tables of what the methods spent under one protocol: in total, per step, and until a threshold."""
+"""Tables of what the methods spent under one protocol: in total, per update, per epoch, and until a threshold."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from polystep.bench.curves import cost_to_reach
 from polystep.bench.groups import Group, step_seconds
-from polystep.bench.quantities import CensoredMedian, number
+from polystep.bench.quantities import CensoredMedian, Quantity, average, number
 from polystep.bench.records import RunRecord
 from polystep.bench.rendering import Cell, Column, Table, file_stem
 from polystep.bench.statistics import censored_median
@@ -29,17 +30,15 @@ _CENSORED = ("median", "exact", "by_seed", "unreached")
 
 
 def budget_table(groups: Sequence[Group]) -> Table:
-    """One row per group: what its runs spent in every currency, in total and per step; `groups` share one protocol."""
+    """One row per group: what its runs spent in every currency, in total; `groups` share one protocol."""
     rows = [_budget(group) for group in groups]
     columns = [*NAMES_WITHIN_PROTOCOL, Column("seeds", "Seeds"), Column("steps", "Steps", _TOTAL)]
     for currency, currency_title in _CURRENCIES.items():
         # What nobody spent is in the CSV file only.
         shown = any(getattr(row[currency], "mean", 0) for row in rows)
         columns.append(Column(currency, currency_title if shown else "", _TOTAL))
-        columns.append(Column(f"{currency}_per_step", "per step" if shown else "", _TOTAL))
     columns += [
         Column("step_seconds", "Step seconds", ("mean", "std", "n", "by_seed")),
-        Column("seconds_per_step", "per step", ("mean", "std", "n", "by_seed")),
         Column("peak_memory_bytes", "Peak memory (MB)", _TOTAL),
     ]
     notes = (
@@ -50,6 +49,28 @@ def budget_table(groups: Sequence[Group]) -> Table:
     )
     title = title_of("What the runs spent", groups)
     return Table(file_stem("budget", groups[0].protocol), title, tuple(columns), rows, notes)
+
+
+def normalised_budget_table(groups: Sequence[Group], histories: Mapping[str, "DataFrame"]) -> Table:
+    """One row per group: what its runs spent per parameter update and per pass over the training data.
+
+    `groups` share one protocol; `histories` maps names of runs to their histories, which know the epochs.
+    """
+    rows = [_normalised(group, histories) for group in groups]
+    columns = [*NAMES_WITHIN_PROTOCOL, Column("updates", "Updates", _TOTAL), Column("epochs", "Epochs", _TOTAL)]
+    for key, title in (*_CURRENCIES.items(), ("seconds", "Step seconds")):
+        for share in ("update", "epoch"):
+            name = f"{key}_per_{share}"
+            # What nobody spent is in the CSV file only.
+            shown = any(getattr(row[name], "mean", 0) for row in rows)
+            columns.append(Column(name, f"{title} per {share}" if shown else "", _TOTAL))
+    notes = (
+        *SPREAD,
+        "Every step updates the parameters once, also one that coasts and evaluates nothing. Epoch: one pass over the training "
+        "data; tasks without data have none.",
+    )
+    title = title_of("What the runs spent per update and per epoch", groups)
+    return Table(file_stem("budget_normalised", groups[0].protocol), title, tuple(columns), rows, notes)
 
 
 def time_to_90_table(groups: Sequence[Group], histories: Mapping[str, "DataFrame"]) -> Table:
@@ -94,13 +115,42 @@ def _budget(group: Group) -> dict[str, Cell]:
         "seeds": len(group.runs),
         "steps": group.over_seeds("count", "metrics", "steps"),
         "step_seconds": group.step_seconds(),
-        "seconds_per_step": group.per_step("seconds per step", step_seconds),
         "peak_memory_bytes": group.over_seeds("bytes", "ledger", "peak_memory_bytes"),
     }
     for currency in _CURRENCIES:
         row[currency] = group.over_seeds("count", "ledger", "spent", currency)
-        row[f"{currency}_per_step"] = group.per_step("count", partial(_spent, currency))
     return row
+
+
+def _normalised(group: Group, histories: Mapping[str, "DataFrame"]) -> dict[str, Cell]:
+    epochs = {run.labels["seed"]: _epochs(histories.get(run.name)) for run in group.runs}
+    row = name_cells(group) | {
+        "updates": group.over_seeds("count", "metrics", "steps"),
+        "epochs": average(epochs, "epochs"),
+        "seconds_per_update": group.per_step("seconds per step", step_seconds),
+        "seconds_per_epoch": _per_epoch(group, epochs, "seconds", step_seconds),
+    }
+    for currency in _CURRENCIES:
+        spent = partial(_spent, currency)
+        row[f"{currency}_per_update"] = group.per_step("count", spent)
+        row[f"{currency}_per_epoch"] = _per_epoch(group, epochs, "count", spent)
+    return row
+
+
+def _per_epoch(
+    group: Group, epochs: Mapping[int, float | None], unit: str, amount: Callable[[RunRecord], float | None]
+) -> Quantity | None:
+    shares: dict[int, float | None] = {}
+    for run in group.runs:
+        total, passes = amount(run), epochs[run.labels["seed"]]
+        shares[run.labels["seed"]] = total / passes if total is not None and passes else None
+    return average(shares, unit)
+
+
+def _epochs(history: "DataFrame | None") -> float | None:
+    """Passes over the training data until the end; None where the history does not know."""
+    last = None if history is None or "epoch" not in history else float(history["epoch"].max())
+    return last if last is not None and math.isfinite(last) else None
 
 
 def _spent(currency: str, run: RunRecord) -> float | None:

@@ -36,9 +36,13 @@ def setting_labels(runs: Sequence[RunRecord]) -> list[str]:
     ]
 
 
+def flat_settings(config: Mapping[str, Any]) -> dict[str, str]:
+    """What identifies a configuration, but for its seeds, as texts by path."""
+    return dict(_flat(identifying_settings(_without_seed(dict(config)))))
+
+
 def _flat_settings(run: RunRecord) -> dict[str, str]:
-    config = identifying_settings(_without_seed(run.config))
-    return dict(_flat(config)) | {"data": run.data_fingerprint[:6]}
+    return flat_settings(run.config) | {"data": run.data_fingerprint[:6]}
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

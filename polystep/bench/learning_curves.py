@@ -94,8 +94,10 @@ def learning_curves(
     first = groups[0]
     published = _published_curves(groups)
     lines = _lines(groups, histories, looks, {group.optimizer for group, _ in published})
-    figure = Figure(figsize=(13.5, 5.4), layout="constrained")
-    figure.suptitle(f"Learning curves on task {first.task}, protocol {first.protocol}", fontsize=13)
+    # Finding this layout for every figure would take as long as drawing it.
+    figure = Figure(figsize=(13.5, 5.4))
+    figure.subplots_adjust(left=0.055, right=0.745, bottom=0.185, top=0.91, wspace=0.05)
+    figure.suptitle(f"Learning curves on task {first.task}, protocol {first.protocol}", fontsize=13, x=0.4)
     panels = figure.subplots(1, len(_PANELS), sharey=True)
     for axes, (column, title) in zip(panels, _PANELS.items(), strict=True):
         style_axes(axes, "both")
@@ -103,14 +105,17 @@ def learning_curves(
         costs = [curve.cost for line in lines if (curve := line.curve(column, after_start=True))]
         if _spans_decades(costs + [curve[column].to_numpy() for _, curve in published]):
             axes.set_xscale("log")
+            axes.minorticks_off()
         for line in lines:
             _draw(axes, line, column)
         for group, values in published:
             _draw_published(axes, group, values, column)
     panels[0].set_ylabel(first.score_name)
     handles, labels = panels[-1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9, handlelength=3.2)
-    figure.supxlabel(_explanation(lines), fontsize=9, color="0.3")
+    figure.legend(
+        handles, labels, loc="upper left", bbox_to_anchor=(0.75, 0.92), frameon=False, fontsize=9, handlelength=3.2
+    )
+    figure.supxlabel(_explanation(lines), fontsize=9, color="0.3", x=0.4)
     return figure
 
 
@@ -174,7 +179,7 @@ def _draw_published(axes: "Axes", group: Group, curve: "DataFrame", column: str)
     name = f"published {group.optimizer}"
     label = f"{name}, {cost.hardware}:\ntest, mean ± std of {best.n} seeds"
     axes.plot(curve[column], mean, color="black", linestyle="dashed", linewidth=1.4, zorder=2, label=label)
-    label = f"{name}, headline: {best}\n(best of all looks at the test set)"
+    label = f"{name}, headline:\n{best}, best of all looks at the test set"
     axes.axhline(100 * best.mean, color="0.45", linestyle="dotted", linewidth=1.4, label=label)
 
 

@@ -75,6 +75,11 @@ def _published_candidates_per_second(variables: int, optimizer: str) -> Quantity
     return Quantity(rate, None, share.n, "count") if share and rate else None
 
 
+def of_published_distribution(task: str) -> bool:
+    """Whether a task is an instance of the published distribution, whose runs are pooled by size."""
+    return _INSTANCE.fullmatch(task) is not None
+
+
 def maxsat_entries(groups: Sequence[Group]) -> list[Entry]:
     """The runs of `groups` on instances of the published distribution, smallest size first."""
     found: dict[tuple[int, str, str, str, str], list[RunRecord]] = {}
@@ -123,6 +128,7 @@ def maxsat_table(entries: Sequence[Entry]) -> Table:
             "candidates_per_second": entry.candidates_per_second,
             "published_candidates_per_second": _published_candidates_per_second(entry.variables, entry.optimizer),
             "peak_memory_bytes": entry.mean("bytes", lambda run: number(run.ledger, "peak_memory_bytes")),
+            "sources": tuple(run.name for run in entry.runs),
         }
         for entry in order
     ]

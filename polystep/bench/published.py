@@ -33,10 +33,12 @@ class PublishedScore(NamedTuple):
 
 
 class PublishedCost(NamedTuple):
-    """Wall seconds of one run and of one of its steps on `hardware`, and candidates per step; None where the files do not
-    tell.
+    """Steps and wall seconds of one run, seconds of one of its steps on `hardware`, and candidates per step.
+
+    None where the files do not tell.
     """
 
+    steps: float | None
     seconds: float | None
     seconds_per_step: float | None
     candidates_per_step: float | None
@@ -63,6 +65,23 @@ def published_last_accuracy(task: str, method: str) -> PublishedScore | None:
     return from_logs or published_score(task, method, "final_accuracy")
 
 
+def published_scores_at(task: str, method: str, step: int) -> dict[int, float]:
+    """The published test accuracies at one step, by seed; empty where no curve has this step. Fractions."""
+    rows = _curves()
+    file_task, file_method = _key(task, method)
+    rows = rows[(rows["task"] == file_task) & (rows["method"] == file_method) & (rows["step"] == step)]
+    return {int(row.seed): float(row.test_accuracy) for row in rows.itertuples()}
+
+
+def published_number(task: str, method: str, name: str) -> float | None:
+    """The mean of a metric of results.csv, or one of its columns of costs; None where the file has no such thing."""
+    metrics = _results().get(_key(task, method), {})
+    if name in metrics:
+        return float(metrics[name]["mean"])
+    row = next(iter(metrics.values()), {})
+    return float(row[name]) if name.endswith("_mean") and name in row else None
+
+
 def published_cost(task: str, method: str) -> PublishedCost | None:
     """What one published run cost on average over its seeds; None where nothing is published."""
     metrics = _results().get(_key(task, method))
@@ -76,6 +95,7 @@ def published_cost(task: str, method: str) -> PublishedCost | None:
     counts_candidates = row["group"] != "ablation" and method not in _GRADIENT_METHODS
     return PublishedCost(
         # A zero in these columns means that the run did not record them.
+        steps=steps or None,
         seconds=seconds or None,
         seconds_per_step=seconds / steps if seconds and steps else None,
         candidates_per_step=evaluations / steps if counts_candidates and evaluations and steps else None,

@@ -21,6 +21,7 @@ _FORMATS = {
     "difference of fraction": _Format(100, "+.2f", " points", spread=False),
     "seconds": _Format(1, ",.1f"),
     "bytes": _Format(1e-6, ",.0f", spread=False),
+    "epochs": _Format(1, ",.4g", spread=False),
     "count": _Format(1, ",.0f", spread=False),
     "seconds per step": _Format(1000, ",.1f", " ms"),
 }
@@ -99,7 +100,7 @@ class Difference:
 
     def __str__(self) -> str:
         """The difference, the corrected p-value, and n where it is below five."""
-        form = _FORMATS.get(f"difference of {self.unit}", _OTHER_DIFFERENCE)
+        form = _format(f"difference of {self.unit}")
         remarks = []
         if self.p_holm is not None:
             remarks.append("p < 0.001" if self.p_holm < 0.001 else f"p = {self.p_holm:.3f}")
@@ -135,6 +136,12 @@ def number(tree: Any, *path: str) -> float | None:
     return float(tree) if known else None
 
 
+def text_of(value: float, unit: str) -> str:
+    """The number with the symbol of its unit."""
+    form = _format(unit)
+    return _number(value, form) + form.symbol
+
+
 def average(values: Mapping[int, float | None], unit: str) -> Quantity | None:
     """Mean and population standard deviation of the known values by seed; None where none is known."""
     known = {seed: value for seed, value in values.items() if value is not None}
@@ -147,7 +154,7 @@ def average(values: Mapping[int, float | None], unit: str) -> Quantity | None:
 
 
 def _format(unit: str) -> _Format:
-    return _FORMATS.get(unit, _OTHER_FORMAT)
+    return _FORMATS.get(unit, _OTHER_DIFFERENCE if unit.startswith("difference of ") else _OTHER_FORMAT)
 
 
 def _number(value: float, form: _Format) -> str:

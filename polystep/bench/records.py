@@ -15,6 +15,7 @@ from typing import Any, Literal
 from polystep.bench.files import StorageError, read_json, write_json, write_text
 
 RECORD_VERSION = 1
+Status = Literal["finished", "failed", "interrupted"]
 HISTORY_COLUMNS = ("step", "epoch", "loss", "validation", "candidate_evaluations", "sample_forwards", "seconds")
 """`loss`: mean candidate loss of the step; `validation`: score of the task's metric; `seconds`: optimiser + evaluation."""
 
@@ -33,7 +34,7 @@ class RunRecord:
 
     run_id: str
     name: str
-    status: Literal["finished", "failed", "interrupted"]
+    status: Status
     labels: dict[str, Any]
     protocol: str
     config: dict[str, Any]

@@ -12,7 +12,7 @@ from polystep.bench.quantities import CensoredMedian, Difference, Estimate, Poin
 
 MISSING = "—"
 
-Cell = str | int | Quantity | Points | Estimate | Difference | CensoredMedian | None
+Cell = str | int | Quantity | Points | Estimate | Difference | CensoredMedian | tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def to_markdown(table: Table) -> str:
     def line(cells: list[str]) -> str:
         return "| " + " | ".join(cells) + " |"
 
-    rules = ["---:" if _is_numeric(table, column) else "---" for column in table.shown]
+    rules = ["---:" if is_numeric(table, column) else "---" for column in table.shown]
     lines = [line([escape_markdown(c.title) for c in table.shown]), line(rules)]
     lines += [line(cells) for cells in _shown(table, escape_markdown)]
     if not table.rows:
@@ -75,7 +75,7 @@ def to_latex(table: Table) -> str:
         return " & ".join(cells) + r" \\"
 
     caption = " ".join(escape_latex(sentence) for sentence in (f"{table.title}.", *table.notes))
-    alignment = "".join("r" if _is_numeric(table, column) else "l" for column in table.shown)
+    alignment = "".join("r" if is_numeric(table, column) else "l" for column in table.shown)
     lines = [
         r"\begin{table*}",
         r"\centering",
@@ -137,7 +137,8 @@ def _shown(table: Table, escape: Callable[[str], str]) -> list[list[str]]:
     return [[escape(MISSING if cell is None else str(cell)) for cell in row] for row in cells]
 
 
-def _is_numeric(table: Table, column: Column) -> bool:
+def is_numeric(table: Table, column: Column) -> bool:
+    """Whether a column holds numbers, which are aligned to the right."""
     return bool(column.parts) or any(isinstance(row.get(column.name), int) for row in table.rows)
 
 

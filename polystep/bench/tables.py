@@ -121,7 +121,7 @@ def _published_marks(group: Group) -> dict[int, Quantity]:
 
 
 def name_cells(group: Group) -> dict[str, Cell]:
-    """The cells of `NAMES`."""
+    """The cells of `NAMES`, and the names of the runs behind the row, which no column shows."""
     return {
         "task": group.task,
         "metric": group.metric,
@@ -129,6 +129,7 @@ def name_cells(group: Group) -> dict[str, Cell]:
         "method": group.method,
         "study": group.study,
         "protocol": group.protocol,
+        "sources": tuple(run.name for run in group.runs),
     }
 
 

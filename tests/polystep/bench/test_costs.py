@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from polystep.bench.costs import budget_table, time_to_90_table
+from polystep.bench.costs import budget_table, normalised_budget_table, time_to_90_table
 from polystep.bench.curves import read_history
 from polystep.bench.groups import group_runs
 from polystep.bench.rendering import Table, to_csv, to_markdown
@@ -19,20 +19,39 @@ def time_to_90(runs) -> Table:
     return time_to_90_table(group_runs(runs), {run.name: read_history(run.folder) for run in runs})
 
 
-def test_budgets_are_totals_and_shares_per_step(add_run) -> None:
+def normalised(runs) -> Table:
+    histories = {run.name: read_history(run.folder) for run in runs if (run.folder / "history.csv").exists()}
+    return normalised_budget_table(group_runs(runs), histories)
+
+
+def test_budgets_are_totals(add_run) -> None:
     table = budget_table(group_runs([add_run(seed=1), add_run(seed=2, seconds=0.75)]))
     assert table.name == "budget_paper" and "protocol: paper" in table.title
     (row,) = read_csv(table)
     assert float(row["candidate_evaluations_mean"]) == 200 * 8688
-    assert float(row["candidate_evaluations_per_step_mean"]) == 8688
     assert float(row["sample_forwards_mean"]) == 200 * 8688 * 512
     assert float(row["backward_passes_mean"]) == 0
     assert float(row["step_seconds_mean"]) == 100
-    assert float(row["seconds_per_step_mean"]) == pytest.approx(0.5)
     assert float(row["peak_memory_bytes_mean"]) == 500_000_000
-    assert row["clause_checks_mean"] == row["clause_checks_per_step_mean"] == ""
-    shown = to_markdown(table)
-    assert "500.0 ± 250.0 ms (n=2)" in shown and "1,737,600" in shown
+    assert row["clause_checks_mean"] == ""
+    assert "1,737,600" in to_markdown(table)
+
+
+def test_shares_per_update_and_per_epoch(add_run) -> None:
+    table = normalised([add_run(seed=1), add_run(seed=2, seconds=0.75)])
+    (row,) = read_csv(table)
+    assert float(row["updates_mean"]) == 200 and float(row["epochs_mean"]) == pytest.approx(200 / 106)
+    assert float(row["candidate_evaluations_per_update_mean"]) == 8688
+    assert float(row["candidate_evaluations_per_epoch_mean"]) == pytest.approx(106 * 8688)
+    assert float(row["seconds_per_update_mean"]) == pytest.approx(0.5)
+    assert float(row["seconds_per_epoch_mean"]) == pytest.approx(53)
+    assert row["clause_checks_per_update_mean"] == row["clause_checks_per_epoch_mean"] == ""
+    assert "Candidates per epoch" in to_markdown(table) and "Clause checks" not in to_markdown(table).splitlines()[0]
+
+
+def test_without_a_history_there_are_no_epochs(add_run) -> None:
+    (row,) = read_csv(normalised([add_run(history=False)]))
+    assert row["epochs_mean"] == row["seconds_per_epoch_mean"] == "" and row["seconds_per_update_mean"]
 
 
 def test_what_nobody_spent_is_not_shown(add_run) -> None:

@@ -6,7 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from polystep.bench.figures import entry_label, method_looks, write_figure
+from polystep.bench.figures import entry_label, method_looks, write_figure, write_figures
+from polystep.bench.files import StorageError
 from polystep.bench.groups import group_runs
 
 
@@ -64,3 +65,15 @@ def test_a_failed_write_leaves_the_old_figure(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(KeyboardInterrupt):
         write_figure(made, folder, "bars")
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_many_figures_are_those_of_single_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn in several processes, where there are several cores."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
+    (reference,) = {path.read_bytes() for path in write_figure(figure(), tmp_path, "one") if path.suffix == ".png"}
+    many = [(f"figure{place}", figure) for place in range(8)]
+    written = write_figures(many, tmp_path / "many")
+    assert [path.name for path in written[::2]] == [f"{name}.png" for name, _ in many]
+    assert all(path.read_bytes() == reference for path in written[::2])
+    with pytest.raises(StorageError, match="cannot write"):
+        write_figures(many, tmp_path / "one.png")

@@ -1,0 +1,1 @@
+"""Statements about results, judged by the records: the paper's claims, and what its published runs really did."""

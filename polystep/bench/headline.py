@@ -1,0 +1,92 @@
+"""The headline: per task, what is published for the paper's method, what it reaches here, and who competes."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from polystep.bench.comparison import reference_group
+from polystep.bench.groups import METHOD_OF_THE_PAPER, Group
+from polystep.bench.maxsat_scaling import of_published_distribution
+from polystep.bench.published import published_cost
+from polystep.bench.rendering import Cell, Column, Table, file_stem
+
+PAPER, DEFAULT, EQUAL_TIME = "paper", "default", "matched-time"
+_OWN = {PAPER: "PolyStep, published settings", DEFAULT: "PolyStep, our settings", EQUAL_TIME: "PolyStep, equal time"}
+_GRADIENT_METHODS = "adam"
+
+
+def headline_table(groups: Sequence[Group]) -> Table:
+    """One row per task that the paper's method has run on: test scores at the checkpoint that validation chose.
+
+    Of several settings under one protocol, and of several rivals, the one with the best validation score is shown.
+    """
+    by_task = [list(members) for _, members in groupby(groups, key=lambda group: group.task)]
+    rows = [_row(members) for members in by_task if any(map(_is_own, members))]
+    columns = (
+        Column("task", "Task"),
+        Column("published", "PolyStep, published"),
+        *(Column(protocol, title) for protocol, title in _OWN.items()),
+        Column("rival", "Best rival without gradients, equal time"),
+        Column("gradients", "Gradients"),
+    )
+    notes = (
+        "Test scores, mean ± population standard deviation over n seeds (shown below five), at the checkpoint that validation "
+        "chose. Published: the best of all looks at the test set.",
+        "Runs with published settings that ended before the published number of steps say so. Of several settings or rivals, "
+        "the one with the best validation score.",
+    )
+    return Table("headline", "Headline", columns, rows, notes)
+
+
+def headline_figures(groups: Sequence[Group]) -> list[tuple[str, str]]:
+    """Title and file stem of the two figures that show most: learning curves on the first task, and MAX-SAT over its sizes or
+    the scores of all methods. None of them where nothing has run.
+    """
+    protocols = {group.protocol for group in groups}
+    protocol = next((name for name in (EQUAL_TIME, DEFAULT, PAPER) if name in protocols), None)
+    if protocol is None:
+        return []
+    scores = (f"Test scores, protocol {protocol}", file_stem("scores", protocol))
+    networks = {g.task for g in groups if g.protocol == protocol and not of_published_distribution(g.task)}
+    task = "snn" if "snn" in networks else min(networks, default=None)
+    first = scores
+    if task is not None:
+        first = (f"Learning curves, task {task}, protocol {protocol}", file_stem("learning_curves", task, protocol))
+    if any(of_published_distribution(group.task) for group in groups):
+        return [first, ("MAX-SAT over its sizes", "maxsat_sizes")]
+    return [first, scores]
+
+
+def _row(groups: Sequence[Group]) -> dict[str, Cell]:
+    first = groups[0]
+    row: dict[str, Cell] = {
+        "task": first.task,
+        "published": next((str(best) for group in groups if _is_own(group) and (best := group.published_best)), None),
+    }
+    shown = []
+    for protocol in _OWN:
+        found = [group for group in groups if _is_own(group) and group.protocol == protocol]
+        if best := reference_group(found) if found else None:
+            row[protocol] = f"{best.selected}{_cut_short(best)}"
+            shown.append(best)
+    others = [group for group in groups if not _is_own(group)]
+    without = [g for g in others if g.protocol == EQUAL_TIME and not g.optimizer.startswith(_GRADIENT_METHODS)]
+    gradients = [g for g in others if g.protocol in (EQUAL_TIME, DEFAULT) and g.optimizer.startswith(_GRADIENT_METHODS)]
+    for name, rivals in (("rival", without), ("gradients", gradients)):
+        if best := reference_group(rivals) if rivals else None:
+            row[name] = f"{best.selected}, {best.method}"
+            shown.append(best)
+    row["sources"] = tuple(run.name for group in shown for run in group.runs)
+    return row
+
+
+def _is_own(group: Group) -> bool:
+    return group.optimizer == METHOD_OF_THE_PAPER
+
+
+def _cut_short(group: Group) -> str:
+    """The steps of runs with published settings that ended before the published ones, in words."""
+    cost = published_cost(group.task, group.optimizer) if group.protocol == PAPER else None
+    steps = group.over_seeds("count", "metrics", "steps")
+    if cost is None or not cost.steps or steps is None or steps.mean >= cost.steps:
+        return ""
+    return f", {steps.mean:.0f} of {cost.steps:.0f} steps"
