@@ -12,7 +12,8 @@ from typing import Any
 from rich.console import Console
 
 from polystep.bench.composition import compose_config
-from polystep.bench.launch import build_run
+from polystep.bench.files import json_value
+from polystep.bench.launch import resolve_settings
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.report import ReportSummary, build_report
 from polystep.contracts import ExpectedError
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def expected_runs(planned: Sequence[PlannedRun]) -> dict[str, dict[str, Any]]:
     """The configuration of each planned run, by its title."""
-    return {run.title: build_run(*compose_config(CONFIGS, run.overrides)).config for run in planned}
+    return {run.title: json_value(resolve_settings(*compose_config(CONFIGS, run.overrides))) for run in planned}
 
 
 def show_summary(summary: ReportSummary, console: Console) -> None:
