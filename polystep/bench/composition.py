@@ -35,8 +35,11 @@ def compose_config(
     if all(item.type is OverrideType.CHANGE and not item.key_or_group.startswith("hydra") for item in plain):
         # as Hydra does it; reading the files, which runs of a sweep share, is what takes time
         composed = copy.deepcopy(_compose_from(folders, chosen, name))
-        for override in plain:
-            OmegaConf.update(composed, override.key_or_group, override.value())
+        try:
+            for override in plain:
+                OmegaConf.update(composed, override.key_or_group, override.value())
+        except OmegaConfBaseException as error:
+            raise ConfigError(_one_line(error)) from None
     else:
         composed = _compose(config_dir, overrides, name)
     choices = dict(composed.hydra.runtime.choices)

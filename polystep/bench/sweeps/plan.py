@@ -50,7 +50,7 @@ def _sweep_run(planned: PlannedRun, settings: dict[str, Any]) -> SweepRun:
     names = settings["names"]
     return SweepRun(
         planned,
-        planned_identity({key: value for key, value in settings.items() if key != "records"}),
+        planned_identity(settings),
         (names["task"], names["study"]),
         Path(settings["records"]),
         settings["threads"] or None,
