@@ -11,6 +11,7 @@ INSTALLED := $(VENV)/.installed
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PROFILE=quick    one seed, reduced budgets, minutes (default); PROFILE=paper: five seeds, full budgets, hours"
+	@echo "  DRY_RUN=1        show what reproduce-paper would run, and how long, and stop"
 	@echo "  PYTHON=python3   interpreter that the environment is made with, 3.11 or newer"
 
 environment: $(INSTALLED) ## create .venv with the pinned packages
@@ -24,7 +25,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 reproduce-paper: $(INSTALLED) ## get the data, run the experiments of PROFILE, build tables and figures in results/reproduction/
-	@$(RUN) -m scripts.reproduce --profile $(PROFILE)
+	@$(RUN) -m scripts.reproduce --profile $(PROFILE) $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
 
 report: $(INSTALLED) ## rebuild tables and figures of your own runs (results/reproduction/)
 	@$(RUN) -m scripts.report

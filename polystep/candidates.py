@@ -22,6 +22,10 @@ class Candidates(Protocol):
         """The points of `part` written out, shape (n, D)."""
         ...
 
+    def part(self, part: slice) -> "Candidates":
+        """The candidates of `part`, with the structure kept."""
+        ...
+
 
 class DenseCandidates:
     """Points without structure, stored whole."""
@@ -38,6 +42,10 @@ class DenseCandidates:
     def dense(self, part: slice) -> Tensor:
         """The points of `part`, shape (n, D)."""
         return self.points[part]
+
+    def part(self, part: slice) -> "DenseCandidates":
+        """The candidates of `part`."""
+        return DenseCandidates(self.points[part])
 
 
 NoiseDistribution = Literal["normal", "rademacher"]
@@ -82,6 +90,10 @@ class SeededCandidates:
             point.add_(noise, alpha=float(self.scale[n]))
         return points
 
+    def part(self, part: slice) -> "SeededCandidates":
+        """The candidates of `part`."""
+        return SeededCandidates(self.base, self.seeds[part], self.scale[part], self.distribution)
+
     def distinct(self, part: slice) -> tuple[Tensor, Tensor]:
         """The different directions of `part`, shape (K, D), and which of them each of its candidates has, shape (n,)."""
         first = range(len(self))[part].start
@@ -108,6 +120,6 @@ class ParticleCandidates:
         """The points of `part`, shape (n, D)."""
         return self.base + self.subspace.lift_each(self.particle[part], self.offset[part])
 
-    def select(self, numbers: Tensor) -> "ParticleCandidates":
-        """The candidates of these numbers (n,)."""
-        return ParticleCandidates(self.base, self.subspace, self.particle[numbers], self.offset[numbers])
+    def part(self, part: slice | Tensor) -> "ParticleCandidates":
+        """The candidates of `part`, or of these numbers (n,)."""
+        return ParticleCandidates(self.base, self.subspace, self.particle[part], self.offset[part])

@@ -73,7 +73,7 @@ def _measure(task_name: str, options: argparse.Namespace, console: Console) -> l
     )
     candidates = optimizer.ask()
     chosen = torch.linspace(0, len(candidates) - 1, min(count, len(candidates))).long()
-    subset = candidates.select(chosen)
+    subset = candidates.part(chosen)
     rows: list[dict[str, Cell]] = []
 
     def add_rows(kind: str, measured: Candidates, paths: Sequence[str]) -> None:
@@ -93,7 +93,7 @@ def _measure(task_name: str, options: argparse.Namespace, console: Console) -> l
     moved = other.ask()
     particles = torch.linspace(0, moved.subspace.particles - 1, PUBLISHED_PARTICLES).long()
     add_rows(
-        "published", moved.select(torch.isin(moved.particle, particles).nonzero().squeeze(1)), ("functional", "fused")
+        "published", moved.part(torch.isin(moved.particle, particles).nonzero().squeeze(1)), ("functional", "fused")
     )
     base, some = candidates.base, torch.arange(DENSE)
     # what OpenAI-ES asks for: two candidates of opposite sign per seed

@@ -12,7 +12,7 @@ from rich.markup import escape
 from polystep.bench.launch import build_run
 from polystep.bench.lock import RunBusyError
 from polystep.bench.observers import ConsoleObserver
-from polystep.bench.runner import RunOutcome
+from polystep.bench.runner import Run, RunOutcome
 from polystep.contracts import ExpectedError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,9 +59,9 @@ def _score(value: float | str | None) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "not a finite number"
 
 
-def execute(composed: DictConfig, choices: Mapping[str, str]) -> RunOutcome:
-    """Execute a composed configuration and watch it; raises ExpectedError."""
-    return build_run(composed, choices, [ConsoleObserver(console)]).execute()
+def prepare(composed: DictConfig, choices: Mapping[str, str]) -> Run:
+    """The run of a composed configuration, watched; raises ExpectedError."""
+    return build_run(composed, choices, [ConsoleObserver(console)])
 
 
 def explain(error: ExpectedError) -> int:

@@ -4,27 +4,23 @@ It says which runs of the profile are missing.
 """
 
 import argparse
-import re
 import sys
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from polystep.bench.claims.published_runs import read_defects
 from polystep.bench.claims.statements import read_statements
 from polystep.bench.claims.verdicts import Statements
-from polystep.bench.composition import compose_checked
-from polystep.bench.launch import build_run
+from polystep.bench.composition import compose_config
+from polystep.bench.files import json_value
+from polystep.bench.launch import resolve_settings
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.report import ReportSummary, build_report
 from polystep.contracts import ExpectedError
 from scripts.console import CONFIGS, RECORDS, RESULTS, explain
-
-_SEED = re.compile(r"seed=\d+")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,24 +57,7 @@ def statements() -> Statements:
 
 def expected_runs(planned: Sequence[PlannedRun]) -> dict[str, dict[str, Any]]:
     """The configuration of each planned run, by its title."""
-    return {run.title: _configuration(run.overrides) for run in planned}
-
-
-def _configuration(overrides: Sequence[str]) -> dict[str, Any]:
-    """What a run with these overrides records as its configuration."""
-    settings = tuple(override for override in overrides if not _SEED.fullmatch(override))
-    composed, choices = _compose(settings)
-    seeds = [override for override in overrides if override not in settings]
-    if seeds:
-        # every other seed of the configuration follows this one
-        composed = OmegaConf.merge(composed, OmegaConf.from_dotlist(seeds))
-    return build_run(composed, choices).config
-
-
-@cache
-def _compose(overrides: tuple[str, ...]) -> tuple[DictConfig, Mapping[str, str]]:
-    """Composing takes a tenth of a second, too long to repeat for every seed."""
-    return compose_checked(CONFIGS, overrides)
+    return {run.title: json_value(resolve_settings(*compose_config(CONFIGS, run.overrides))) for run in planned}
 
 
 def show_summary(summary: ReportSummary, console: Console) -> None:

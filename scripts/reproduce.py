@@ -1,6 +1,7 @@
 """Work through a profile and build the report:  python -m scripts.reproduce --profile quick
 
-What is done is skipped, what was interrupted continues; one failing run does not stop the others.
+A sweep over the profile on this machine: what is done is skipped, what was interrupted continues; one failing run does not
+stop the others.
 """
 
 import argparse
@@ -8,15 +9,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from rich.table import Table
-
-from polystep.bench.composition import compose_config
-from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.report import build_report
+from polystep.bench.sweeps.standing import find_standings
 from polystep.contracts import ExpectedError
-from scripts.console import CONFIGS, EXIT_STATUS, RECORDS, RESULTS, console, execute, explain, show, show_data_sources
+from scripts.console import EXIT_STATUS, RECORDS, RESULTS, console, explain
 from scripts.report import expected_runs, show_summary
-from tasks.data import DataUnavailable
+from scripts.sweep import launch, plan, show_plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,62 +23,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m scripts.reproduce", description="Run a profile and build the report."
     )
     parser.add_argument("--profile", default="quick", help="a file of configs/profile (default: %(default)s)")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan only")
     options = parser.parse_args(arguments)
-    show_data_sources()
     try:
-        planned = read_profile(CONFIGS, options.profile)
         # composes every run, so that a wrong setting shows before anything is computed
-        expected = expected_runs(planned)
-        _show_plan(options.profile, planned)
-        statuses = []
+        launcher, runs = plan([f"profile={options.profile}"])
+        standings = find_standings(runs)
+        show_plan(f"Profile {options.profile}", runs, standings)
+        if options.dry_run:
+            return EXIT_STATUS["finished"]
         started = time.monotonic()
-        for position, run in enumerate(planned, 1):
-            left = sum(later.minutes for later in planned[position - 1 :])
-            console.rule(f"run {position} of {len(planned)}, at most {left:.0f} minutes left", align="left")
-            statuses.append(_execute(run))
-            if statuses[-1] == EXIT_STATUS["interrupted"]:
-                return statuses[-1]
+        status = launch(launcher, runs, standings)
+        if status == EXIT_STATUS["interrupted"]:
+            console.print("interrupted; repeat the command to continue")
+            return status
         console.rule(f"report, after {(time.monotonic() - started) / 60:.1f} minutes", align="left")
+        expected = expected_runs([run.planned for run in runs])
         show_summary(build_report(RECORDS, RESULTS, expected), console)
     except ExpectedError as error:
         return explain(error)
     except KeyboardInterrupt:
         console.print("interrupted; repeat the command to continue")
         return EXIT_STATUS["interrupted"]
-    return max(statuses, default=0)
-
-
-def _execute(planned: PlannedRun) -> int:
-    """Run one entry of the profile, or its substitute where the data cannot be had; returns the exit status."""
-    try:
-        return show(execute(*compose_config(CONFIGS, planned.overrides)))
-    except DataUnavailable as error:
-        status = explain(error)
-    except ExpectedError as error:
-        return explain(error)
-    if planned.without_data is None:
-        return status
-    title = " ".join(planned.without_data)
-    console.print(
-        f"[bold red]THE DATA CANNOT BE HAD.[/bold red] Running {title} instead: it exercises the code, and its numbers say "
-        "nothing about the paper.",
-        highlight=False,
-        soft_wrap=True,
-    )
-    return _execute(PlannedRun(planned.without_data, planned.minutes))
-
-
-def _show_plan(name: str, planned: Sequence[PlannedRun]) -> None:
-    table = Table(
-        title=f"Profile {name}: {len(planned)} runs, about {sum(run.minutes for run in planned):.0f} minutes "
-        "on two cores; finished runs are skipped",
-        title_justify="left",
-    )
-    table.add_column("run")
-    table.add_column("minutes", justify="right")
-    for run in planned:
-        table.add_row(run.title, f"{run.minutes:.0f}")
-    console.print(table)
+    return status
 
 
 if __name__ == "__main__":

@@ -1,59 +1,178 @@
-"""Sweeps: many runs in parallel processes; one that fails stops no other and is listed at the end."""
+"""Many runs:  python -m scripts.sweep study=paper seed=42,123 launcher=local
 
-import datetime
-import json
-import os
-from collections.abc import Sequence
+Settings are those of scripts.run; values separated by commas are combined, and runs of the same settings are one. What is done
+or under way is skipped, what was interrupted continues, and a run that fails stops no other. Exit status: 0 all runs are done
+(or submitted), else the highest of the runs (as scripts.run), 130 interrupted.
+"""
+
+import argparse
+import sys
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from hydra.conf import HydraConf
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import OmegaConf
+from rich.table import Table
 
-from polystep.bench.files import write_text
+from polystep.bench.composition import compose_config, search_path_override
+from polystep.bench.launch import build_component
+from polystep.bench.schema import check_node
+from polystep.bench.sweeps.folder import SweepFolder
+from polystep.bench.sweeps.launcher import Launcher
+from polystep.bench.sweeps.local import at_a_time
+from polystep.bench.sweeps.plan import SweepRun, plan_sweep
+from polystep.bench.sweeps.standing import STATES, TO_DO, Standing, find_standings, sweeps_folder
 from polystep.contracts import ExpectedError
-from scripts.console import EXIT_STATUS, RESULTS, console, execute, explain, show, show_data_sources
+from scripts.console import CONFIGS, EXIT_STATUS, console, explain
+from scripts.jobs import perform
 
-MULTIRUN = {"-m", "--multirun"}
-
-
-def sweep_folder(arguments: Sequence[str]) -> Path | None:
-    """A new folder for the outcomes of the jobs, where the command line asks for a sweep."""
-    if MULTIRUN.isdisjoint(arguments):
-        return None
-    return RESULTS / "sweeps" / datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S_%f")
+Standings = Mapping[str, Standing]
 
 
-def execute_job(composed: DictConfig) -> None:
-    """One run of a sweep; its outcome is left in the sweep's folder. Jobs share the cores evenly."""
-    job = HydraConfig.get()
-    show_data_sources()
-    if composed.threads is None:
-        composed.threads = max(1, len(os.sched_getaffinity(0)) // _parallel_jobs(job))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.sweep", description="Compute or submit many runs.")
+    add_settings(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show the plan only")
+    options = parser.parse_intermixed_args(arguments)
     try:
-        outcome = execute(composed, job.runtime.choices)
-        status, reason = show(outcome), (outcome.record.error or {}).get("message", "")
+        launcher, runs = plan(options.settings, options.config_dir)
+        standings = find_standings(runs)
+        show_plan("Sweep", runs, standings)
+        return EXIT_STATUS["finished"] if options.dry_run else launch(launcher, runs, standings)
     except ExpectedError as error:
-        status, reason = explain(error), str(error)
-    left = {"overrides": list(job.overrides.task), "status": status, "reason": reason}
-    write_text(Path(job.sweep.dir) / f"job{job.job.num}.json", json.dumps(left))
-    if status == EXIT_STATUS["interrupted"]:
-        raise KeyboardInterrupt
+        return explain(error)
+    except KeyboardInterrupt:
+        return EXIT_STATUS["interrupted"]
 
 
-def summarise_sweep(folder: Path) -> int:
-    """List the runs that are not done, with the reasons; returns the highest exit status."""
-    outcomes = [json.loads(path.read_text()) for path in sorted(folder.glob("job*.json"))]
-    unfinished = [outcome for outcome in outcomes if outcome["status"]]
-    console.print(f"sweep: {len(outcomes) - len(unfinished)} of {len(outcomes)} runs are done", highlight=False)
-    for outcome in unfinished:
-        kind = next(name for name, status in EXIT_STATUS.items() if status == outcome["status"])
-        console.print(f"  {kind}: {' '.join(outcome['overrides'])}", markup=False, highlight=False, soft_wrap=True)
-        if outcome["reason"]:
-            console.print(f"    {outcome['reason']}", markup=False, highlight=False, soft_wrap=True)
-    return max((outcome["status"] for outcome in outcomes), default=0)
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which runs and which launcher are meant."""
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        metavar="setting=value",
+        help="profile=NAME, launcher=local|slurm|ray, launcher.KEY=VALUE, or settings of the runs, swept with commas",
+    )
+    parser.add_argument("--config-dir", type=Path, help="a folder with more tasks, optimizers, ... of your own")
 
 
-def _parallel_jobs(job: HydraConf) -> int:
-    jobs: int = job.launcher.get("n_jobs", 1)
-    return len(os.sched_getaffinity(0)) if jobs < 0 else max(1, jobs)
+def plan(settings: Sequence[str], config_dir: Path | None = None) -> tuple[Launcher, list[SweepRun]]:
+    """The launcher and the runs that the settings describe; raises ExpectedError."""
+    extra = [] if config_dir is None else [search_path_override([config_dir])]
+    own = [setting for setting in settings if setting.partition("=")[0].partition(".")[0] in ("launcher", "profile")]
+    composed, _ = compose_config(CONFIGS, own, "sweep")
+    config: Any = OmegaConf.to_container(composed, resolve=True)
+    check_node(config["launcher"], "launcher")
+    launcher: Launcher = build_component(config["launcher"], "launcher")
+    overrides = [*extra, *(setting for setting in settings if setting not in own)]
+    return launcher, plan_sweep(CONFIGS, config["profile"], overrides)
+
+
+def show_plan(title: str, runs: Sequence[SweepRun], standings: Standings) -> None:
+    """Print how many runs of each task and study are in which state, and the minutes that the rest takes here."""
+    left = _minutes_left(runs, standings)
+    estimate = "" if not left else f", about {left:.0f} minutes left, by times measured on two cores"
+    _print(f"{title}: {len(runs)} runs{estimate}")
+    table = Table()
+    for name in ("task", "study"):
+        table.add_column(name)
+    states = [state for state in STATES if any(standings[run.identity].state == state for run in runs)]
+    for name in ("runs", *states, "minutes left"):
+        table.add_column(name, justify="right")
+    for group in dict.fromkeys(run.group for run in runs):
+        members = [run for run in runs if run.group == group]
+        counts = [sum(standings[run.identity].state == state for run in members) for state in states]
+        minutes = _minutes_left(members, standings)
+        estimate = "?" if minutes is None else f"{minutes:.0f}"
+        table.add_row(*group, str(len(members)), *(str(count or "") for count in counts), estimate)
+    console.print(table)
+
+
+def show_unfinished(runs: Sequence[SweepRun], standings: Standings) -> None:
+    """List what runs, what failed, with the reasons, and what is missing."""
+    done = sum(standings[run.identity].state == "done" for run in runs)
+    console.print(f"{done} of {len(runs)} runs are done", highlight=False)
+    titles = _short_titles(runs)
+    for state in ("running", "failed", "missing"):
+        for run in runs:
+            standing = standings[run.identity]
+            if standing.state == state:
+                _print(f"  {state}: {titles[run.identity]}")
+                if standing.reason:
+                    _print(f"    {standing.reason}")
+
+
+def launch(launcher: Launcher, runs: Sequence[SweepRun], standings: Standings) -> int:
+    """Compute or submit what is to do; returns the exit status, and says what is not done where it could wait for it."""
+    chosen = [run for run in runs if standings[run.identity].state in TO_DO]
+    if not chosen:
+        show_unfinished(runs, standings)
+        return _under_way(standings.values())
+    folder = SweepFolder.new(sweeps_folder(runs))
+    statuses = launcher.launch(chosen, folder, perform, _Progress(chosen))
+    if statuses is None:
+        _print(
+            f"submitted {len(chosen)} runs; python -m scripts.status with the same settings shows them; {folder.path}"
+        )
+        return EXIT_STATUS["finished"]
+    show_unfinished(runs, find_standings(runs))
+    return max([_under_way(standings.values()), *statuses.values()])
+
+
+class _Progress:
+    """Says which run begins, and how each ended."""
+
+    def __init__(self, runs: Sequence[SweepRun]):
+        self._runs, self._titles = list(runs), _short_titles(runs)
+        self._ended = 0
+        self._lock = threading.Lock()
+
+    def started(self, run: SweepRun) -> None:
+        """A line above what the run itself prints."""
+        position = self._runs.index(run)
+        minutes = [
+            later.planned.minutes / at_a_time(later.cores) for later in self._runs[position:] if later.planned.minutes
+        ]
+        left = f", about {sum(minutes):.0f} minutes left" if minutes else ""
+        console.rule(f"run {position + 1} of {len(self._runs)}{left}", align="left")
+        _print(self._titles[run.identity])
+
+    def ended(self, run: SweepRun, status: int) -> None:
+        """A line below it."""
+        with self._lock:
+            self._ended += 1
+            kind = next((name for name, value in EXIT_STATUS.items() if value == status), "failed")
+            _print(f"{kind}, {self._ended} of {len(self._runs)}: {self._titles[run.identity]}")
+
+
+def _short_titles(runs: Sequence[SweepRun]) -> dict[str, str]:
+    """By identity, what tells the runs apart."""
+    common = set.intersection(*(set(run.planned.overrides) for run in runs)) if len(runs) > 1 else set()
+    telling = {run.identity: [part for part in run.planned.overrides if part not in common] for run in runs}
+    return {identity: " ".join(parts) for identity, parts in telling.items()}
+
+
+def _minutes_left(runs: Sequence[SweepRun], standings: Standings) -> float | None:
+    """Of the runs to do, side by side where they fit; None where a run has no estimate."""
+    left = 0.0
+    for run in runs:
+        if standings[run.identity].state in TO_DO:
+            if run.planned.minutes is None:
+                return None
+            left += run.planned.minutes / at_a_time(run.cores)
+    return left
+
+
+def _under_way(standings: Iterable[Standing]) -> int:
+    busy = any(standing.state in ("running", "queued") for standing in standings)
+    return EXIT_STATUS["busy" if busy else "finished"]
+
+
+def _print(line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,13 +1,17 @@
 """Composing configurations: Hydra does it, and what it refuses is explained with the valid choices."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -15,34 +19,65 @@ from omegaconf.errors import OmegaConfBaseException
 from polystep.bench.schema import ConfigError, unknown
 
 
-def compose_config(config_dir: Path, overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, str]]:
-    """The configuration of one run and the chosen name of each group; raises ConfigError for what cannot be composed."""
-    _check_names([config_dir], _parse(overrides))
-    return compose_checked(config_dir, overrides)
+def compose_config(
+    config_dir: Path, overrides: Sequence[str], name: str = "config"
+) -> tuple[DictConfig, Mapping[str, str]]:
+    """The configuration of one run and the chosen name of each group; raises ConfigError for what cannot be composed.
 
-
-def compose_checked(config_dir: Path, overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, str]]:
-    """The same in half the time, for overrides that a file of this project holds: what cannot be composed is named, but not
-    what would be valid.
+    `name`: the file to start from. The folders of `hydra.searchpath=[file:///FOLDER]` add choices.
     """
-    composed = _compose(config_dir, overrides)
+    parsed = _parse(overrides)
+    folders = [config_dir, *_search_path(parsed)]
+    groups = _check_names(folders, parsed, name)
+    _refuse_several(parsed)
+    chosen = [override for override in parsed if override.key_or_group in groups]
+    plain = [override for override in parsed if override.key_or_group not in {*groups, _SEARCH_PATH}]
+    if all(item.type is OverrideType.CHANGE and not item.key_or_group.startswith("hydra") for item in plain):
+        # as Hydra does it; reading the files, which runs of a sweep share, is what takes time
+        composed = copy.deepcopy(_compose_from(folders, chosen, name))
+        try:
+            for override in plain:
+                OmegaConf.update(composed, override.key_or_group, override.value())
+        except OmegaConfBaseException as error:
+            raise ConfigError(_one_line(error)) from None
+    else:
+        composed = _compose(config_dir, overrides, name)
     choices = dict(composed.hydra.runtime.choices)
     return OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]), choices
 
 
 def check_overrides(config_dir: Path, arguments: Sequence[str]) -> None:
-    """Refuse command-line arguments that name an unknown setting or choice, or that Hydra would refuse.
+    """Refuse command-line arguments that name an unknown setting or choice, several runs, or what Hydra would refuse.
 
-    Raises ConfigError with the valid ones. Values of sweeps and flags pass; the folder of `--config-dir` adds choices.
+    Raises ConfigError with the valid ones. Flags pass; the folder of `--config-dir` adds choices.
     """
     parsed = _parse(_without_flags(arguments))
     folders = [config_dir, *_config_dir_flag(arguments)]
     _check_names(folders, parsed)
-    sweeping = not _MULTIRUN.isdisjoint(arguments)
-    _compose_from(folders, [item for item in parsed if not (sweeping and item.is_sweep_override())])
+    _refuse_several(parsed, {"-m", "--multirun"}.intersection(arguments))
+    _compose_from(folders, parsed)
 
 
-_MULTIRUN = {"-m", "--multirun"}
+def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, ...]]:
+    """The overrides of each run that Hydra's sweep syntax (`seed=1,2`, `range(1,4)`, `glob(*)`) stands for, last one fastest.
+
+    Raises ConfigError for what cannot be parsed.
+    """
+    with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
+        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    choices = []
+    for override in _parse(overrides, parser):
+        if override.is_sweep_override():
+            choices.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
+        else:
+            choices.append([str(override.input_line)])
+    return list(product(*choices))
+
+
+def _refuse_several(overrides: Sequence[Override], flags: Iterable[str] = ()) -> None:
+    several = [*(str(item.input_line) for item in overrides if item.is_sweep_override()), *flags]
+    if several:
+        raise ConfigError(f"{several[0]} asks for several runs, which python -m scripts.sweep makes")
 
 
 def _without_flags(arguments: Sequence[str]) -> list[str]:
@@ -50,11 +85,12 @@ def _without_flags(arguments: Sequence[str]) -> list[str]:
     return [
         argument
         for flag, argument in zip(["", *arguments], arguments, strict=False)
-        if not argument.startswith("-") and ("=" in argument or not flag.startswith("-") or flag in _MULTIRUN)
+        if not argument.startswith("-") and ("=" in argument or not flag.startswith("-"))
     ]
 
 
-def _check_names(folders: Sequence[Path], overrides: Sequence[Override]) -> None:
+def _check_names(folders: Sequence[Path], overrides: Sequence[Override], root: str = "config") -> set[str]:
+    """Raise ConfigError for an unknown setting or choice; returns the names of the groups."""
     files = {path.relative_to(folder) for folder in folders for path in folder.rglob("*.yaml")}
     groups = {file.parent.as_posix() for file in files} - {".", "profile"}
     chosen = [override for override in overrides if override.key_or_group in groups and not override.is_delete()]
@@ -64,11 +100,12 @@ def _check_names(folders: Sequence[Path], overrides: Sequence[Override]) -> None
             if name not in valid:
                 message = f"{override.key_or_group}={name} does not exist; choose one of {', '.join(valid)}"
                 raise ConfigError(message)
-    known = _compose_from(folders, [override for override in chosen if not override.is_sweep_override()])
+    known = _compose_from(folders, [override for override in chosen if not override.is_sweep_override()], root)
     for override in overrides:
         name = override.key_or_group
         if name not in groups and not name.startswith("hydra") and not (override.is_add() or override.is_delete()):
             _check_path(known, name.split("."), groups)
+    return groups
 
 
 def _choices(override: Override) -> list[str]:
@@ -78,10 +115,30 @@ def _choices(override: Override) -> list[str]:
     return [] if override.is_sweep_override() else [str(override.value())]
 
 
-def _compose_from(folders: Sequence[Path], overrides: Sequence[Override]) -> DictConfig:
-    search_path = ",".join(f"file://{folder.resolve()}" for folder in folders[1:])
-    extra = [f"hydra.searchpath=[{search_path}]"] if search_path else []
-    return _compose(folders[0], [*(str(override.input_line) for override in overrides), *extra])
+def _compose_from(folders: Sequence[Path], overrides: Sequence[Override], name: str = "config") -> DictConfig:
+    extra = [search_path_override(folders[1:])] if len(folders) > 1 else []
+    return _compose_once(folders[0], (*(str(override.input_line) for override in overrides), *extra), name)
+
+
+@cache
+def _compose_once(config_dir: Path, overrides: tuple[str, ...], name: str) -> DictConfig:
+    """Not to be changed by the caller."""
+    return _compose(config_dir, overrides, name)
+
+
+def search_path_override(folders: Sequence[Path]) -> str:
+    """The override that adds the choices of other folders."""
+    return f"{_SEARCH_PATH}=[{','.join(f'file://{folder.resolve()}' for folder in folders)}]"
+
+
+_SEARCH_PATH = "hydra.searchpath"
+
+
+def _search_path(overrides: Sequence[Override]) -> list[Path]:
+    """The folders that Hydra's search path names."""
+    values = [item.value() for item in overrides if item.key_or_group == _SEARCH_PATH]
+    folders = [folder for value in values if isinstance(value, list) for folder in value]
+    return [Path(str(folder).removeprefix("file://")) for folder in folders]
 
 
 def _config_dir_flag(arguments: Sequence[str]) -> list[Path]:
@@ -103,17 +160,17 @@ def _check_path(known: DictConfig, keys: Sequence[str], groups: set[str]) -> Non
         place = place._get_node(key)
 
 
-def _parse(overrides: Sequence[str]) -> list[Override]:
+def _parse(overrides: Sequence[str], parser: OverridesParser | None = None) -> list[Override]:
     try:
-        return OverridesParser.create().parse_overrides(list(overrides))
+        return (parser or OverridesParser.create()).parse_overrides(list(overrides))
     except HydraException as error:
         raise ConfigError(_one_line(error)) from None
 
 
-def _compose(config_dir: Path, overrides: Sequence[str]) -> DictConfig:
+def _compose(config_dir: Path, overrides: Sequence[str], name: str) -> DictConfig:
     try:
         with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
-            return compose("config", overrides=list(overrides), return_hydra_config=True)
+            return compose(name, overrides=list(overrides), return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_one_line(error)) from None
 

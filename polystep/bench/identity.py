@@ -4,6 +4,7 @@ import hashlib
 import json
 from typing import Any
 
+from polystep.bench.files import json_value
 from polystep.bench.records import RECORD_VERSION
 
 NOT_IDENTIFYING = ("records", "data_dir", "device", "threads", "logger", "checkpoint_seconds")
@@ -14,7 +15,15 @@ def run_identity(config: dict[str, Any], data_fingerprint: str) -> str:
     """First 16 hexadecimal digits of SHA-256 over canonical JSON of the identifying settings (the seed among them), the
     data fingerprint and the record version.
     """
-    content = {"config": identifying_settings(config), "data": data_fingerprint, "record_version": RECORD_VERSION}
+    return _digest({"config": identifying_settings(config), "data": data_fingerprint, "record_version": RECORD_VERSION})
+
+
+def planned_identity(config: dict[str, Any]) -> str:
+    """What is known of a run before its data are loaded: the same hash without them, of the settings alone."""
+    return _digest(identifying_settings(json_value(config)))
+
+
+def _digest(content: Any) -> str:
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

@@ -29,10 +29,10 @@ SETTINGS: dict[str, Any] = {
 PASSED_BY_HARNESS = {"optimizer": ("layout", "point")}
 
 
-def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Sequence[Observer] = ()) -> Run:
-    """A run that is ready to execute.
+def resolve_settings(composed: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
+    """The settings of a run as plain values, with the names of its choices; nothing is asked of this machine.
 
-    Raises ConfigError where a setting is unknown, of the wrong type or out of range, before any data is loaded.
+    Raises ConfigError where a setting is unknown, missing or of the wrong type.
     """
     if OmegaConf.is_missing(composed, "protocol"):
         name = f"{choices['study']}_{choices['task']}_{choices['optimizer']}"
@@ -51,6 +51,17 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
     config["names"] = {key: choices[key] for key in ("task", "optimizer", "study")} | {
         "protocol": config.pop("protocol")
     }
+    return dict(config)
+
+
+def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Sequence[Observer] = ()) -> Run:
+    """A run that is ready to execute.
+
+    Raises ConfigError where a setting is unknown, of the wrong type or out of range, before any data is loaded.
+    """
+    config = resolve_settings(composed, choices)
+    if torch.device(config["device"]).type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device=cuda is not available on this machine; use device=cpu")
     # where a record lies says nothing about the run, and would put a path of the machine into it
     records = Path(config.pop("records"))
     use_threads(config["threads"])
@@ -61,8 +72,8 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
         raise ConfigError(str(_root_cause(error))) from None
     return Run(
         config=json_value(config),
-        build_task=lambda: _build(config["task"], "task"),
-        build_optimizer=lambda task: _build(
+        build_task=lambda: build_component(config["task"], "task"),
+        build_optimizer=lambda task: build_component(
             config["optimizer"], "optimizer", layout=task.layout, point=task.initial_point(config["seed"])
         ),
         budget=budget,
@@ -73,7 +84,7 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
     )
 
 
-def _build(node: dict[str, Any], path: str, **arguments: Any) -> Any:
+def build_component(node: dict[str, Any], path: str, **arguments: Any) -> Any:
     """Instantiate a node; values that its target refuses become a ConfigError, other errors lose Hydra's wrapping."""
     try:
         return instantiate(node, **arguments)
@@ -111,14 +122,13 @@ def _check_top_level(config: dict[str, Any]) -> None:
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
         raise ConfigError(f"device={config['device']!r} is not valid; expected cpu or cuda")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device=cuda is not available on this machine; use device=cpu")
 
 
 def use_threads(threads: int | None) -> None:
     import numba
 
-    count = threads or len(os.sched_getaffinity(0))
+    # torchrun starts several processes on a machine
+    count = threads or max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     # the first call starts numba's threads, which sets torch's number, too; so torch comes last
     numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     torch.set_num_threads(count)

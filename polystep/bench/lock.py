@@ -2,12 +2,18 @@
 
 import contextlib
 import fcntl
+import json
 import os
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from polystep.bench.files import StorageError
 from polystep.contracts import ExpectedError
+
+LOCK = ".lock"
 
 
 class RunBusyError(ExpectedError):
@@ -15,12 +21,12 @@ class RunBusyError(ExpectedError):
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the run's folder alone; raises RunBusyError at once where another process holds it.
+def exclusive(folder: Path, purpose: str = "") -> Iterator[None]:
+    """Hold a folder alone; raises RunBusyError where another process holds it. `purpose` is left for `read_lock`.
 
     The kernel releases the lock when the process ends, however it ends.
     """
-    path = folder / ".lock"
+    path = folder / LOCK
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # unbuffered, so that nothing is left to be written on closing
@@ -29,18 +35,51 @@ def exclusive(folder: Path) -> Iterator[None]:
         raise _unwritable(path, error) from error
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(file.fileno())
             file.truncate(0)
-            file.write(str(os.getpid()).encode())
+            holder = {"process": os.getpid(), "machine": socket.gethostname(), "purpose": purpose}
+            file.write(json.dumps(holder).encode())
         except BlockingIOError:
-            file.seek(0)
+            holder = _holder(path)
             raise RunBusyError(
-                f"{folder.name} is being computed by process {file.read().decode() or 'unknown'}; wait for it, or "
-                "stop it and repeat the command"
+                f"{folder.name} is being computed by process {holder.get('process', 'unknown')} on "
+                f"{holder.get('machine', 'an unknown machine')}; wait for it, or stop it and repeat the command"
             ) from None
         except OSError as error:
             raise _unwritable(path, error) from error
         yield
+
+
+def read_lock(folder: Path) -> tuple[str, bool] | None:
+    """The purpose that `folder` was last held for, and whether it is held now; None where it never was."""
+    try:
+        with open(folder / LOCK, "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                held = False
+            except BlockingIOError:
+                held = True
+    except OSError:
+        return None
+    return str(_holder(folder / LOCK).get("purpose", "")), held
+
+
+def _take(file: int) -> None:
+    """Lock, after a moment where `read_lock` is looking at the folder."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(0.1)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _holder(path: Path) -> dict[str, Any]:
+    """Who last held the lock; empty where it was killed before it said so."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _unwritable(path: Path, error: OSError) -> StorageError:

@@ -14,12 +14,12 @@ from polystep.bench.schema import ConfigError
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a profile: its Hydra overrides, how long it takes on two cores, and the overrides of the run to make
-    instead where the data cannot be had (None: nothing).
+    """One run of a profile or sweep: its Hydra overrides, how long it takes on two cores (None: unknown), and the overrides of
+    the run to make instead where the data cannot be had (None: nothing).
     """
 
     overrides: tuple[str, ...]
-    minutes: float
+    minutes: float | None
     without_data: tuple[str, ...] | None = None
 
     @property

@@ -5,7 +5,7 @@ import math
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +15,13 @@ from torch import Tensor
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
 from polystep.bench.environment import describe_environment
 from polystep.bench.files import StorageError, json_value
-from polystep.bench.identity import run_identity, run_name
+from polystep.bench.identity import planned_identity, run_identity, run_name
 from polystep.bench.ledger import Budget, Ledger, MeteredObjective
 from polystep.bench.lock import exclusive
 from polystep.bench.observers import Observer
 from polystep.bench.records import RunRecord, read_record, write_history, write_record
 from polystep.contracts import DiagnosableTask, ExpectedError, Optimizer, State, Task
+from polystep.evaluation.sharded import Processes, ProcessLost
 
 
 @dataclass(frozen=True)
@@ -77,23 +78,17 @@ class Run:
     records: Path
     observers: Sequence[Observer] = ()
     checkpoint_seconds: float = 30.0
+    processes: Processes = field(default_factory=Processes)
 
     def execute(self) -> RunOutcome:
-        """Work until the budget is used; skip a finished run, resume an interrupted one, record a failure.
+        """Work until the budget is used, in the first process of the run; skip a finished run, resume an interrupted one,
+        record a failure.
 
         Raises RunBusyError where another process works on the same run, StorageError where files cannot be read or
         written. Ctrl-C leaves a checkpoint and returns the status "interrupted".
         """
-        self._ledger = Ledger()
-        self._started = _now()
-        with self._ledger.clock("preparation"):
-            task = self.build_task()
-            optimizer = self.build_optimizer(task)
-            self._fingerprint = task.fingerprint
-            self._identity = run_identity(self.config, self._fingerprint)
-            self._name = run_name(self.config, self._identity)
-            self._folder = self.records / self._name
-        with exclusive(self._folder):
+        task, optimizer = self._prepare()
+        with exclusive(self._folder, planned_identity(self.config)):
             for leftover in self._folder.glob(".*.partial"):
                 # of a process that was killed while writing
                 leftover.unlink()
@@ -105,8 +100,39 @@ class Run:
                         "folder and repeat the command"
                     )
                 if record.status == "finished":
+                    self.processes.agree(_NOTHING_TO_DO)
                     return RunOutcome("skipped", self._folder, record)
+            self.processes.agree(_number(self._identity))
             return self._work(task, optimizer)
+
+    def assist(self) -> None:
+        """In any other process of the run: take the same steps, for a share of the candidates; nothing is judged or written.
+
+        Raises ProcessLost, also where this process has other settings or data than the first one.
+        """
+        task, optimizer = self._prepare()
+        announced = self.processes.agree(0.0)
+        if announced == _NOTHING_TO_DO:
+            return
+        if announced != _number(self._identity):
+            raise ProcessLost(
+                "the processes of this run have different settings, data or code; start them with the same"
+            )
+        self._resume(task, optimizer)
+        while self.processes.agree(0.0) < 1:
+            optimizer.step(self.processes.share(task.next_objective()))
+
+    def _prepare(self) -> tuple[Task, Optimizer]:
+        self._ledger = Ledger()
+        self._started = _now()
+        with self._ledger.clock("preparation"):
+            task = self.build_task()
+            optimizer = self.build_optimizer(task)
+            self._fingerprint = task.fingerprint
+            self._identity = run_identity(self.config, self._fingerprint)
+            self._name = run_name(self.config, self._identity)
+            self._folder = self.records / self._name
+        return task, optimizer
 
     def _work(self, task: Task, optimizer: Optimizer) -> RunOutcome:
         self._step, self._finished = 0, False
@@ -137,9 +163,9 @@ class Run:
         since_checkpoint = self._ledger.wall_seconds
         if self._step == 0:
             self._validate(task, optimizer, None)
-        while not self._finished and (before := self._share()) < 1:
+        while (before := self.processes.agree(1.0 if self._finished else self._share())) < 1:
             with self._ledger.clock("data"):
-                objective = MeteredObjective(task.next_objective(), self._ledger)
+                objective = MeteredObjective(self.processes.share(task.next_objective()), self._ledger)
             with self._ledger.clock("optimizer"):
                 report = optimizer.step(objective)
             self._step += 1
@@ -277,6 +303,14 @@ class Run:
             optimizer.load_state_dict(state["optimizer"])
             task.load_state_dict(state["task"])
             self._ledger.restore(state["ledger"])
+
+
+_NOTHING_TO_DO = -1.0
+
+
+def _number(identity: str) -> float:
+    """As much of an identity as fits a number of 53 bits."""
+    return float(int(identity[:13], 16))
 
 
 def _now() -> str:

@@ -119,7 +119,7 @@ class FusedEvaluator:
                 )
         straddling = (home == SEVERAL_LAYERS).nonzero().squeeze(1)
         if len(straddling):
-            losses[straddling] = self._whole_losses(candidates.select(straddling), inputs, targets)
+            losses[straddling] = self._whole_losses(candidates.part(straddling), inputs, targets)
         return losses
 
     def _move_sparsely(

@@ -57,7 +57,7 @@ class RoutedEvaluator:
             chosen = (group == number).nonzero().squeeze(1)
             part = parts.get((rows.weight.name, None if rows.bias is None else rows.bias.name))
             if part is None:
-                losses[chosen] = self._whole_losses(candidates.select(chosen), inputs, targets)
+                losses[chosen] = self._whole_losses(candidates.part(chosen), inputs, targets)
             elif len(chosen):
                 moves = RowMoves(row[chosen], block[chosen], candidates.offset[chosen], bases)
                 losses[chosen] = patch.losses(part, moves)
@@ -77,7 +77,7 @@ class RoutedEvaluator:
                 moves = PartMoves(part, columns.layers[number], candidates.particle[chosen], candidates.offset[chosen])
                 losses[chosen] = self._part_losses(moves, patch)
         rest = (home == SEVERAL_LAYERS).nonzero().squeeze(1)
-        losses[rest] = self._whole_losses(candidates.select(rest), inputs, targets)
+        losses[rest] = self._whole_losses(candidates.part(rest), inputs, targets)
         return losses
 
     def _part_losses(self, moves: PartMoves, patch: PartPatch) -> Tensor:

@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
-from polystep.bench.composition import check_overrides, compose_config
+from polystep.bench.composition import check_overrides, compose_config, expand_sweep, search_path_override
 from polystep.bench.schema import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
@@ -53,7 +54,7 @@ REFUSED = [
     ("seed=[1,", r"no viable alternative at input '\[1,'"),
     ("seed==3", "Error parsing override 'seed==3'"),
     ("seed", "Error parsing override 'seed' missing EQUAL"),
-    ("seed=1,2", "Ambiguous value for argument 'seed=1,2' .*--multirun"),
+    ("seed=1,2", "seed=1,2 asks for several runs, which python -m scripts.sweep makes"),
     ("~nothing", "Could not delete from config. 'nothing' does not exist"),
     ("hydra.nothing=1", "Could not override 'hydra.nothing'"),
 ]
@@ -71,8 +72,6 @@ def test_wrong_overrides_are_refused_in_one_line(override: str, message: str) ->
     "arguments",
     [
         ["seed=1", "task.batch_size=2", "+new=1", "++seed=2", "optimizer/update=plain"],
-        ["-m", "seed=1,2", "optimizer/update=plain,momentum", "budget.steps=range(1,3)"],
-        ["seed=1,2", "--multirun", "task=glob(*)"],
         ["--cfg", "job", "seed=1"],
         ["-c", "job"],
         ["--help"],
@@ -80,22 +79,46 @@ def test_wrong_overrides_are_refused_in_one_line(override: str, message: str) ->
         ["~optimizer.subspace"],
     ],
 )
-def test_flags_sweeps_and_additions_pass(arguments: list[str]) -> None:
+def test_flags_and_additions_pass(arguments: list[str]) -> None:
     check_overrides(CONFIGS, arguments)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-m", "sede=1,2"], "unknown setting sede"),
-        (["-m", "optimizer=polystep,foo"], "optimizer=foo does not exist; choose one of"),
-        (["-m", "seed"], "missing EQUAL"),
-        (["-m", "seed=1,2", "hydra.nothing=1"], "Could not override 'hydra.nothing'"),
+        (["-m", "seed=1"], "-m asks for several runs, which python -m scripts.sweep makes"),
+        (["optimizer=polystep,foo"], "optimizer=foo does not exist; choose one of"),
+        (["sede=1,2"], "unknown setting sede"),
     ],
 )
-def test_sweeps_are_checked(arguments: list[str], message: str) -> None:
+def test_several_runs_are_refused_and_their_names_checked(arguments: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check_overrides(CONFIGS, arguments)
+
+
+def test_a_sweep_is_expanded_as_hydra_does_the_last_one_fastest() -> None:
+    assert expand_sweep(CONFIGS, ["seed=range(1,3)", "budget=quick", "optimizer=spsa,mezo"]) == [
+        ("seed=1", "budget=quick", "optimizer=spsa"),
+        ("seed=1", "budget=quick", "optimizer=mezo"),
+        ("seed=2", "budget=quick", "optimizer=spsa"),
+        ("seed=2", "budget=quick", "optimizer=mezo"),
+    ]
+    assert expand_sweep(CONFIGS, ["study=tuning,paper"]) == [("study=tuning",), ("study=paper",)]
+    assert ("logger=wandb",) in expand_sweep(CONFIGS, ["logger=glob(*)"])
+    assert expand_sweep(CONFIGS, []) == [()]
+    with pytest.raises(ConfigError, match="missing EQUAL"):
+        expand_sweep(CONFIGS, ["seed"])
+
+
+def test_runs_that_share_their_choices_are_composed_as_hydra_does() -> None:
+    choices = ["task=snn", "study=paper", "optimizer=polystep"]
+    settings = ["seed=3", "optimizer.probe_radius=2", "budget.steps=${seed}", "evaluation.test_steps=[1,2]"]
+    quick, _ = compose_config(CONFIGS, [*choices, *settings])
+    # an addition leaves the short cut
+    whole, _ = compose_config(CONFIGS, [*choices, *settings, "+data_dir2=x"])
+    found, expected = (OmegaConf.to_container(config, resolve=True) for config in (quick, whole))
+    assert found | {"data_dir2": "x"} == expected
+    assert compose_config(CONFIGS, choices)[0].seed == 42
 
 
 @pytest.mark.parametrize("flag", ["--config-dir", "-cd"])
@@ -107,3 +130,5 @@ def test_another_folder_adds_choices(tmp_path: Path, flag: str) -> None:
         check_overrides(CONFIGS, [flag, str(tmp_path), "task=mine", "task.sizes=4"])
     with pytest.raises(ConfigError, match="task=mine does not exist"):
         check_overrides(CONFIGS, ["task=mine"])
+    composed, _ = compose_config(CONFIGS, [search_path_override([tmp_path]), "task=mine", "task.size=4"])
+    assert composed.task.size == 4

@@ -2,23 +2,32 @@
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
 from polystep.bench.files import StorageError
-from polystep.bench.lock import RunBusyError, exclusive
+from polystep.bench.lock import RunBusyError, exclusive, read_lock
 
 
 def test_a_held_run_is_refused_and_its_process_named(tmp_path: Path) -> None:
     folder = tmp_path / "records" / "run"
-    busy = pytest.raises(RunBusyError, match=f"run is being computed by process {os.getpid()};")
-    with exclusive(folder), busy, exclusive(folder):
+    busy = pytest.raises(
+        RunBusyError, match=f"run is being computed by process {os.getpid()} on {socket.gethostname()};"
+    )
+    assert read_lock(folder) is None
+    with exclusive(folder, "a purpose"), busy, exclusive(folder):
         pytest.fail("two holders")
+    with exclusive(folder, "a purpose"):
+        assert read_lock(folder) == ("a purpose", True)
+    assert read_lock(folder) == ("a purpose", False)
     with pytest.raises(ZeroDivisionError), exclusive(folder):
         raise ZeroDivisionError
+    (folder / ".lock").write_text("12")
+    assert read_lock(folder) == ("", False)
     with exclusive(folder):
-        assert (folder / ".lock").read_text() == str(os.getpid())
+        pass
 
 
 def test_other_runs_are_free(tmp_path: Path) -> None:
@@ -38,7 +47,7 @@ def test_a_killed_holder_leaves_the_run_free(tmp_path: Path) -> None:
             os._exit(1)
     try:
         os.read(read, 4)
-        with pytest.raises(RunBusyError, match=f"process {process};"), exclusive(tmp_path):
+        with pytest.raises(RunBusyError, match=f"process {process} on"), exclusive(tmp_path):
             pass
     finally:
         os.kill(process, signal.SIGKILL)

@@ -1,0 +1,1 @@
+"""Many runs: what they are, where they stand, and the launchers that compute them."""

@@ -1,0 +1,50 @@
+"""What a launcher is: it computes the runs of a sweep, or hands them to a queue, and lets no run take another one along."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from polystep.bench.sweeps.folder import SweepFolder
+from polystep.bench.sweeps.plan import SweepRun
+from polystep.contracts import ExpectedError
+
+Perform = Callable[[SweepRun, SweepFolder, int], int]
+"""Computes one run on so many cores and returns the exit status; notes in the folder why where that is not 0."""
+
+KILLED_STATUS = 1
+INTERRUPTED_STATUS = 130
+
+
+class LauncherUnavailable(ExpectedError):
+    """What a launcher needs is not installed or does not answer; the message says how to get it."""
+
+
+class SweepObserver(Protocol):
+    """Watches the runs of a launcher that waits for them."""
+
+    def started(self, run: SweepRun) -> None:
+        """A run begins."""
+        ...
+
+    def ended(self, run: SweepRun, status: int) -> None:
+        """A run has ended."""
+        ...
+
+
+class Launcher(Protocol):
+    """Computes runs somewhere."""
+
+    def launch(
+        self, runs: Sequence[SweepRun], folder: SweepFolder, perform: Perform, observer: SweepObserver
+    ) -> Mapping[str, int] | None:
+        """Compute `runs` in their order as far as cores allow.
+
+        Returns their exit statuses by identity, or None where they are left to a queue that needs this process no more.
+        Raises LauncherUnavailable.
+        """
+        ...
+
+
+def own_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,83 @@
+"""Runs on this machine, each in a process of its own, so that one that dies takes no other along."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+from polystep.bench.lock import exclusive
+from polystep.bench.sweeps.folder import SweepFolder
+from polystep.bench.sweeps.launcher import INTERRUPTED_STATUS, KILLED_STATUS, Perform, SweepObserver, own_cores
+from polystep.bench.sweeps.plan import SweepRun
+
+
+class LocalLauncher:
+    """As many runs at a time as the cores allow: a run that asks for no number of threads has all of them to itself."""
+
+    def launch(
+        self, runs: Sequence[SweepRun], folder: SweepFolder, perform: Perform, observer: SweepObserver
+    ) -> Mapping[str, int]:
+        """The exit statuses by identity, when all have ended; Ctrl-C ends those under way and starts no more."""
+        statuses: dict[str, int] = {}
+        # its processes start with everything imported
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([perform.__module__, "numba"])
+
+        def compute(run: SweepRun, cores: int, log: Path | None) -> None:
+            if INTERRUPTED_STATUS in statuses.values():
+                return
+            observer.started(run)
+            statuses[run.identity] = _in_own_process(context, perform, run, folder, cores, log)
+            observer.ended(run, statuses[run.identity])
+
+        with exclusive(folder.path):
+            groups = [(at_a_time(cores), list(group)) for cores, group in groupby(runs, lambda run: run.cores)]
+            logs = {run.identity: folder.log(run) for several, group in groups if several > 1 for run in group}
+            folder.submit(runs, {run.identity: (None, logs.get(run.identity)) for run in runs})
+            for several, group in groups:
+                pool = ThreadPoolExecutor(several)
+                try:
+                    waiting = [
+                        pool.submit(compute, run, run.cores or own_cores(), logs.get(run.identity)) for run in group
+                    ]
+                    for future in waiting:
+                        future.result()
+                except KeyboardInterrupt:
+                    statuses[""] = INTERRUPTED_STATUS
+                finally:
+                    pool.shutdown(cancel_futures=True)
+        return statuses
+
+
+def at_a_time(cores: int | None) -> int:
+    """How many runs of `cores` cores fit on this machine together; None: of all cores."""
+    return 1 if cores is None else max(1, own_cores() // cores)
+
+
+def _in_own_process(
+    context: ForkServerContext, perform: Perform, run: SweepRun, folder: SweepFolder, cores: int, log: Path | None
+) -> int:
+    process = context.Process(target=_work, args=(perform, run, folder, cores, log))
+    process.start()
+    process.join()
+    status = process.exitcode or 0
+    if status < 0:
+        status, name = KILLED_STATUS, signal.Signals(-status).name
+        folder.end(run, status, f"its process was ended by {name} (killed, or out of memory)")
+    elif status == KILLED_STATUS and folder.reason(run.identity) is None:
+        folder.end(run, status, "its process could not start; its output says why")
+    return status
+
+
+def _work(perform: Perform, run: SweepRun, folder: SweepFolder, cores: int, log: Path | None) -> None:
+    if log is not None:
+        # runs side by side would write over each other
+        with open(log, "ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+    sys.exit(perform(run, folder, cores))

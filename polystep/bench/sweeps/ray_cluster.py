@@ -1,0 +1,93 @@
+"""Runs as tasks of a Ray cluster, or of a Ray that is started on this machine (extra `ray`)."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from polystep.bench.lock import exclusive
+from polystep.bench.sweeps.folder import SweepFolder
+from polystep.bench.sweeps.launcher import KILLED_STATUS, LauncherUnavailable, Perform, SweepObserver, own_cores
+from polystep.bench.sweeps.plan import SweepRun
+
+RESTARTS = 1
+"""How often a run whose process or machine died is tried again at once."""
+
+
+class RayLauncher:
+    """Waits for the runs; Ray gives each its cores and a process of its own.
+
+    The records, the code and the environment must lie on a file system that the machines share.
+    """
+
+    def __init__(self, address: str | None = None, cores: int = 1):
+        """`address`: of an existing cluster, such as auto or host:6379; null starts Ray on this machine. `cores`: of a run that
+        does not say how many threads it uses.
+        """
+        if cores < 1:
+            raise ValueError(f"launcher.cores must be at least 1, got {cores}")
+        self._address, self._cores = address, cores
+
+    def launch(
+        self, runs: Sequence[SweepRun], folder: SweepFolder, perform: Perform, observer: SweepObserver
+    ) -> Mapping[str, int]:
+        """The exit statuses by identity, when all have ended. Raises LauncherUnavailable."""
+        ray = self._connect()
+        statuses: dict[str, int] = {}
+        try:
+            with exclusive(folder.path):
+                folder.submit(runs, {run.identity: (None, folder.log(run)) for run in runs})
+                # a process of its own for each
+                remote = ray.remote(max_calls=1, max_retries=RESTARTS)(_work)
+                waiting = {}
+                for run in runs:
+                    cores = run.cores or self._cores
+                    task = remote.options(num_cpus=cores, num_gpus=run.gpus)
+                    waiting[task.remote(perform, run, folder, cores, Path.cwd())] = run
+                while waiting:
+                    (reference,), _ = ray.wait(list(waiting), num_returns=1)
+                    run = waiting.pop(reference)
+                    try:
+                        status = ray.get(reference)
+                    except ray.exceptions.RayError as error:
+                        status, reason = KILLED_STATUS, str(error).strip().splitlines()
+                        folder.end(run, status, reason[0] if reason else type(error).__name__)
+                    statuses[run.identity] = status
+                    observer.ended(run, status)
+        finally:
+            ray.shutdown()
+        return statuses
+
+    def _connect(self) -> Any:
+        try:
+            # no reports to its makers, no token for a cluster of one's own
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+            import ray
+        except ImportError:
+            raise LauncherUnavailable(
+                "launcher=ray needs the package ray; install it with: pip install -c constraints.txt '.[ray]'"
+            ) from None
+        own: dict[str, Any] = {"num_cpus": own_cores(), "include_dashboard": False}
+        python_path = os.pathsep.join([os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])])
+        try:
+            ray.init(
+                address=self._address or "local",
+                log_to_driver=False,
+                runtime_env={"env_vars": {"PYTHONPATH": python_path}},
+                **({} if self._address else own),
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise LauncherUnavailable(
+                f"launcher=ray cannot reach or start Ray ({str(error).splitlines()[0]}); start a cluster with ray start "
+                "--head, or leave launcher.address at null to start one on this machine"
+            ) from error
+        return ray
+
+
+def _work(perform: Perform, run: SweepRun, folder: SweepFolder, cores: int, working_folder: Path) -> int:
+    os.chdir(working_folder)
+    with open(folder.log(run), "ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    return perform(run, folder, cores)

@@ -1,0 +1,155 @@
+"""One run over several processes (torch.distributed): each evaluates its share of every step's candidates.
+
+All processes hold the same optimiser and the same data and take the same steps; what they exchange are the losses. A candidate
+is evaluated by one process, alone or among others as the path does it, and its loss is copied, never summed with another's.
+"""
+
+import contextlib
+import datetime
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from typing import cast
+
+import torch
+import torch.distributed as distributed
+from torch import Tensor
+
+from polystep.candidates import Candidates
+from polystep.contracts import (
+    ClauseView,
+    DifferentiableObjective,
+    ExpectedError,
+    Found,
+    GradientKind,
+    Objective,
+    Spent,
+    clause_objective,
+)
+
+TIMEOUT_SECONDS = 1800.0
+"""How long a process waits for the others: longer than any validation, test or compilation of the first one takes."""
+
+
+class ProcessLost(ExpectedError):
+    """Another process of the run has ended or does not answer."""
+
+
+class Processes:
+    """The processes that share one run; outside of torchrun there is this one."""
+
+    def __init__(self, rank: int = 0, count: int = 1):
+        self.rank, self.count = rank, count
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that judges, prints and writes."""
+        return self.rank == 0
+
+    def agree(self, value: float) -> float:
+        """The first process's `value`, in all of them, once all have asked."""
+        if self.count == 1:
+            return value
+        told = torch.tensor([value if self.is_first else 0.0], dtype=torch.float64, device=_device())
+        _sum(told)
+        return float(told)
+
+    def share(self, objective: Objective) -> Objective:
+        """`objective`, its candidates divided among the processes."""
+        return objective if self.count == 1 else ShardedObjective(objective, self)
+
+
+class ShardedObjective:
+    """An objective whose candidates are divided among the processes, in stretches of equal length."""
+
+    def __init__(self, objective: Objective, processes: Processes):
+        self._objective, self._processes = objective, processes
+        self._elsewhere = Spent()
+
+    @property
+    def spent(self) -> Spent:
+        """What all processes have spent together; seconds of compilation are those of this one."""
+        return self._objective.spent + self._elsewhere
+
+    @property
+    def gradients(self) -> Sequence[GradientKind]:
+        """The kinds of gradient that the objective offers."""
+        return getattr(self._objective, "gradients", ())
+
+    def losses(self, candidates: Candidates) -> Tensor:
+        """Loss of every candidate, shape (N,), float32, the same in all processes. Raises ProcessLost."""
+        own = share_of(len(candidates), self._processes.rank, self._processes.count)
+        before = self._objective.spent
+        device = _device()
+        losses = torch.zeros(len(candidates), device=device)
+        if own.start < own.stop:
+            losses[own] = self._objective.losses(candidates.part(own)).to(device)
+        # adding zeros is exact
+        _sum(losses)
+        self._charge(self._objective.spent - before)
+        return losses
+
+    def gradient(self, point: Tensor, kind: GradientKind) -> tuple[Tensor, Tensor]:
+        """The objective's loss and gradient, computed in every process."""
+        return cast(DifferentiableObjective, self._objective).gradient(point, kind)
+
+    def search(self, solver: Callable[[ClauseView], tuple[Found, Spent]]) -> Found:
+        """What `solver` makes of the objective's clauses, in every process."""
+        return clause_objective(self._objective).search(solver)
+
+    def _charge(self, own: Spent) -> None:
+        counted = [field.name for field in fields(Spent) if field.name != "compilation_seconds"]
+        here = torch.tensor([getattr(own, name) for name in counted], dtype=torch.int64, device=_device())
+        everywhere = here.clone()
+        _sum(everywhere)
+        self._elsewhere += Spent(**dict(zip(counted, (everywhere - here).tolist(), strict=True)))
+
+
+def share_of(candidates: int, rank: int, count: int) -> slice:
+    """The candidates of one process; shares begin at even numbers, so that antithetic pairs stay together."""
+    pairs = -(-candidates // 2)
+    return slice(min(candidates, 2 * (pairs * rank // count)), min(candidates, 2 * (pairs * (rank + 1) // count)))
+
+
+@contextlib.contextmanager
+def joined_processes(device: str, timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Processes]:
+    """The processes that torchrun started, connected (gloo on CPU, NCCL on GPUs, one for each).
+
+    Raises ProcessLost, also where this process is told to end because another one has.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Processes()
+        return
+    on_gpu = torch.device(device).type == "cuda"
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=datetime.timedelta(seconds=timeout_seconds))
+    before = signal.signal(signal.SIGTERM, _told_to_end)
+    try:
+        yield Processes(distributed.get_rank(), distributed.get_world_size())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        distributed.destroy_process_group()
+
+
+def _told_to_end(*_: object) -> None:
+    raise ProcessLost(LOST)
+
+
+LOST = (
+    "another process of this run has ended or does not answer; the run is kept up to its last checkpoint, repeat the command "
+    "to continue"
+)
+
+
+def _device() -> str:
+    return "cuda" if distributed.get_backend() == "nccl" else "cpu"
+
+
+def _sum(tensor: Tensor) -> None:
+    """Add up `tensor` over the processes, in place."""
+    try:
+        distributed.all_reduce(tensor)
+    except RuntimeError as error:
+        raise ProcessLost(f"{LOST} ({str(error).splitlines()[0]})") from error

@@ -1,0 +1,150 @@
+"""One run over several processes takes the same steps as one process, bit for bit."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from polystep.bench.composition import compose_config
+from polystep.bench.launch import build_run
+from polystep.candidates import DenseCandidates
+from polystep.evaluation.sharded import Processes, ProcessLost, joined_processes, share_of
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+SMALL = ["task=snn_digits", "task.batch_size=48", "task.network.hidden=8", "threads=1"]
+EVALUATIONS = ["task.evaluation=functional", "task.evaluation=incremental", "task.evaluation=fused"]
+OPTIMIZERS = ["optimizer.subspace.rank=8", "optimizer=openai_es", "optimizer=cma_es", "optimizer=spsa"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+@pytest.mark.parametrize("candidates", [0, 1, 2, 5, 6, 13])
+def test_shares_are_whole_disjoint_and_keep_pairs_together(candidates: int, count: int) -> None:
+    shares = [share_of(candidates, rank, count) for rank in range(count)]
+    indices = [list(range(candidates))[share] for share in shares]
+    assert [index for share in indices for index in share] == list(range(candidates))
+    assert all(share[0] % 2 == 0 for share in indices if share)
+    assert max(map(len, indices)) - min(map(len, indices)) <= 3
+
+
+def environment(rank: int, count: int, port: int) -> None:
+    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in names.items()})
+
+
+def start(count: int, work: Callable[..., None], *arguments: object) -> list[multiprocessing.Process]:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "polystep.bench.launch", "sklearn.datasets", "tasks.classification"])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    processes = [context.Process(target=work, args=(rank, count, port, *arguments)) for rank in range(count)]
+    for process in processes:
+        process.start()
+    return processes
+
+
+def trajectory(processes: Processes, settings: list[str], steps: int = 3) -> dict[str, torch.Tensor]:
+    run = build_run(*compose_config(CONFIGS, [*SMALL, *settings]))
+    task = run.build_task()
+    optimizer = run.build_optimizer(task)
+    spent, losses = [], []
+    for _ in range(steps):
+        objective = processes.share(task.next_objective())
+        losses.append(optimizer.step(objective).loss)
+        spent.append([objective.spent.candidate_evaluations, objective.spent.sample_forwards])
+    return {"point": optimizer.solution, "loss": torch.tensor(losses), "spent": torch.tensor(spent)}
+
+
+def all_trajectories(rank: int, count: int, port: int, cases: list[list[str]], folder: Path) -> None:
+    environment(rank, count, port)
+    with joined_processes("cpu", 60) as processes:
+        assert (processes.rank, processes.count, processes.is_first) == (rank, count, rank == 0)
+        assert processes.agree(rank + 7.25) == 7.25
+        torch.save([trajectory(processes, case) for case in cases], folder / f"{rank}.pt")
+
+
+def assert_the_same_with(count: int, cases: list[list[str]], folder: Path) -> None:
+    started = start(count, all_trajectories, cases, folder)
+    expected = [trajectory(Processes(), case) for case in cases]
+    for process in started:
+        process.join()
+        assert process.exitcode == 0
+    for rank in range(count):
+        for case, found, alone in zip(cases, torch.load(folder / f"{rank}.pt"), expected, strict=True):
+            assert all(torch.equal(found[name], alone[name]) for name in alone), case
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_trajectory_does_not_depend_on_the_number_of_processes(count: int, tmp_path: Path) -> None:
+    cases = [[evaluation, OPTIMIZERS[0]] for evaluation in EVALUATIONS[:2]]
+    cases += [[EVALUATIONS[0], optimizer] for optimizer in OPTIMIZERS[1:]]
+    assert_the_same_with(count, cases, tmp_path)
+
+
+@pytest.mark.slow
+def test_nor_does_that_of_the_compiled_path(tmp_path: Path) -> None:
+    assert_the_same_with(3, [[EVALUATIONS[2], optimizer] for optimizer in OPTIMIZERS[:2]], tmp_path)
+
+
+def lose_one(rank: int, count: int, port: int, how: int, folder: Path) -> None:
+    environment(rank, count, port)
+    try:
+        with joined_processes("cpu", 2) as processes:
+            processes.agree(0.0)
+            if rank == 1:
+                os.kill(os.getpid(), how)
+            processes.agree(0.0)
+    except ProcessLost as error:
+        (folder / str(rank)).write_text(str(error))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_process_that_ends_or_hangs_is_said_by_the_others(how: signal.Signals, tmp_path: Path) -> None:
+    started = start(2, lose_one, how, tmp_path)
+    started[0].join()
+    assert "another process of this run has ended or does not answer" in (tmp_path / "0").read_text()
+    started[1].kill()
+    started[1].join()
+
+
+def test_being_told_to_end_is_said(tmp_path: Path) -> None:
+    started = start(2, wait_to_be_told, tmp_path)
+    while len(list(tmp_path.iterdir())) < 2:
+        time.sleep(0.02)
+    for process in started:
+        process.terminate()
+        process.join()
+        assert process.exitcode == 5
+
+
+def wait_to_be_told(rank: int, count: int, port: int, folder: Path) -> None:
+    environment(rank, count, port)
+    try:
+        with joined_processes("cpu", 60):
+            (folder / str(rank)).touch()
+            time.sleep(60)
+    except ProcessLost:
+        os._exit(5)
+
+
+def test_alone_nothing_is_divided() -> None:
+    objective = object()
+    with joined_processes("cpu") as processes:
+        assert processes.is_first and processes.agree(3.5) == 3.5 and processes.share(objective) is objective
+
+
+def test_parts_of_candidates_keep_their_points() -> None:
+    run = build_run(*compose_config(CONFIGS, [*SMALL, OPTIMIZERS[0]]))
+    mirrored = build_run(*compose_config(CONFIGS, [*SMALL, OPTIMIZERS[1]]))
+    task = run.build_task()
+    for built in (run, mirrored):
+        candidates = built.build_optimizer(task).ask()
+        part = candidates.part(slice(4, 9))
+        assert type(part) is type(candidates) and torch.equal(part.dense(slice(0, 5)), candidates.dense(slice(4, 9)))
+    dense = DenseCandidates(torch.arange(6.0).reshape(3, 2))
+    assert torch.equal(dense.part(slice(1, 2)).points, torch.tensor([[2.0, 3.0]]))

@@ -1,0 +1,67 @@
+"""torchrun: one run in several processes leaves the record of one process, and survives the loss of one of them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polystep.bench.checkpoint import load_checkpoint
+from polystep.bench.records import read_records
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["task=snn_digits", "task.evaluation=incremental", "task.batch_size=32", "task.network.hidden=8", "threads=1"]
+SMALL += ["budget.steps=6", "evaluation.validate_every=2", "checkpoint_seconds=0"]
+FAULTY = ["--config-dir", str(Path(__file__).parent / "faulty_configs"), "optimizer=faulty"]
+
+
+def torchrun(folder: Path, processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"], str(processes)]
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    folder.mkdir(exist_ok=True)
+    return subprocess.run(
+        [*command, "-m", "scripts.run", *SMALL, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+def result(folder: Path) -> Any:
+    """What must not depend on the number of processes."""
+    (record,), problems = read_records(folder / "results/reproduction/records")
+    state = load_checkpoint(record.folder / "checkpoint.safetensors")
+    spent = record.ledger["spent"] | {"compilation_seconds": 0}
+    assert problems == [] and record.status == "finished"
+    return record.run_id, record.metrics, spent, state["optimizer"]["point"].tolist()
+
+
+def test_two_processes_leave_the_record_of_one(tmp_path: Path) -> None:
+    found = [torchrun(tmp_path / str(count), count, "optimizer.subspace.rank=8") for count in (1, 2)]
+    assert [done.returncode for done in found] == [0, 0], found[1].stderr
+    assert result(tmp_path / "1") == result(tmp_path / "2")
+    assert found[1].stdout.count("record: ") == 1
+    # done before
+    again = torchrun(tmp_path / "2", 2, "optimizer.subspace.rank=8")
+    assert again.returncode == 0 and again.stdout.count("already done") == 1
+
+
+def test_a_lost_process_ends_the_run_with_a_message_and_it_continues(tmp_path: Path) -> None:
+    (tmp_path / "faults").mkdir()
+    (tmp_path / "faults" / "42").write_text("die 1")
+    lost = torchrun(tmp_path, 2, *FAULTY)
+    assert lost.returncode == 1
+    assert "error: another process of this run has ended or does not answer; the run is kept" in lost.stdout
+    assert list(tmp_path.rglob("checkpoint.safetensors"))
+    (tmp_path / "faults" / "42").unlink()
+    again = torchrun(tmp_path, 2, *FAULTY)
+    assert again.returncode == 0 and "resuming at" in again.stdout
+    assert torchrun(tmp_path / "whole", 1, *FAULTY).returncode == 0
+    assert result(tmp_path) == result(tmp_path / "whole")

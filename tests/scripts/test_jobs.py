@@ -1,0 +1,89 @@
+"""What a launcher computes for one run: its outcome, and what is noted where no record says it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polystep.bench.lock import exclusive
+from polystep.bench.profiles import PlannedRun
+from polystep.bench.records import read_records
+from polystep.bench.sweeps.folder import SweepFolder
+from polystep.bench.sweeps.plan import SweepRun
+from scripts.jobs import perform
+from tasks import classification
+from tasks.data import DataUnavailable
+
+SMALL = ["task.batch_size=32", "task.network.hidden=4", "optimizer.subspace.rank=8", "budget.steps=2"]
+DIGITS = ("task=snn_digits", "task.evaluation=incremental", *SMALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepFolder:
+    monkeypatch.chdir(tmp_path)
+    return SweepFolder(tmp_path / "sweep")
+
+
+def run_of(*overrides: str, without_data: tuple[str, ...] | None = None) -> SweepRun:
+    return SweepRun(PlannedRun(overrides, None, without_data), "identity", ("task", "study"), Path("records"), None, 0)
+
+
+def records() -> list[Any]:
+    return read_records(Path("results/reproduction/records"))[0]
+
+
+def test_a_run_uses_the_cores_that_it_is_given(folder: SweepFolder) -> None:
+    assert perform(run_of(*DIGITS), folder, 1) == 0
+    assert records()[0].environment["threads"] == 1 and folder.reason("identity") is None
+    # done before
+    assert perform(run_of(*DIGITS), folder, 1) == 0
+    (records()[0].folder / "run.json").unlink()
+    with exclusive(next(Path("results/reproduction/records").iterdir())):
+        assert perform(run_of(*DIGITS), folder, 1) == 3 and folder.reason("identity") is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status", "reason"),
+    [
+        ("task.validation_size=9999", 2, "task.validation_size must lie in 1..1436"),
+        ("task.dataset=broken", 1, "ZeroDivisionError: by design"),
+    ],
+)
+def test_what_fails_before_there_is_a_record_is_noted(
+    folder: SweepFolder, monkeypatch: pytest.MonkeyPatch, wrong: str, status: int, reason: str
+) -> None:
+    load = classification.load_dataset
+
+    def load_dataset(name: Any, folder: Path) -> Any:
+        if name == "broken":
+            raise ZeroDivisionError("by design")
+        return load(name, folder)
+
+    monkeypatch.setattr(classification, "load_dataset", load_dataset)
+    assert perform(run_of(*DIGITS, wrong), folder, 1) == status
+    assert reason in str(folder.reason("identity")) and records() == []
+
+
+@pytest.mark.parametrize("substitute", [DIGITS, None])
+def test_data_that_cannot_be_had_are_replaced_where_the_profile_says_so(
+    folder: SweepFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    substitute: tuple[str, ...] | None,
+) -> None:
+    load = classification.load_dataset
+
+    def load_dataset(name: Any, folder: Path) -> Any:
+        if name == "mnist":
+            raise DataUnavailable("mnist: no source delivered it; look at [/etc/hosts]")
+        return load(name, folder)
+
+    monkeypatch.setattr(classification, "load_dataset", load_dataset)
+    status = perform(run_of("task=snn", *SMALL, without_data=substitute), folder, 1)
+    shown = capsys.readouterr().out
+    assert "error: mnist: no source delivered it; look at [/etc/hosts]" in shown
+    assert status == (2 if substitute is None else 0)
+    assert ("THE DATA CANNOT BE HAD" in shown) == (substitute is not None)
+    assert [record.labels["task"] for record in records()] == (["snn_digits"] if substitute else [])
+    # the run of the profile itself is still missing
+    assert folder.reason("identity") == "mnist: no source delivered it; look at [/etc/hosts]"

@@ -1,0 +1,145 @@
+"""The commands that compute many runs and say where they stand; the runs have processes of their own."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polystep.bench.records import RunRecord, read_records
+from scripts import status, sweep
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG_DIR = ROOT / "tests" / "scripts" / "faulty_configs"
+TASK = ["task=snn_digits", "task.evaluation=functional", "task.batch_size=32", "task.network.hidden=4"]
+RUNS = [*TASK, "optimizer=faulty", "budget.steps=4", "evaluation.validate_every=4", "checkpoint_seconds=0"]
+SMALL = ["--config-dir", str(CONFIG_DIR), *RUNS]
+
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Calls a command on small runs in a folder of its own; returns the exit status and what was shown."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep.console, "width", 200)
+    (tmp_path / "faults").mkdir()
+
+    def call(module: Any, *arguments: str) -> tuple[int, str]:
+        found = module.main([*SMALL, *arguments])
+        return found, capfd.readouterr().out
+
+    return call
+
+
+def ask_for(fault: str, seed: int) -> None:
+    Path(f"faults/{seed}").write_text(fault)
+
+
+def records() -> list[RunRecord]:
+    found, problems = read_records(Path("results/reproduction/records"))
+    assert problems == []
+    return found
+
+
+def test_equal_runs_are_one_and_done_ones_are_skipped(command: Command) -> None:
+    code, shown = command(sweep, "seed=1,2,1", "--dry-run")
+    assert code == 0 and "Sweep: 2 runs" in shown and not Path("results").exists()
+    code, shown = command(sweep, "seed=1,2,1", "threads=1")
+    assert code == 0 and shown.endswith("2 of 2 runs are done\n")
+    assert [(record.labels["seed"], record.status) for record in records()] == [(1, "finished"), (2, "finished")]
+    # where and how it is computed makes no other run
+    code, shown = command(sweep, "seed=1,2", "threads=2", "data_dir=data")
+    assert code == 0 and "run 1 of" not in shown and len(list(Path("results/reproduction/sweeps").iterdir())) == 1
+
+
+def test_runs_that_die_or_raise_stop_no_other_are_reported_and_retried(command: Command) -> None:
+    ask_for("die", 1)
+    ask_for("raise", 2)
+    code, shown = command(sweep, "seed=range(0,4)", "threads=1")
+    assert code == 1 and "2 of 4 runs are done" in shown
+    code, shown = command(status, "seed=range(0,5)", "threads=1")
+    assert code == 0 and "2 of 5 runs are done" in shown
+    assert "  failed: seed=1\n    its process was ended by SIGKILL (killed, or out of memory)\n" in shown
+    assert "  failed: seed=2\n    ArithmeticError: the fault that was asked for\n" in shown
+    assert shown.endswith("  missing: seed=4\n")
+    for seed in (1, 2):
+        Path(f"faults/{seed}").unlink()
+    code, shown = command(status, "seed=range(0,5)", "threads=1", "--retry")
+    assert code == 0 and shown.endswith("5 of 5 runs are done\n") and "run 3 of 3" in shown
+    assert [record.status for record in records()] == ["finished"] * 5
+
+
+def test_an_interruption_starts_no_further_run(command: Command) -> None:
+    ask_for("interrupt", 1)
+    code, shown = command(sweep, "seed=1,2")
+    assert code == 130 and shown.endswith(
+        "failed: seed=1\n    interrupted; it continues where it was\n  missing: seed=2\n"
+    )
+    assert [(record.labels["seed"], record.status) for record in records()] == [(1, "interrupted")]
+    Path("faults/1").unlink()
+    assert command(sweep, "seed=1,2")[0] == 0
+
+
+def test_a_second_sweep_leaves_alone_what_the_first_has_begun_or_will_begin(command: Command, tmp_path: Path) -> None:
+    ask_for("wait", 1)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    first = subprocess.Popen([sys.executable, "-m", "scripts.sweep", *SMALL, "seed=1,2"], env=environment)
+    try:
+        while not list(tmp_path.glob("results/reproduction/records/*/checkpoint.safetensors")):
+            assert first.poll() is None
+            time.sleep(0.05)
+        code, shown = command(sweep, "seed=1,2,3")
+        assert code == 3 and [record.labels["seed"] for record in records()] == [3]
+        assert "running" in shown and "queued" in shown
+    finally:
+        Path("faults/1").unlink()
+        first.wait()
+    assert first.returncode == 0 and [record.labels["seed"] for record in records()] == [1, 2, 3]
+
+
+def test_a_damaged_record_is_named_with_the_remedy_and_stops_no_other(command: Command) -> None:
+    assert command(sweep, "seed=1")[0] == 0
+    (path,) = Path("results").rglob("run.json")
+    path.write_text(path.read_text()[:100])
+    code, shown = command(sweep, "seed=1,2")
+    assert (
+        code == 2
+        and f"  failed: seed=1\n    {path} cannot be read as JSON" in shown
+        and "1 of 2 runs are done" in shown
+    )
+
+
+REFUSED = [
+    (["task=snnn,snn"], "task=snnn does not exist; choose one of"),
+    (["launcher=condor"], "launcher=condor does not exist; choose one of local, ray, slurm"),
+    (["launcher=slurm", "launcher.queue=1"], "unknown setting launcher.queue"),
+    (["launcher=ray", "launcher.cores=0"], "launcher.cores must be at least 1, got 0"),
+    (["launcher=slurm", "launcher.minutes=long"], "launcher.minutes='long' is not valid"),
+    (["profile=tiny"], "profile tiny does not exist; choose one of"),
+    (["seed"], "missing EQUAL"),
+    (["records=/proc/none/records"], "cannot write /proc/none/sweeps"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSED)
+def test_wrong_arguments_give_status_2_before_anything_is_computed(
+    command: Command, arguments: list[str], message: str
+) -> None:
+    code, shown = command(sweep, *arguments)
+    assert code == 2 and "error: " in shown and message in shown and not Path("results").exists()
+
+
+@pytest.mark.parametrize(("launcher", "package"), [("slurm", "submitit"), ("ray", "ray")])
+def test_a_launcher_that_is_not_installed_names_the_command(
+    command: Command, monkeypatch: pytest.MonkeyPatch, launcher: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    code, shown = command(sweep, f"launcher={launcher}")
+    message = f"needs the package {package}; install it with: pip install -c constraints.txt '.[{launcher}]'"
+    assert code == 2 and message in shown
+    assert os.listdir() == ["faults"]
