@@ -11,6 +11,7 @@ from torch import Tensor
 
 from polystep.algorithm import PolyStep
 from polystep.bench.lock import exclusive
+from polystep.bench.profiles import profile_names
 from polystep.bench.records import RunRecord, read_records
 from scripts import reproduce
 from scripts.console import CONFIGS
@@ -121,7 +122,8 @@ def test_a_setting_that_the_data_refuses_does_not_stop_the_others(command: Repro
 
 def test_an_unknown_profile_is_answered_with_the_valid_ones(command: Reproduce, capsys: Any) -> None:
     assert reproduce.main(["--profile", "unknown"]) == 2
-    assert capsys.readouterr().out == "error: profile unknown does not exist; choose one of paper, quick, tuning\n"
+    names = ", ".join(profile_names(CONFIGS))
+    assert capsys.readouterr().out == f"error: profile unknown does not exist; choose one of {names}\n"
 
 
 @pytest.mark.parametrize("substitute", [True, False])
