@@ -75,4 +75,3 @@ def test_local_search_has_a_budget_of_flips_by_default() -> None:
     for optimizer in ("probsat", "walksat"):
         budget = maxsat(f"optimizer={optimizer}")["budget"]
         assert budget["candidate_evaluations"] == 10_000_000 and budget["steps"] is None
-    assert maxsat("optimizer=rc2")["budget"]["steps"] == 1

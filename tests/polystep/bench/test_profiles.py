@@ -39,7 +39,8 @@ def test_without_seeds_runs_are_as_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["unknown", "../profile/quick", ""])
 def test_unknown_profiles_are_answered_with_the_valid_ones(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"profile {name} does not exist; choose one of paper, quick"):
+    names = ", ".join(profile_names(CONFIGS))
+    with pytest.raises(ConfigError, match=f"profile {name} does not exist; choose one of {names}"):
         read_profile(CONFIGS, name)
 
 
