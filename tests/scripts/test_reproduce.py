@@ -8,12 +8,7 @@ from typing import Any
 
 import pytest
 
-<<<<<<< HEAD
-=======
-from polystep.algorithm import PolyStep
-from polystep.bench.lock import exclusive
 from polystep.bench.profiles import profile_names
->>>>>>> maxsat
 from polystep.bench.records import RunRecord, read_records
 from scripts import reproduce
 from scripts.console import CONFIGS
@@ -94,31 +89,5 @@ def test_a_wrong_setting_shows_before_anything_is_computed(command: Reproduce, o
 
 def test_an_unknown_profile_is_answered_with_the_valid_ones(command: Reproduce, capsys: Any) -> None:
     assert reproduce.main(["--profile", "unknown"]) == 2
-<<<<<<< HEAD
-    assert capsys.readouterr().out == "error: profile unknown does not exist; choose one of paper, quick, tuning\n"
-=======
     names = ", ".join(profile_names(CONFIGS))
     assert capsys.readouterr().out == f"error: profile unknown does not exist; choose one of {names}\n"
-
-
-@pytest.mark.parametrize("substitute", [True, False])
-def test_data_that_cannot_be_had_are_replaced_where_the_profile_says_so(
-    command: Reproduce, substitute: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load = classification.load_dataset
-
-    def load_dataset(name: Any, folder: Path) -> Any:
-        if name == "mnist":
-            raise DataUnavailable("mnist: no source delivered it; look at [/etc/hosts]")
-        return load(name, folder)
-
-    monkeypatch.setattr(classification, "load_dataset", load_dataset)
-    run: dict[str, Any] = {"overrides": ["task=snn", *SMALL], "minutes": 1}
-    status, shown = command(run | ({"without_data": FIRST["overrides"]} if substitute else {}), SECOND)
-    assert "error: mnist: no source delivered it; look at [/etc/hosts]" in shown
-    assert status == (0 if substitute else 2)
-    assert ("THE DATA CANNOT BE HAD" in shown) == substitute
-    assert [record.labels["task"] for record in records()] == ["snn_digits"] * (1 + substitute)
-    # the run of the profile itself is still missing
-    assert "Expected runs without a finished record: 1" in shown
->>>>>>> maxsat
