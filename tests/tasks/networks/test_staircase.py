@@ -103,4 +103,4 @@ def test_paths_agree_on_the_steps(layer: int) -> None:
     candidates = ParticleCandidates(paths.layout.flatten(tensors), subspace, particle, moves.unsqueeze(1))
     inputs, targets = torch.ones(3, INPUTS), torch.tensor([0, 1, 2])
     paths.assert_agree(candidates, inputs, targets, tolerance=1e-6)
-    assert len(paths.functional.losses(candidates, inputs, targets).unique()) > STEPS
+    assert len(paths.functional.losses(candidates, inputs, targets).unique()) > 3
