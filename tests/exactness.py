@@ -37,6 +37,12 @@ from polystep.evaluation.routing_fused import FusedRoutedEvaluator
 from polystep.evaluation.routing_incremental import RoutedEvaluator
 from polystep.layout import ParameterLayout
 from polystep.subspace import HybridSubspace, RowSubspace, Subspace
+from tasks.networks.argmax_attention import ArgmaxAttentionNetwork
+from tasks.networks.int8 import Int8Network
+from tasks.networks.mixture_of_experts import MixtureOfExperts
+from tasks.networks.multilayer_perceptron import MultilayerPerceptron
+from tasks.networks.snn import SpikingNetwork
+from tasks.networks.staircase import StaircaseNetwork
 
 INPUTS, CLASSES = 6, 4
 KERNEL_MODULES = (fused_kernels, kernels, layer_kernels, passages, routing_kernels, routing_tail, row_kernels)
@@ -56,10 +62,11 @@ def build_without_threads(evaluator: Any) -> None:
 
 @dataclass(frozen=True)
 class Paths:
-    """One network and its evaluators; kernels take seconds to compile, so not every network has them."""
+    """One network and its evaluators; kernels take seconds to compile, so not every network has them, nor their threads."""
 
     module: nn.Module
     compiled: bool = True
+    threads: bool = False
 
     @cached_property
     def layout(self) -> ParameterLayout:
@@ -81,7 +88,10 @@ class Paths:
     @cached_property
     def fused(self) -> Evaluator:
         kind = FusedRoutedEvaluator if isinstance(self.network, RoutedNetwork) else FusedEvaluator
-        return kind(self.network, self.layout)
+        evaluator = kind(self.network, self.layout)
+        if not self.threads:
+            build_without_threads(evaluator)
+        return evaluator
 
     @property
     def fast(self) -> list[Evaluator]:
@@ -95,6 +105,17 @@ class Paths:
             losses = evaluator.losses(candidates, inputs, targets)
             assert losses.dtype == torch.float32
             torch.testing.assert_close(losses, expected, rtol=tolerance, atol=tolerance, equal_nan=equal_nan)
+
+
+NETWORKS = {
+    "snn": Paths(SpikingNetwork(INPUTS, CLASSES, hidden=4, steps=6), threads=True),
+    "mnist": Paths(MultilayerPerceptron(INPUTS, CLASSES, hidden=[4])),
+    "int8": Paths(Int8Network(INPUTS, CLASSES, hidden=4)),
+    "staircase": Paths(StaircaseNetwork(INPUTS, CLASSES, hidden=[4, 4])),
+    "argmax": Paths(ArgmaxAttentionNetwork(INPUTS, CLASSES, hidden=4, slots=4)),
+    "moe": Paths(MixtureOfExperts(INPUTS, CLASSES, hidden=4, experts=4), threads=True),
+}
+"""Small versions of the paper's networks; their kernels compile once for all tests of a process."""
 
 
 @dataclass(frozen=True)

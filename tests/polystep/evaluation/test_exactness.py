@@ -17,19 +17,12 @@ from polystep.evaluation.activations import CrossEntropy, Identity, ReLU
 from polystep.evaluation.layered import Layer, LayeredNetwork
 from polystep.sampled_space import SampledSpace
 from polystep.subspace import FullSpace, HybridSubspace, RowSubspace, Subspace
-from tasks.networks.argmax_attention import ArgmaxAttentionNetwork
-from tasks.networks.int8 import Int8Network
-from tasks.networks.mixture_of_experts import MixtureOfExperts
-from tasks.networks.multilayer_perceptron import MultilayerPerceptron
-from tasks.networks.snn import SpikingNetwork
-from tasks.networks.staircase import StaircaseNetwork
 from tests.exactness import (
     CLASSES,
     INPUTS,
     Case,
     DyadicCase,
     Paths,
-    build_without_threads,
     cases,
     dyadic_cases,
     dyadic_hybrid_subspace,
@@ -37,6 +30,7 @@ from tests.exactness import (
     row_subspace,
     sampled,
 )
+from tests.exactness import NETWORKS as SHARED
 
 THRESHOLD = 1.0
 
@@ -65,22 +59,8 @@ class Perceptron(nn.Module):
 NETWORKS = {
     "one layer": Paths(Perceptron(INPUTS, CLASSES), compiled=False),
     "three layers": Paths(Perceptron(INPUTS, 4, 5, CLASSES), compiled=False),
-    "spiking": Paths(SpikingNetwork(INPUTS, CLASSES, hidden=4, steps=6)),
-    "mnist": Paths(MultilayerPerceptron(INPUTS, CLASSES, hidden=[4])),
-    "int8": Paths(Int8Network(INPUTS, CLASSES, hidden=4)),
-    "staircase": Paths(StaircaseNetwork(INPUTS, CLASSES, hidden=[4, 4])),
-    "argmax": Paths(ArgmaxAttentionNetwork(INPUTS, CLASSES, hidden=4, slots=4)),
-    "moe": Paths(MixtureOfExperts(INPUTS, CLASSES, hidden=4, experts=4)),
+    **SHARED,
 }
-WITH_THREADS = ("spiking", "moe")
-"""Their kernels keep their parallel loops."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def most_kernels_without_threads() -> None:
-    for name, paths in NETWORKS.items():
-        if paths.compiled and name not in WITH_THREADS:
-            build_without_threads(paths.fused)
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -90,7 +70,7 @@ def paths(request: pytest.FixtureRequest) -> Paths:
 
 @pytest.fixture
 def spiking() -> Paths:
-    return NETWORKS["spiking"]
+    return NETWORKS["snn"]
 
 
 @pytest.fixture(params=[name for name, paths in NETWORKS.items() if paths.compiled])
@@ -157,7 +137,7 @@ def test_row_candidates_around_the_threshold(spiking: Paths, start: float, offse
     spiking.assert_agree(candidates, torch.ones(3, INPUTS), torch.tensor([0, 1, 2]), tolerance=1e-6)
 
 
-@pytest.mark.parametrize("name", ["three layers", "spiking", "mnist", "int8", "staircase"])
+@pytest.mark.parametrize("name", ["three layers", "snn", "mnist", "int8", "staircase"])
 def test_particle_that_straddles_two_layers(name: str) -> None:
     paths = NETWORKS[name]
     subspace = dyadic_hybrid_subspace(paths.layout, seed=0)

@@ -8,7 +8,7 @@ from polystep.candidates import ParticleCandidates
 from polystep.layout import ParameterLayout
 from polystep.subspace import RowSubspace
 from tasks.networks.int8 import SCALE, Int8Network, quantise
-from tests.exactness import CLASSES, INPUTS, Paths, build_without_threads
+from tests.exactness import INPUTS, NETWORKS
 
 
 @pytest.fixture
@@ -91,8 +91,7 @@ def test_straight_through_gradient_is_that_of_the_rounded_weights(network: Int8N
 
 def test_paths_agree_at_rounding_boundaries() -> None:
     """Every candidate puts one parameter of the rounded layer exactly on a boundary, or on the next float beside it."""
-    paths = Paths(Int8Network(INPUTS, CLASSES, hidden=4))
-    build_without_threads(paths.fused)
+    paths = NETWORKS["int8"]
     subspace = RowSubspace(paths.layout, particle_dimension=5, seed=0, rank=5)
     tensors = {
         entry.name: torch.rand(entry.shape, generator=torch.Generator().manual_seed(1))

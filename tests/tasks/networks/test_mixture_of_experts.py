@@ -7,7 +7,7 @@ from polystep.candidates import ParticleCandidates
 from polystep.layout import ParameterLayout
 from polystep.subspace import RowSubspace
 from tasks.networks.mixture_of_experts import MixtureOfExperts, SmoothMixtureOfExperts
-from tests.exactness import CLASSES, INPUTS, Case, Paths, build_without_threads, dyadic_hybrid_subspace, row_subspace
+from tests.exactness import NETWORKS, Case, Paths, dyadic_hybrid_subspace, row_subspace
 
 
 @pytest.fixture
@@ -24,10 +24,7 @@ def inputs() -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def paths() -> Paths:
-    """Small experts, all evaluators."""
-    found = Paths(MixtureOfExperts(INPUTS, CLASSES, hidden=4, experts=4))
-    build_without_threads(found.fused)
-    return found
+    return NETWORKS["moe"]
 
 
 def test_network_of_the_paper_has_235672_parameters() -> None:

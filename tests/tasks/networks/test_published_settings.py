@@ -108,7 +108,7 @@ def test_published_rivals(task: str, optimizer: str, steps: int, looks: int) -> 
         looks //= 5
     assert config["budget"]["steps"] == looks * config["evaluation"]["validate_every"]
     reference = composed("study=paper", "task=snn", f"optimizer={optimizer}")["optimizer"]
-    lengths = {"A", "learning_rate"}
+    lengths = {"A", "learning_rate", "steps"}
     same = {name: value for name, value in reference.items() if name not in lengths}
     assert same.items() <= config["optimizer"].items()
     if optimizer == "spsa":
