@@ -128,8 +128,12 @@ def joined_processes(device: str, timeout_seconds: float = TIMEOUT_SECONDS) -> I
     before = signal.signal(signal.SIGTERM, _told_to_end)
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
-    finally:
         signal.signal(signal.SIGTERM, before)
+    except ProcessLost:
+        # torchrun tells the rest to end as well, which they do, but not without a word
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise
+    finally:
         distributed.destroy_process_group()
 
 

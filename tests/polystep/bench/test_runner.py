@@ -22,6 +22,7 @@ from polystep.bench.records import read_record
 from polystep.bench.runner import Evaluation, Run, RunOutcome
 from polystep.candidates import Candidates, DenseCandidates
 from polystep.contracts import AskTellOptimizer, ExpectedError, Metric, Spent, State, StepReport
+from polystep.evaluation.sharded import Processes, ProcessLost
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
 
@@ -513,3 +514,51 @@ def test_a_checkpoint_without_a_run_is_refused(build) -> None:
     save_checkpoint(folder / "checkpoint.safetensors", {"point": torch.ones(2)})
     with pytest.raises(StorageError, match="belongs to run None"):
         build().execute()
+
+
+class Told(Processes):
+    """The second of two processes, told numbers by a first one that is not there."""
+
+    def __init__(self, *numbers: float):
+        super().__init__(1, 2)
+        self.numbers = list(numbers)
+
+    def agree(self, value: float) -> float:
+        return self.numbers.pop(0)
+
+    def share(self, objective: Any) -> Any:
+        return objective
+
+
+class Telling(Told):
+    """The first of them, whose numbers are kept."""
+
+    def agree(self, value: float) -> float:
+        self.numbers.append(value)
+        return value
+
+
+def test_other_processes_take_the_steps_that_the_first_announces_and_judge_and_write_nothing(
+    build: Callable[..., Run], tmp_path: Path
+) -> None:
+    first = build(processes=Telling())
+    first.execute()
+    numbers = first.processes.numbers  # type: ignore[attr-defined]
+    assert len(numbers) == STEPS + 2 and numbers[-1] >= 1
+    task = SpyTask()
+    build(task, processes=Told(*numbers), records=tmp_path / "elsewhere").assist()
+    assert task.calls == ["train"] * STEPS and not (tmp_path / "elsewhere").exists()
+    # done before
+    first.execute()
+    task = SpyTask()
+    build(task, processes=Told(numbers[-1])).assist()
+    assert numbers[-1] == -1 and task.calls == []
+
+
+def test_processes_with_different_settings_are_refused(build: Callable[..., Run]) -> None:
+    first, other = build(processes=Telling()), SpyTask()
+    first.execute()
+    number = first.processes.numbers[0]  # type: ignore[attr-defined]
+    with pytest.raises(ProcessLost, match="have different settings, data or code"):
+        build(other, seed=4, processes=Told(number)).assist()
+    assert other.calls == []

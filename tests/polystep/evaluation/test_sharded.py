@@ -88,7 +88,8 @@ def test_the_trajectory_does_not_depend_on_the_number_of_processes(count: int, t
 
 @pytest.mark.slow
 def test_nor_does_that_of_the_compiled_path(tmp_path: Path) -> None:
-    assert_the_same_with(3, [[EVALUATIONS[2], optimizer] for optimizer in OPTIMIZERS[:2]], tmp_path)
+    # each process compiles for seconds
+    assert_the_same_with(2, [[EVALUATIONS[2], OPTIMIZERS[0]]], tmp_path)
 
 
 def lose_one(rank: int, count: int, port: int, how: int, folder: Path) -> None:
