@@ -7,11 +7,12 @@ import argparse
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
 from polystep.bench.claims.published_runs import read_defects
@@ -69,9 +70,10 @@ def _configuration(overrides: Sequence[str]) -> dict[str, Any]:
     settings = tuple(override for override in overrides if not _SEED.fullmatch(override))
     composed, choices = _compose(settings)
     seeds = [override for override in overrides if override not in settings]
-    if seeds:
+    for override in seeds:
         # every other seed of the configuration follows this one
-        composed = OmegaConf.merge(composed, OmegaConf.from_dotlist(seeds))
+        composed = copy(composed)
+        composed["seed"] = int(override.partition("=")[2])
     return build_run(composed, choices).config
 
 

@@ -19,6 +19,7 @@ UNREADABLE = "Unreadable files"
 FOREIGN = "Runs with another metric than most of their task (left out)"
 BACKWARDS = "Clocks that ran backwards"
 VERSIONS = "Methods whose runs come from different versions of the code"
+_KINDS = (FOREIGN, BACKWARDS, VERSIONS, UNREADABLE)
 
 
 @dataclass
@@ -32,9 +33,6 @@ class Intake:
     unfinished: list[str]
     histories: dict[str, "DataFrame"] = field(default_factory=dict)
     problems: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in _KINDS})
-
-
-_KINDS = (FOREIGN, BACKWARDS, VERSIONS, UNREADABLE)
 
 
 def take_in(records: Path) -> Intake:
