@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+import numpy
+
 from polystep.bench.curves import read_history
 from polystep.bench.files import StorageError
 from polystep.bench.quantities import number
@@ -105,9 +107,9 @@ def _with_history(run: RunRecord, intake: Intake) -> RunRecord:
     wrong = [f"clock {name} is negative" for name in (run.ledger.get("clocks") or {}) if _is_negative(run, name)]
     if history is not None:
         for column in ("step", "candidate_evaluations", "seconds"):
-            falls = history.index[history[column].diff() < 0]
+            falls = numpy.flatnonzero(numpy.diff(history[column].to_numpy(float)) < 0)
             if len(falls):
-                wrong.append(f"{column} of its history falls at step {history['step'][falls[0]]:g}")
+                wrong.append(f"{column} of its history falls at step {history['step'].iloc[falls[0] + 1]:g}")
     if wrong:
         intake.problems[BACKWARDS].append(f"{run.name}: {', '.join(wrong)}; its times and its curve are left out")
         return replace(run, ledger=run.ledger | {"clocks": {}})
