@@ -56,8 +56,9 @@ def read_history(folder: Path) -> "DataFrame":
 
 def validation_curve(history: "DataFrame", column: str) -> Curve:
     """Validation scores over a currency of the history, "candidate_evaluations" or "seconds"."""
-    seen = history[history["validation"].notna() & history[column].notna()]
-    return Curve(seen[column].to_numpy(float), seen["validation"].to_numpy(float))
+    cost, score = history[column].to_numpy(float), history["validation"].to_numpy(float)
+    seen = ~(numpy.isnan(cost) | numpy.isnan(score))
+    return Curve(cost[seen], score[seen])
 
 
 def mean_curve(curves: Sequence[Curve]) -> MeanCurve | None:

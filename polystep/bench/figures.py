@@ -94,7 +94,7 @@ def write_figures(figures: Sequence[tuple[str, Callable[[], "Figure"]]], folder:
     _inherited = figures
     try:
         with multiprocessing.get_context("fork").Pool(processes) as pool:
-            written = pool.starmap(_write_inherited, [(place, folder) for place in range(len(figures))], chunksize=2)
+            written = pool.starmap(_write_inherited, [(place, folder) for place in range(len(figures))], chunksize=1)
     finally:
         _inherited = ()
     return [path for paths in written for path in paths]

@@ -65,16 +65,16 @@ def _row(groups: Sequence[Group]) -> dict[str, Cell]:
     shown = []
     for protocol in _OWN:
         found = [group for group in groups if _is_own(group) and group.protocol == protocol]
-        if best := reference_group(found) if found else None:
-            row[protocol] = f"{best.selected}{_cut_short(best)}"
-            shown.append(best)
+        if own := reference_group(found) if found else None:
+            row[protocol] = f"{own.selected}{_cut_short(own)}"
+            shown.append(own)
     others = [group for group in groups if not _is_own(group)]
     without = [g for g in others if g.protocol == EQUAL_TIME and not g.optimizer.startswith(_GRADIENT_METHODS)]
     gradients = [g for g in others if g.protocol in (EQUAL_TIME, DEFAULT) and g.optimizer.startswith(_GRADIENT_METHODS)]
     for name, rivals in (("rival", without), ("gradients", gradients)):
-        if best := reference_group(rivals) if rivals else None:
-            row[name] = f"{best.selected}, {best.method}"
-            shown.append(best)
+        if rival := reference_group(rivals) if rivals else None:
+            row[name] = f"{rival.selected}, {rival.method}"
+            shown.append(rival)
     row["sources"] = tuple(run.name for group in shown for run in group.runs)
     return row
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+import numpy
+
 from polystep.bench.curves import read_history
 from polystep.bench.files import StorageError
 from polystep.bench.quantities import number
@@ -19,6 +21,7 @@ UNREADABLE = "Unreadable files"
 FOREIGN = "Runs with another metric than most of their task (left out)"
 BACKWARDS = "Clocks that ran backwards"
 VERSIONS = "Methods whose runs come from different versions of the code"
+_KINDS = (FOREIGN, BACKWARDS, VERSIONS, UNREADABLE)
 
 
 @dataclass
@@ -32,9 +35,6 @@ class Intake:
     unfinished: list[str]
     histories: dict[str, "DataFrame"] = field(default_factory=dict)
     problems: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in _KINDS})
-
-
-_KINDS = (FOREIGN, BACKWARDS, VERSIONS, UNREADABLE)
 
 
 def take_in(records: Path) -> Intake:
@@ -107,9 +107,9 @@ def _with_history(run: RunRecord, intake: Intake) -> RunRecord:
     wrong = [f"clock {name} is negative" for name in (run.ledger.get("clocks") or {}) if _is_negative(run, name)]
     if history is not None:
         for column in ("step", "candidate_evaluations", "seconds"):
-            falls = history.index[history[column].diff() < 0]
+            falls = numpy.flatnonzero(numpy.diff(history[column].to_numpy(float)) < 0)
             if len(falls):
-                wrong.append(f"{column} of its history falls at step {history['step'][falls[0]]:g}")
+                wrong.append(f"{column} of its history falls at step {history['step'].iloc[falls[0] + 1]:g}")
     if wrong:
         intake.problems[BACKWARDS].append(f"{run.name}: {', '.join(wrong)}; its times and its curve are left out")
         return replace(run, ledger=run.ledger | {"clocks": {}})

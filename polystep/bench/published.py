@@ -103,8 +103,9 @@ def published_cost(task: str, method: str) -> PublishedCost | None:
     )
 
 
+@cache
 def published_curve(task: str, method: str) -> "DataFrame | None":
-    """The published learning curve, one row per step (the index); None where no curve is published.
+    """The published learning curve, one row per step (the index), not to be changed; None where no curve is published.
 
     Columns: mean and std (population) of the test accuracy over n_seeds seeds, seconds (mean wall time) and end_of_epoch
     (False for the marks at every 20th step up to 400).

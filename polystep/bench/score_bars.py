@@ -42,10 +42,13 @@ def score_bars(groups: Sequence[Group], looks: Mapping[str, Look]) -> "Figure":
     panels = [(members[0], _bars(members, looks)) for members in _by_task(groups)]
     columns = min(_MOST_COLUMNS, ceil(sqrt(len(panels))))
     rows = ceil(len(panels) / columns)
-    height = 0.9 + _BAR_INCHES * max(bars[-1].place + 1 if bars else 0 for _, bars in panels)
-    figure = Figure(figsize=(max(7.5, 5.0 * columns), 1.0 + rows * height), layout="constrained")
-    figure.suptitle(f"Test scores, validation-selected, protocol {groups[0].protocol}", fontsize=13)
-    all_axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    height = 1.0 + _BAR_INCHES * max(bars[-1].place + 1 if bars else 0 for _, bars in panels)
+    size = (max(7.5, 5.0 * columns), 1.5 + rows * height)
+    figure = Figure(figsize=size)
+    figure.suptitle(
+        f"Test scores, validation-selected, protocol {groups[0].protocol}", fontsize=13, y=1 - 0.2 / size[1]
+    )
+    all_axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=_layout(rows, columns, size)).flatten()
     for axes, (group, bars) in zip(all_axes, panels, strict=False):
         _draw(axes, group, bars)
     for axes in all_axes[len(panels) :]:
@@ -60,8 +63,24 @@ def score_bars(groups: Sequence[Group], looks: Mapping[str, Look]) -> "Figure":
             label="published (author's settings): best of all looks at the test set",
         ),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="lower center", ncols=3, frameon=False, fontsize=9)
     return figure
+
+
+def _layout(rows: int, columns: int, size: tuple[float, float]) -> dict[str, float]:
+    """Places of the panels, with room for labels of `_LABEL_WIDTH`; to find them takes longer than to draw the figure."""
+    width, height = size
+    left, right, top, bottom, between = 1.95, 0.25, 0.75, 0.95, 0.9
+    panel_width = (width - columns * left - right) / columns
+    panel_height = (height - top - bottom - (rows - 1) * between) / rows
+    return {
+        "left": left / width,
+        "right": 1 - right / width,
+        "top": 1 - top / height,
+        "bottom": bottom / height,
+        "wspace": left / panel_width,
+        "hspace": between / panel_height,
+    }
 
 
 def _by_task(groups: Sequence[Group]) -> Iterable[list[Group]]:

@@ -104,9 +104,9 @@ def judge(condition: Condition, evidence: Evidence, study: str, seeds: Sequence[
     elif condition.minus_published:
         sides.append(evidence.published(condition.score, measured.unit, seeds))
     runs = tuple(name for side in sides for name in side.runs)
-    if reasons := [side.missing for side in sides if side.missing]:
+    if missing := [side.missing for side in sides if side.missing]:
         verdict = Verdict.UNDECIDED if any(side.touched for side in sides) else Verdict.NOT_RUN
-        return Outcome(condition, verdict, None, (), tuple(dict.fromkeys(reasons)), runs)
+        return Outcome(condition, verdict, None, (), tuple(dict.fromkeys(missing)), runs)
     if len({side.unit for side in sides}) > 1:
         return Outcome(condition, Verdict.UNDECIDED, None, (), (f"{condition}: their metrics differ",), runs)
     values: Mapping[int, float] = measured.by_seed

@@ -80,8 +80,7 @@ class Evidence:
         self._complete = {_identity(config) for config in expected}
         self._expected: dict[tuple[str, str], list[dict[str, str]]] = {}
         for config in expected:
-            names = (str(config["names"]["optimizer"]), str(config["names"]["study"]))
-            self._expected.setdefault(names, []).append(flat_settings(config))
+            self._expected.setdefault(_names(config), []).append(flat_settings(config))
         self._runs: dict[tuple[str, str, str], list[RunRecord]] = {}
         # the run that ended last comes last, and replaces others of its identity
         for run in sorted(runs, key=lambda run: run.ended):
@@ -124,8 +123,7 @@ class Evidence:
 
     def _difference(self, run: RunRecord) -> str:
         """How a run differs from the planned one that is closest to it."""
-        names = run.config.get("names", {})
-        planned = self._expected.get((str(names.get("optimizer")), str(names.get("study"))), [])
+        planned = self._expected.get(_names(run.config), [])
         settings = flat_settings(run.config)
         differences = [
             [
@@ -141,6 +139,11 @@ class Evidence:
 
 def _identity(config: Mapping[str, Any]) -> str:
     return run_identity(dict(config), data_fingerprint="")
+
+
+def _names(config: Mapping[str, Any]) -> tuple[str, str]:
+    names = config.get("names", {})
+    return str(names.get("optimizer")), str(names.get("study"))
 
 
 def _without_seeds(config: Mapping[str, Any]) -> str:

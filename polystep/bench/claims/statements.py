@@ -141,7 +141,7 @@ def _conditions(node: Mapping[str, Any], name: str) -> list[Condition]:
             found.append(Condition(score, None, True, label, **limits))
             continue
         rivals = rivals if isinstance(rivals, list) else [rivals]
-        others = [_score({"task": task, **rival}, name) for rival in rivals]
+        others: list[Score | None] = [_score({"task": task, **rival}, name) for rival in rivals]
         found += [Condition(score, other, False, label, **limits) for other in others or [None]]
     return found
 

@@ -91,11 +91,19 @@ def _row(
             content = badge(content)
         if target and content != MISSING:
             content = element("a", content, href=target)
-        small = [f"{other.title.lower()} {row[other.name]}" for other in below if _BELOW[other.name] == column.name]
-        more = element("small", ", ".join(small).removeprefix("metric ")) if small else None
+        small = _small_print(row, [other for other in below if _BELOW[other.name] == column.name])
+        more = element("small", small) if small else None
         kind = "number" if column.name in numeric else None
         cells.append(element("td", content, more, class_=kind, data_v=_sort_key(cell)))
     return element("tr", join(*cells))
+
+
+def _small_print(row: Mapping[str, Cell], columns: Sequence[Column]) -> str:
+    """The values of columns that stand below another, with their names, and a study of the name of its protocol once."""
+    values = {column.name: str(row.get(column.name) or MISSING) for column in columns}
+    if values.get("study", "").replace("_", "-") == values.get("protocol"):
+        del values["study"]
+    return ", ".join(value if name == "metric" else f"{name} {value}" for name, value in values.items())
 
 
 def _sort_key(cell: Cell) -> str | None:
