@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from polystep.bench.claims.published_runs import read_defects
-from polystep.bench.claims.statements import read_statements
+from polystep.bench.claims.statements import complete_profiles, read_statements
 from polystep.bench.claims.verdicts import Statements
 from polystep.bench.composition import compose_checked
 from polystep.bench.launch import build_run
@@ -51,13 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def statements() -> Statements:
-    """What every report judges: claims by the runs of profile paper, defects also by those of profile published_runs."""
-    return Statements(
-        claims=read_statements(CONFIGS / "claims.yaml"),
-        complete=list(expected_runs(read_profile(CONFIGS, "paper")).values()),
-        defects=read_defects(CONFIGS / "published_runs.yaml"),
-        complete_reruns=list(expected_runs(read_profile(CONFIGS, "published_runs")).values()),
-    )
+    """What every report judges, each file by the complete runs of the profiles that it names."""
+    claims, defects = CONFIGS / "claims.yaml", CONFIGS / "published_runs.yaml"
+    return Statements(read_statements(claims), _complete(claims), read_defects(defects), _complete(defects))
+
+
+def _complete(path: Path) -> list[dict[str, Any]]:
+    planned = [run for name in complete_profiles(path) for run in read_profile(CONFIGS, name)]
+    return list(expected_runs(planned).values())
 
 
 def expected_runs(planned: Sequence[PlannedRun]) -> dict[str, dict[str, Any]]:
