@@ -82,6 +82,19 @@ def read_statements(path: Path) -> list[Statement]:
     return read_entries(path, _statement)
 
 
+def complete_profiles(path: Path) -> list[str]:
+    """The profiles whose runs count as complete for the statements of a yaml file.
+
+    Raises ConfigError, naming the file, where it names none.
+    """
+    try:
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+        profiles = [str(name) for name in content["profiles"]]
+    except (OSError, OmegaConfBaseException, YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} names no profiles ({error}); without them no run would count as complete") from error
+    return profiles
+
+
 def read_entries(path: Path, parse: Callable[[Mapping[str, Any]], Parsed]) -> list[Parsed]:
     """What `parse` makes of each of the statements in a yaml file, with the studies and seeds that they share.
 

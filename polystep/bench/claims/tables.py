@@ -28,8 +28,8 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
         (
             "A claim holds where all of its conditions hold (table of conditions); shown is the one with the least margin. "
             "In brackets: 95 % interval of the mean over seeds, by Student's t.",
-            "Only complete runs count: the settings and the whole budget of profile 'paper', of exactly the seeds named in "
-            "configs/claims.yaml. Whatever is missing leaves a claim undecided or not run; it never makes it hold.",
+            "Only complete runs count: the settings and the whole budget of the profiles, and exactly the seeds, that "
+            "configs/claims.yaml names. Whatever is missing leaves a claim undecided or not run; it never makes it hold.",
             "Published settings: every method as in the paper. Equal budgets: the same seconds for every method on one core, "
             "each with tuned settings. The verdict over both is the worse one.",
         ),

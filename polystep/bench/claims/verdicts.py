@@ -12,15 +12,12 @@ from polystep.bench.records import RunRecord
 
 @dataclass(frozen=True)
 class Statements:
-    """What to judge, and the configurations of which a run is complete: those of the claims, and further ones of the defects.
-
-    A run that equals none of them decides nothing.
-    """
+    """Claims and defects, each with the configurations of complete runs; a run that equals none of them decides nothing."""
 
     claims: Sequence[Statement]
-    complete: Sequence[Mapping[str, Any]]
+    complete_for_claims: Sequence[Mapping[str, Any]]
     defects: Sequence[Defect] = ()
-    complete_reruns: Sequence[Mapping[str, Any]] = ()
+    complete_for_defects: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -32,9 +29,7 @@ class Verdicts:
 
 
 def judge_all(statements: Statements, runs: Sequence[RunRecord]) -> Verdicts:
-    """The claims by complete runs of the paper's profile, the defects by these and their own reruns."""
-    evidence = Evidence(runs, statements.complete)
-    with_reruns = Evidence(runs, [*statements.complete, *statements.complete_reruns])
-    return Verdicts(
-        [judge_statement(claim, evidence) for claim in statements.claims], find(statements.defects, with_reruns)
-    )
+    """All claims and defects by the records of `runs`."""
+    evidence = Evidence(runs, statements.complete_for_claims)
+    judgements = [judge_statement(claim, evidence) for claim in statements.claims]
+    return Verdicts(judgements, find(statements.defects, Evidence(runs, statements.complete_for_defects)))

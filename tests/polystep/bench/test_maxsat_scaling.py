@@ -146,4 +146,4 @@ def test_the_report_shows_them_where_there_are_such_runs(add_maxsat_run, tmp_pat
     assert {"maxsat_scaling.md", "maxsat_sizes.png", "maxsat_seconds.png"} <= written
     text = (tmp_path / "output" / "REPORT.md").read_text()
     assert "### MAX-SAT over sizes" in text and "![MAX-SAT over seconds](figures/maxsat_seconds.png)" in text
-    assert "published: 98.09 ± 0.12 % test-selected" in text
+    assert "| maxsat_1000v | 98.09 ± 0.12 % |" in text

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from polystep.bench.claims.conditions import Condition, Verdict, mean_with_interval
 from polystep.bench.claims.evidence import Evidence, Score
-from polystep.bench.claims.statements import Statement, judge_statement, read_statements
+from polystep.bench.claims.statements import Statement, complete_profiles, judge_statement, read_statements
 from polystep.bench.schema import ConfigError
 
 SEEDS = (1, 2, 3)
@@ -207,6 +207,15 @@ def test_malformed_statements_are_explained(tmp_path: Path, text: str, message: 
     with pytest.raises(ConfigError, match=message) as caught:
         read_statements(path)
     assert str(path) in str(caught.value)
+
+
+def test_files_must_name_profiles(tmp_path: Path) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text("statements: []")
+    with pytest.raises(ConfigError, match="names no profiles"):
+        complete_profiles(path)
+    path.write_text("profiles: [paper]")
+    assert complete_profiles(path) == ["paper"]
 
 
 def test_a_missing_file_is_explained(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def page(add_run, tmp_path: Path) -> str:
     memory = Condition(Score("snn", "polystep"), at_least=0.9)
     defect = Defect("files", "A defect.", "Published so.", (memory,), claim, "It follows.")
     configs = [run.config for run in take_in(tmp_path / "records").runs]
-    return page_of(tmp_path / "records", Statements([claim], configs, [defect]))
+    return page_of(tmp_path / "records", Statements([claim], configs, [defect], configs))
 
 
 def test_nothing_is_fetched(page: str) -> None:
