@@ -76,7 +76,8 @@ def _configuration(overrides: Sequence[str]) -> dict[str, Any]:
         # every other seed of the configuration follows this one
         composed = copy(composed)
         composed["seed"] = int(override.partition("=")[2])
-    return json_value(resolve_settings(composed, choices))
+    configuration: dict[str, Any] = json_value(resolve_settings(composed, choices))
+    return configuration
 
 
 @cache

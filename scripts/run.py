@@ -15,7 +15,10 @@ from omegaconf import DictConfig
 from polystep.bench.composition import check_overrides
 from polystep.contracts import ExpectedError
 from polystep.evaluation.sharded import ProcessLost, joined_processes
+from scripts import sweep
 from scripts.console import CONFIGS, EXIT_STATUS, console, explain, prepare, show, show_data_sources
+
+MULTIRUN = {"-m", "--multirun"}
 
 statuses: list[int] = []
 
@@ -40,7 +43,9 @@ def hydra_run(composed: DictConfig) -> None:
 
 
 def main() -> int:
-    """The command."""
+    """The command; with Hydra's flag -m it is scripts.sweep."""
+    if MULTIRUN.intersection(sys.argv):
+        return sweep.main([argument for argument in sys.argv[1:] if argument not in MULTIRUN])
     console.quiet = os.environ.get("RANK", "0") != "0"
     if not console.quiet:
         show_data_sources()

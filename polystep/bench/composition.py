@@ -2,7 +2,7 @@
 
 import argparse
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -54,14 +54,14 @@ def check_overrides(config_dir: Path, arguments: Sequence[str]) -> None:
     parsed = _parse(_without_flags(arguments))
     folders = [config_dir, *_config_dir_flag(arguments)]
     _check_names(folders, parsed)
-    _refuse_several(parsed, {"-m", "--multirun"}.intersection(arguments))
+    _refuse_several(parsed)
     _compose_from(folders, parsed)
 
 
 def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, ...]]:
     """The overrides of each run that Hydra's sweep syntax (`seed=1,2`, `range(1,4)`, `glob(*)`) stands for, last one fastest.
 
-    Raises ConfigError for what cannot be parsed.
+    Raises ConfigError for what cannot be parsed and for a pattern that nothing matches.
     """
     with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
@@ -69,13 +69,15 @@ def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, 
     for override in _parse(overrides, parser):
         if override.is_sweep_override():
             choices.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
+            if not choices[-1]:
+                raise ConfigError(f"{override.input_line} stands for no value")
         else:
             choices.append([str(override.input_line)])
     return list(product(*choices))
 
 
-def _refuse_several(overrides: Sequence[Override], flags: Iterable[str] = ()) -> None:
-    several = [*(str(item.input_line) for item in overrides if item.is_sweep_override()), *flags]
+def _refuse_several(overrides: Sequence[Override]) -> None:
+    several = [str(item.input_line) for item in overrides if item.is_sweep_override()]
     if several:
         raise ConfigError(f"{several[0]} asks for several runs, which python -m scripts.sweep makes")
 

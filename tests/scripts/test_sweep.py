@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from polystep.bench.records import RunRecord, read_records
-from scripts import status, sweep
+from scripts import run, status, sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG_DIR = ROOT / "tests" / "scripts" / "faulty_configs"
@@ -55,6 +55,16 @@ def test_equal_runs_are_one_and_done_ones_are_skipped(command: Command) -> None:
     # where and how it is computed makes no other run
     code, shown = command(sweep, "seed=1,2", "threads=2", "data_dir=data")
     assert code == 0 and "run 1 of" not in shown and len(list(Path("results/reproduction/sweeps").iterdir())) == 1
+
+
+def test_hydras_flag_of_the_run_command_is_a_sweep(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["run", "-m", *SMALL, "optimizer=glob([spsa,mez*])", "seed=1,2", "--dry-run"])
+    assert run.main() == 0 and "Sweep: 4 runs" in capfd.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["run", "-m", *SMALL, "optimizer=glob(nothing*)"])
+    assert run.main() == 2
+    assert capfd.readouterr().out == "error: optimizer=glob(nothing*) stands for no value\n"
 
 
 def test_runs_that_die_or_raise_stop_no_other_are_reported_and_retried(command: Command) -> None:

@@ -86,9 +86,9 @@ def test_flags_and_additions_pass(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-m", "seed=1"], "-m asks for several runs, which python -m scripts.sweep makes"),
         (["optimizer=polystep,foo"], "optimizer=foo does not exist; choose one of"),
         (["sede=1,2"], "unknown setting sede"),
+        (["seed=1,2"], "seed=1,2 asks for several runs, which python -m scripts.sweep makes"),
     ],
 )
 def test_several_runs_are_refused_and_their_names_checked(arguments: list[str], message: str) -> None:
