@@ -38,22 +38,21 @@ def headline_table(groups: Sequence[Group]) -> Table:
 
 
 def headline_figures(groups: Sequence[Group]) -> list[tuple[str, str]]:
-    """Title and file stem of the two figures that show most: learning curves on the first task, and MAX-SAT over its sizes or
-    the scores of all methods. None of them where nothing has run.
+    """Title and file stem of the two figures that show most: learning curves on one task, and MAX-SAT over its sizes or the
+    scores of all methods; fewer where less has run.
     """
-    protocols = {group.protocol for group in groups}
-    protocol = next((name for name in (EQUAL_TIME, DEFAULT, PAPER) if name in protocols), None)
-    if protocol is None:
-        return []
-    scores = (f"Test scores, protocol {protocol}", file_stem("scores", protocol))
-    networks = {g.task for g in groups if g.protocol == protocol and not of_published_distribution(g.task)}
-    task = "snn" if "snn" in networks else min(networks, default=None)
-    first = scores
-    if task is not None:
-        first = (f"Learning curves, task {task}, protocol {protocol}", file_stem("learning_curves", task, protocol))
-    if any(of_published_distribution(group.task) for group in groups):
-        return [first, ("MAX-SAT over its sizes", "maxsat_sizes")]
-    return [first, scores]
+    figures = []
+    others = [group for group in groups if not of_published_distribution(group.task)]
+    protocols = {group.protocol for group in others}
+    if protocol := next((name for name in (EQUAL_TIME, DEFAULT, PAPER) if name in protocols), None):
+        tasks = {group.task for group in others if group.protocol == protocol}
+        task = "snn" if "snn" in tasks else min(tasks)
+        curves = f"Learning curves, task {task}, protocol {protocol}"
+        figures.append((curves, file_stem("learning_curves", task, protocol)))
+        figures.append((f"Test scores, protocol {protocol}", file_stem("scores", protocol)))
+    if len(others) < len(groups):
+        figures[1:] = [("MAX-SAT over its sizes", "maxsat_sizes")]
+    return figures
 
 
 def _row(groups: Sequence[Group]) -> dict[str, Cell]:

@@ -176,11 +176,12 @@ def _protocol_section(
         time_to_90_table(groups, histories),
     )
     lines = [line for table in tables if table.rows for line in writer.table(table)]
-    title = f"Test scores, protocol {protocol}"
-    lines += writer.figure(title, partial(score_bars, groups, looks), file_stem("scores", protocol))
-    for task, members in groupby(groups, key=lambda group: group.task):
-        if of_published_distribution(task):
-            continue  # they have figures over sizes and seconds
+    # formulas of the published distribution have figures over sizes and seconds
+    drawn = [group for group in groups if not of_published_distribution(group.task)]
+    if drawn:
+        title = f"Test scores, protocol {protocol}"
+        lines += writer.figure(title, partial(score_bars, drawn, looks), file_stem("scores", protocol))
+    for task, members in groupby(drawn, key=lambda group: group.task):
         title = f"Learning curves on task {task}, protocol {protocol}"
         name = file_stem("learning_curves", task, protocol)
         lines += writer.figure(title, partial(learning_curves, list(members), histories, looks), name)
