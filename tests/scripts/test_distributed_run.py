@@ -58,7 +58,9 @@ def test_a_lost_process_ends_the_run_with_a_message_and_it_continues(tmp_path: P
     (tmp_path / "faults" / "42").write_text("die 1")
     lost = torchrun(tmp_path, 2, *FAULTY)
     assert lost.returncode == 1, lost.stderr
-    assert "error: another process of this run has ended or does not answer; the run is kept" in lost.stdout, lost.stderr
+    assert "error: another process of this run has ended or does not answer; the run is kept" in lost.stdout, (
+        lost.stderr
+    )
     assert list(tmp_path.rglob("checkpoint.safetensors"))
     (tmp_path / "faults" / "42").unlink()
     again = torchrun(tmp_path, 2, *FAULTY)
