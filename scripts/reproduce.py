@@ -13,7 +13,7 @@ from polystep.bench.report import build_report
 from polystep.bench.sweeps.standing import find_standings
 from polystep.contracts import ExpectedError
 from scripts.console import EXIT_STATUS, RECORDS, RESULTS, console, explain
-from scripts.report import expected_runs, show_summary
+from scripts.report import expected_runs, show_summary, statements
 from scripts.sweep import launch, plan, show_plan
 
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return status
         console.rule(f"report, after {(time.monotonic() - started) / 60:.1f} minutes", align="left")
         expected = expected_runs([run.planned for run in runs])
-        show_summary(build_report(RECORDS, RESULTS, expected), console)
+        show_summary(build_report(RECORDS, RESULTS, expected, statements()), console)
     except ExpectedError as error:
         return explain(error)
     except KeyboardInterrupt:
