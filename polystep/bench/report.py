@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polystep.bench.comparison import comparison_table, pooled_table
+from polystep.bench.control_figures import return_figure, robustness_figure
+from polystep.bench.control_scores import control_entries, control_table
 from polystep.bench.costs import budget_table, time_to_90_table
 from polystep.bench.curves import read_history
 from polystep.bench.figures import Look, method_looks, write_figure
@@ -74,6 +76,7 @@ def build_report(records: Path, output: Path, expected: Mapping[str, dict[str, A
         *("", "## Headline", "", *_bullets(_headlines(groups) or ["No finished run of the paper's method yet."])),
         *("", "## All protocols", *writer.table(results_table(groups)), *writer.table(early_curve_table(groups))),
         *_maxsat_section(groups, histories, looks, writer),
+        *_control_section(groups, histories, looks, writer),
     ]
     for protocol in sorted({group.protocol for group in groups}):
         members = [group for group in groups if group.protocol == protocol]
@@ -134,6 +137,21 @@ def _maxsat_section(
     ]
     if (over_seconds := seconds_figure(entries, histories, looks)) is not None:
         lines += writer.figure("MAX-SAT over seconds", over_seconds, "maxsat_seconds")
+    return lines
+
+
+def _control_section(
+    groups: Sequence[Group], histories: Mapping[str, "DataFrame"], looks: Mapping[str, Look], writer: _Writer
+) -> list[str]:
+    """Policies and their quantisation; nothing where none has been searched."""
+    entries = control_entries(groups)
+    if not entries:
+        return []
+    lines = writer.table(control_table(entries, histories))
+    lines += writer.figure("Quantised policies", robustness_figure(entries, looks), "control_quantisation")
+    for environment, members in groupby(entries, key=lambda entry: entry.environment):
+        figure = return_figure(environment, list(members), histories, looks)
+        lines += writer.figure(f"Return on {environment}", figure, file_stem("control", environment))
     return lines
 
 

@@ -84,6 +84,7 @@ class ControlTask:
             return HardenedEnvironments(plain, observation_levels, observation_bounds, reward_step)
 
         environments = build_environments()
+        self.actions = environments.actions
         self.policy = Policy(environments.low.size, environments.actions.outputs, hidden, activation, int8_scale)
         self.layout = self.policy.layout
         kind = [activation] if activation != "float" else []
