@@ -54,7 +54,7 @@ def _measure(task_name: str, activation: str, repeats: int, console: Console) ->
         optimizer.step(fused.next_objective())
     asked = optimizer.ask()
     candidates = DenseCandidates(asked.dense(slice(0, len(asked))))
-    measured = {
+    measured: dict[str, tuple[int, float]] = {
         path: _rate(partial(_play, tasks[path], candidates), 1 if path == "gymnasium" else repeats)
         for path in reversed(EVALUATIONS)
     }
