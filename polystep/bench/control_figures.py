@@ -65,6 +65,7 @@ def robustness_figure(entries: Sequence[Entry], looks: Mapping[str, Look]) -> "F
         for axes, activation in zip(axes_row, ACTIVATIONS, strict=True):
             style_axes(axes, "x")
             axes.set(title=f"{environment}, {activation}", xlabel="return")
+            axes.margins(x=0.2)
             for entry in entries:
                 if (entry.environment, entry.activation) == (environment, activation):
                     _draw_bars(axes, labels.index(_label(entry)), entry, looks[entry.group.optimizer].colour)

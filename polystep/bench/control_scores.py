@@ -90,11 +90,12 @@ def control_table(entries: Sequence[Entry], histories: Mapping[str, "DataFrame"]
     )
     notes = (
         *SPREAD,
-        "Returns: means over fresh episodes that neither training nor selection has seen. Published: of 3 seeds; the last over "
-        "48 (PPO and DQN: 50) episodes, the best of run over the episodes that it was the best on, hence optimistic.",
+        "Returns: means over fresh episodes that neither training nor selection has seen. Published, of 3 seeds: the last over "
+        "48 to 96 episodes; the best of run over the episodes that it was the best on, hence optimistic.",
         "IQM: interquartile mean; interval: 95 %, bootstrap over seeds. Solved: the first validation of at least "
         + ", ".join(f"{value:g} ({name})" for name, value in SOLVED.items())
-        + "; > marks a lower bound. Environment steps of validation and test are not counted, neither here nor there.",
+        + "; > marks a lower bound. Steps of validation and test are not counted; published totals of PolyStep and OpenAI-ES "
+        "count every episode at its greatest length.",
         "Published int8 and binary PPO and DQN had quantised heads through which no gradient flows: quantised_heads=true here.",
     )
     return Table("control", "Control: float, int8 and binary policies", columns, rows, notes)
