@@ -13,6 +13,7 @@ from polystep.candidates import Candidates, DenseCandidates
 from polystep.contracts import (
     ClauseView,
     DifferentiableObjective,
+    EnvironmentView,
     Found,
     GradientKind,
     Objective,
@@ -28,7 +29,7 @@ from polystep.random import named_generator
 class QuadraticObjective:
     """f(x) = |x - 1|^2 / D, a cheap objective for checking optimisers; all kinds of gradient are the exact one.
 
-    Solvers that work on clauses find some that have nothing to do with f and cannot all be satisfied.
+    Solvers that work on clauses, and learners that act in an environment, find such that have nothing to do with f.
     """
 
     gradients: tuple[GradientKind, ...] = get_args(GradientKind)
@@ -50,6 +51,15 @@ class QuadraticObjective:
         """What `solver` makes of the clauses."""
         found, spent = solver(SomeClauses())
         self.spent += spent
+        return found
+
+    def interact(self, learner: Callable[[EnvironmentView], Found]) -> Found:
+        """What `learner` makes of the environment."""
+        from polystep.conformance_environment import SomeEnvironments
+
+        view = SomeEnvironments()
+        found = learner(view)
+        self.spent += Spent(environment_steps=view.steps)
         return found
 
 

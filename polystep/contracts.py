@@ -20,6 +20,10 @@ class ExpectedError(Exception):
     """A failure that a user can remedy; the message says how, and commands print it without a traceback."""
 
 
+class MissingPackageError(ExpectedError):
+    """An optional package is not installed; the message says how to install it."""
+
+
 class GradientUnavailable(ExpectedError):
     """An optimiser needs a kind of gradient that the objective does not offer; the message names those that it does."""
 
@@ -156,6 +160,50 @@ def clause_objective(objective: Objective) -> ClauseObjective:
     if not isinstance(objective, ClauseObjective):
         raise ClausesUnavailable(
             f"this solver works on clauses, which {type(objective).__name__} does not have; use it with task=maxsat"
+        )
+    return objective
+
+
+class EnvironmentView(Protocol):
+    """An environment to act in, and the policy that acts at a point."""
+
+    def make(self) -> Any:
+        """A gymnasium.Env that is independent of those made before; every step in it is charged as it is made."""
+        ...
+
+    def outputs(self, point: Tensor, observations: Tensor, kind: GradientKind) -> Tensor:
+        """Outputs (B, A) of the policy at `point` (D,) for observations (B, O): preferences for discrete actions, else the
+        action itself. Differentiable in `point`, in the way of `kind`, "exact" or "straight_through"; charged as B backward
+        passes where gradients are recorded.
+        """
+        ...
+
+    def quantised(self, values: Tensor) -> Tensor:
+        """Values (B, A) through the policy's activation as it quantises, with derivatives of zero; as they are where it does
+        not quantise.
+        """
+        ...
+
+
+@runtime_checkable
+class EnvironmentObjective(Objective, Protocol):
+    """An objective that lets learners act in its environment, too."""
+
+    def interact(self, learner: Callable[[EnvironmentView], Found]) -> Found:
+        """What `learner` makes of the environment."""
+        ...
+
+
+class EnvironmentUnavailable(ExpectedError):
+    """A learner acts in an environment, which the objective does not have."""
+
+
+def environment_objective(objective: Objective) -> EnvironmentObjective:
+    """`objective`, if it has an environment; else EnvironmentUnavailable."""
+    if not isinstance(objective, EnvironmentObjective):
+        raise EnvironmentUnavailable(
+            f"this learner acts in an environment, which {type(objective).__name__} does not have; use it with "
+            "task=cartpole, task=acrobot or task=control, or use another optimiser, such as optimizer=polystep"
         )
     return objective
 

@@ -25,6 +25,8 @@ from polystep.bench.rendering import Cell, Column, Table, to_markdown, write_tab
 from polystep.candidates import Candidates, DenseCandidates, SeededCandidates
 from polystep.contracts import ExpectedError
 from scripts.console import CONFIGS, RESULTS, explain
+from scripts.control_speed import TASKS as CONTROL_TASKS
+from scripts.control_speed import control_speed_table
 
 PATHS = ("functional", "incremental", "fused")
 DENSE = 256
@@ -40,7 +42,12 @@ SECONDS = 20.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m scripts.benchmark_speed", description="Measure evaluation speed.")
-    parser.add_argument("tasks", nargs="*", default=NETWORKS, help="files of configs/task (default: all networks)")
+    parser.add_argument(
+        "tasks",
+        nargs="*",
+        default=[*NETWORKS, *CONTROL_TASKS],
+        help="files of configs/task (default: all networks and simulators)",
+    )
     parser.add_argument(
         "--batch-size", type=int, default=512, help="rows, as in the paper's runs (default: %(default)s)"
     )
@@ -53,12 +60,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(soft_wrap=True)
     try:
         use_threads(None)
-        rows = [row for task in options.tasks for row in _measure(task, options, console)]
-        table = _table(rows, options)
-        write_table(table, options.output)
+        tables = []
+        if control := [task for task in options.tasks if task in CONTROL_TASKS]:
+            tables.append(control_speed_table(control, options.repeats, console))
+        if networks := [task for task in options.tasks if task not in CONTROL_TASKS]:
+            tables.append(_table([row for task in networks for row in _measure(task, options, console)], options))
+        for table in tables:
+            write_table(table, options.output)
     except ExpectedError as error:
         return explain(error)
-    console.print(to_markdown(table), markup=False, highlight=False)
+    for table in tables:
+        console.print(to_markdown(table), markup=False, highlight=False)
     return 0
 
 

@@ -118,9 +118,9 @@ def _task_rows(groups: Sequence[Group]) -> list[dict[str, Cell]]:
             row["test_selected_points"] = Points(score.by_seed, score.unit)
             values = [[value for _, value in score.by_seed]]
             # The mean stands in the column before.
-            mean = _estimate(values, numpy.mean, score.unit, purpose)
+            mean = estimate(values, numpy.mean, score.unit, purpose)
             row["mean_interval"] = None if mean.low is None else replace(mean, value=None)
-            row["iqm"] = _estimate(values, interquartile_mean, score.unit, purpose)
+            row["iqm"] = estimate(values, interquartile_mean, score.unit, purpose)
         if reference and group.method_and_study in differences:
             row |= {"difference": differences[group.method_and_study], "reference": reference.method}
         rows.append(row)
@@ -155,12 +155,13 @@ def _pooled_row(protocol: str, method: str, study: str, by_task: Mapping[str, Qu
         "protocol": protocol,
         "tasks": len(by_task),
         "runs": sum(map(len, values)),
-        "mean": _estimate(values, numpy.mean, "fraction", purpose),
-        "iqm": _estimate(values, interquartile_mean, "fraction", purpose),
+        "mean": estimate(values, numpy.mean, "fraction", purpose),
+        "iqm": estimate(values, interquartile_mean, "fraction", purpose),
     }
 
 
-def _estimate(strata: Sequence[Sequence[float]], statistic: Statistic, unit: str, purpose: Sequence[str]) -> Estimate:
+def estimate(strata: Sequence[Sequence[float]], statistic: Statistic, unit: str, purpose: Sequence[str]) -> Estimate:
+    """A statistic of all values and its bootstrap interval; `purpose` names the random numbers that it is drawn with."""
     low, high = bootstrap_interval(strata, statistic, numpy_generator(*purpose)) or (None, None)
     return Estimate(float(statistic([value for stratum in strata for value in stratum], axis=-1)), low, high, unit)
 

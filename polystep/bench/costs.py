@@ -84,14 +84,14 @@ def time_to_90_table(groups: Sequence[Group], histories: Mapping[str, "DataFrame
         runs = [run for run in group.runs if run.name in histories]
         if not group.is_accuracy or not runs:
             continue
-        seconds = _median_cost(runs, histories, "seconds", "seconds")
+        seconds = median_cost(runs, histories, "seconds", "seconds", THRESHOLD)
         if seconds is None:
             continue
         rows.append(
             name_cells(group)
             | {
                 "reached": f"{len(runs) - len(seconds.unreached)} of {len(runs)}",
-                "candidates": _median_cost(runs, histories, "candidate_evaluations", "count"),
+                "candidates": median_cost(runs, histories, "candidate_evaluations", "count", THRESHOLD),
                 "seconds": seconds,
             }
         )
@@ -157,14 +157,14 @@ def _spent(currency: str, run: RunRecord) -> float | None:
     return number(run.ledger, "spent", currency)
 
 
-def _median_cost(
-    runs: Sequence[RunRecord], histories: Mapping[str, "DataFrame"], column: str, unit: str
+def median_cost(
+    runs: Sequence[RunRecord], histories: Mapping[str, "DataFrame"], column: str, unit: str, threshold: float
 ) -> CensoredMedian | None:
-    """None where a run has nothing of this currency to show."""
+    """Cost of the first validation of at least `threshold`, median over runs; None where a run spent nothing of this kind."""
     costs: list[tuple[int, float]] = []
     unreached: list[int] = []
     for run in runs:
-        cost = cost_to_reach(histories[run.name], column, THRESHOLD)
+        cost = cost_to_reach(histories[run.name], column, threshold)
         if cost is None:
             return None
         costs.append((run.labels["seed"], cost[0]))

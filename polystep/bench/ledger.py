@@ -15,12 +15,14 @@ from polystep.candidates import Candidates
 from polystep.contracts import (
     ClauseView,
     DifferentiableObjective,
+    EnvironmentView,
     ExpectedError,
     Found,
     GradientKind,
     Objective,
     Spent,
     clause_objective,
+    environment_objective,
 )
 
 Clock = Literal[
@@ -134,6 +136,11 @@ class MeteredObjective:
         """What `solver` makes of the wrapped objective's clauses."""
         with self._metered():
             return clause_objective(self._objective).search(solver)
+
+    def interact(self, learner: Callable[[EnvironmentView], Found]) -> Found:
+        """What `learner` makes of the wrapped objective's environment."""
+        with self._metered():
+            return environment_objective(self._objective).interact(learner)
 
     @contextlib.contextmanager
     def _metered(self) -> Iterator[None]:

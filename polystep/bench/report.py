@@ -11,6 +11,8 @@ from polystep.bench.claims.published_runs import findings_page
 from polystep.bench.claims.tables import claims_table, conditions_table
 from polystep.bench.claims.verdicts import Statements, Verdicts, judge_all
 from polystep.bench.comparison import comparison_table, pooled_table
+from polystep.bench.control_figures import return_figure, robustness_figure
+from polystep.bench.control_scores import control_entries, control_table
 from polystep.bench.costs import budget_table, normalised_budget_table, time_to_90_table
 from polystep.bench.figures import Look, method_looks, write_figures
 from polystep.bench.files import write_text
@@ -95,6 +97,7 @@ def build_report(
         *writer.chapter("All protocols"),
         *(*writer.table(results_table(groups)), *writer.table(early_curve_table(groups))),
         *_maxsat_section(groups, histories, looks, writer),
+        *_control_section(groups, histories, looks, writer),
     ]
     for protocol in sorted({group.protocol for group in groups}):
         members = [group for group in groups if group.protocol == protocol]
@@ -201,6 +204,21 @@ def _maxsat_section(
     ]
     if (over_seconds := seconds_figure(entries, histories, looks)) is not None:
         lines += writer.figure("MAX-SAT over seconds", over_seconds, "maxsat_seconds")
+    return lines
+
+
+def _control_section(
+    groups: Sequence[Group], histories: Mapping[str, "DataFrame"], looks: Mapping[str, Look], writer: _Writer
+) -> list[str]:
+    """Policies and their quantisation; nothing where none has been searched."""
+    entries = control_entries(groups)
+    if not entries:
+        return []
+    lines = writer.table(control_table(entries, histories))
+    lines += writer.figure("Quantised policies", robustness_figure(entries, looks), "control_quantisation")
+    for environment, members in groupby(entries, key=lambda entry: entry.environment):
+        figure = return_figure(environment, list(members), histories, looks)
+        lines += writer.figure(f"Return on {environment}", figure, file_stem("control", environment))
     return lines
 
 

@@ -202,6 +202,7 @@ class Run:
                 "candidate_evaluations": spent.candidate_evaluations,
                 "sample_forwards": spent.sample_forwards,
                 "backward_passes": spent.backward_passes,
+                "environment_steps": spent.environment_steps,
                 "seconds": self._ledger.step_seconds,
                 **row,
             }

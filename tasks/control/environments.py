@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,19 @@ class BoxActions:
         return outputs.reshape(-1, *self.low.shape).clip(self.low, self.high).astype(self.low.dtype)
 
 
+class Moves(NamedTuple):
+    """What one step of a batch of L episodes gave; rows of those that were not running are whatever they were."""
+
+    observations: FloatArray
+    """(L, O)"""
+    rewards: NDArray[np.float64]
+    """(L,)"""
+    terminated: NDArray[np.bool_]
+    """(L,): where the environment itself ended the episode."""
+    truncated: NDArray[np.bool_]
+    """(L,): where the episode reached its horizon."""
+
+
 class Environments(Protocol):
     """A batch of L episodes that advance together."""
 
@@ -65,12 +78,8 @@ class Environments(Protocol):
         """Begin the episodes of `seeds` (L,); observations (L, O)."""
         ...
 
-    def step(
-        self, actions: NDArray[Any], running: NDArray[np.bool_]
-    ) -> tuple[FloatArray, NDArray[np.float64], NDArray[np.bool_]]:
-        """Advance the running episodes: observations (L, O), rewards (L,), which have ended (L,). Rows of the others are
-        whatever they were.
-        """
+    def step(self, actions: NDArray[Any], running: NDArray[np.bool_]) -> Moves:
+        """Advance the running episodes."""
         ...
 
 
@@ -111,14 +120,13 @@ class HardenedEnvironments:
         """Begin the episodes of `seeds` (L,); observations (L, O)."""
         return self._coarse(self._environments.reset(seeds))
 
-    def step(
-        self, actions: NDArray[Any], running: NDArray[np.bool_]
-    ) -> tuple[FloatArray, NDArray[np.float64], NDArray[np.bool_]]:
+    def step(self, actions: NDArray[Any], running: NDArray[np.bool_]) -> Moves:
         """Advance the running episodes."""
-        observations, rewards, ended = self._environments.step(actions, running)
+        moves = self._environments.step(actions, running)
+        rewards = moves.rewards
         if self._reward_step is not None:
             rewards = np.sign(rewards) * np.floor(np.abs(rewards) / self._reward_step) * self._reward_step
-        return self._coarse(observations), rewards, ended
+        return moves._replace(observations=self._coarse(moves.observations), rewards=rewards)
 
     def _coarse(self, observations: FloatArray) -> FloatArray:
         if self._levels is None:

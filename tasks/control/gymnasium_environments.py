@@ -5,12 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polystep.contracts import ExpectedError
-from tasks.control.environments import Actions, BoxActions, DiscreteActions, FloatArray
-
-
-class MissingPackageError(ExpectedError):
-    """An environment needs a package that is not installed; the message says how to install it."""
+from polystep.contracts import ExpectedError, MissingPackageError
+from tasks.control.environments import Actions, BoxActions, DiscreteActions, FloatArray, Moves
 
 
 class EnvironmentFailure(ExpectedError):
@@ -27,13 +23,13 @@ class GymnasiumEnvironments:
         """
         self.name, self._horizon = name, horizon
         first = self._make()
+        self.actions = _actions(first.action_space, name)
+        self.low, self.high = _bounds(first.observation_space, name)
         if first.spec is None or first.spec.max_episode_steps is None:
             raise ValueError(
                 f"task.env={name} sets no limit to the length of its episodes, so they may never end; set task.horizon"
             )
         self._copies = [first]
-        self.actions = _actions(first.action_space, name)
-        self.low, self.high = _bounds(first.observation_space, name)
 
     def reset(self, seeds: NDArray[np.int64]) -> FloatArray:
         """Begin the episodes of `seeds` (L,); observations (L, O)."""
@@ -48,15 +44,14 @@ class GymnasiumEnvironments:
             self._observations[lane] = np.ravel(observation)
         return self._observations.copy()
 
-    def step(
-        self, actions: NDArray[Any], running: NDArray[np.bool_]
-    ) -> tuple[FloatArray, NDArray[np.float64], NDArray[np.bool_]]:
+    def step(self, actions: NDArray[Any], running: NDArray[np.bool_]) -> Moves:
         """Advance the running episodes. Raises EnvironmentFailure."""
-        rewards, ended = np.zeros(len(running)), np.zeros(len(running), np.bool_)
+        rewards = np.zeros(len(running))
+        terminated, truncated = np.zeros((2, len(running)), np.bool_)
         self._length += 1
         for lane in np.flatnonzero(running).tolist():
             try:
-                observation, reward, terminated, truncated, _ = self._copies[lane].step(actions[lane])
+                observation, reward, terminated[lane], truncated[lane], _ = self._copies[lane].step(actions[lane])
                 rewards[lane] = reward
             except Exception as error:
                 raise self._failure(
@@ -65,8 +60,7 @@ class GymnasiumEnvironments:
             if not np.isfinite(rewards[lane]):
                 raise self._failure(lane, f"the reward of action {actions[lane]} is {reward}, not a finite number")
             self._observations[lane] = np.ravel(observation)
-            ended[lane] = terminated or truncated
-        return self._observations.copy(), rewards, ended
+        return Moves(self._observations.copy(), rewards, terminated, truncated)
 
     def _make(self) -> Any:
         try:
@@ -79,9 +73,11 @@ class GymnasiumEnvironments:
         try:
             return gymnasium.make(self.name, max_episode_steps=self._horizon, disable_env_checker=True)
         except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
+            remedy = (
+                '; install it with: pip install -c constraints.txt -e ".[mujoco]"' if "MuJoCo" in str(error) else ""
+            )
             raise MissingPackageError(
-                f"task.env={self.name} needs a package that is not installed: {error}. MuJoCo comes with: "
-                'pip install -c constraints.txt -e ".[mujoco]"'
+                f"task.env={self.name} needs a package that is not installed: {error}{remedy}"
             ) from error
         except gymnasium.error.Error as error:
             raise ValueError(f"task.env={self.name} is no environment of Gymnasium: {error}") from error

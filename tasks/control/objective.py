@@ -1,4 +1,6 @@
-"""The loss of candidates on one set of episodes, charged as the episodes are played."""
+"""The loss of candidates on one set of episodes, charged as the episodes are played; and the environment to act in."""
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -6,8 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from polystep.candidates import Candidates
-from polystep.contracts import Spent
+from polystep.contracts import EnvironmentView, Found, Spent
 from polystep.random import named_generator
+from tasks.control.environments import Environments
+from tasks.control.policy import Policy
 from tasks.control.rollouts import Evaluator
 
 MOST_EPISODES = 1 << 16
@@ -17,10 +21,21 @@ MOST_EPISODES = 1 << 16
 class ControlObjective:
     """Minus the mean return over a set of episodes; all candidates begin with the same ones, unless they shall not."""
 
-    def __init__(self, evaluator: Evaluator, episodes: int, seed: int, common: bool, device: torch.device):
-        """`seed`: of the episodes. `common`: whether all candidates get the same episodes (common random numbers)."""
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        episodes: int,
+        seed: int,
+        common: bool,
+        device: torch.device,
+        policy: Policy,
+        build_environments: Callable[[], Environments],
+    ):
+        """`seed`: of the episodes. `common`: whether all candidates get the same episodes (common random numbers).
+        `build_environments`: a batch of the environment, for learners that act in it.
+        """
         self._evaluator, self._episodes, self._seed, self._common = evaluator, episodes, seed, common
-        self._device = device
+        self._device, self._policy, self._build_environments = device, policy, build_environments
         self.spent = Spent()
 
     @torch.no_grad()
@@ -47,6 +62,17 @@ class ControlObjective:
             compilation_seconds=self._evaluator.compilation_seconds - compiled_before,
         )
         return losses.to(self._device)
+
+    def interact(self, learner: Callable[[EnvironmentView], Found]) -> Found:
+        """What `learner` makes of the environment; charges the environment steps and backward passes that it made."""
+        # Gymnasium is imported where it is needed
+        from tasks.control.interaction import Interaction
+
+        view = Interaction(self._policy, self._build_environments, self._seed)
+        try:
+            return learner(view)
+        finally:
+            self.spent += Spent(environment_steps=view.environment_steps, backward_passes=view.backward_passes)
 
 
 def episode_seeds(seed: int, candidates: int, episodes: int) -> NDArray[np.int64]:

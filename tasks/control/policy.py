@@ -59,17 +59,25 @@ class Policy:
             ]
         )
 
-    def respond(self, points: Tensor, observations: Tensor) -> Tensor:
-        """Outputs (N, E, outputs) of candidates (N, D) for observations (N, E, observations)."""
+    def respond(self, points: Tensor, observations: Tensor, straight_through: bool = False) -> Tensor:
+        """Outputs (N, E, outputs) of candidates (N, D) for observations (N, E, observations).
+
+        `straight_through`: rounding and sign have the derivative of the identity.
+        """
         tensors = self.layout.unflatten(points)
         hidden = observations @ tensors["hidden.weight"].mT + tensors["hidden.bias"].unsqueeze(1)
-        return self._activate(hidden) @ tensors["output.weight"].mT + tensors["output.bias"].unsqueeze(1)
+        activated = torch.tanh(hidden) if self.activation == "float" else self.quantised(hidden)
+        if straight_through and self.activation != "float":
+            # adds exactly 0
+            activated = activated.detach() + (hidden - hidden.detach())
+        return activated @ tensors["output.weight"].mT + tensors["output.bias"].unsqueeze(1)
 
-    def _activate(self, hidden: Tensor) -> Tensor:
+    def quantised(self, values: Tensor) -> Tensor:
+        """Values (N, E, ...) as the activation quantises them, with derivatives of zero; "float" leaves them as they are."""
         if self.activation == "float":
-            return torch.tanh(hidden)
+            return values
         if self.activation == "binary":
-            return torch.sign(hidden)
-        scale = hidden.abs().amax((-2, -1) if self.couples_episodes else -1, keepdim=True) / INT8_LIMIT
+            return torch.sign(values)
+        scale = values.detach().abs().amax((-2, -1) if self.couples_episodes else -1, keepdim=True) / INT8_LIMIT
         # a vector of zeros has no scale and stays as it is
-        return torch.where(scale > 0, torch.round(hidden / scale) * scale, hidden)
+        return torch.round(values / torch.where(scale > 0, scale, 1.0)) * scale

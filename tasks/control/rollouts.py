@@ -102,7 +102,7 @@ class LockstepEvaluator:
             observed = torch.from_numpy(observations).reshape(*seeds.shape, -1)
             outputs = self._policy.respond(points, observed).flatten(0, 1).numpy()
             actions = self._environments.actions.choose(outputs)
-            observations, rewards, ended = self._environments.step(actions, running)
+            observations, rewards, terminated, truncated = self._environments.step(actions, running)
             returns += np.where(running, rewards, 0.0).reshape(seeds.shape)
             lengths += running.reshape(seeds.shape)
-            running &= ~ended
+            running &= ~(terminated | truncated)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.control import acrobot, cartpole
-from tasks.control.environments import Actions, DiscreteActions, FloatArray
+from tasks.control.environments import Actions, DiscreteActions, FloatArray, Moves
 from tasks.control.kernels import build_step_all
 
 
@@ -72,16 +72,15 @@ class SimulatedEnvironments:
         """Begin the episodes of `seeds` (L,); observations (L, O)."""
         self._states = self._simulator.first_states(seeds)
         self._observations = np.empty((len(seeds), len(self.high)), np.float32)
-        self._rewards, self._ended = np.zeros(len(seeds)), np.zeros(len(seeds), np.bool_)
+        self._rewards, self._terminated = np.zeros(len(seeds)), np.zeros(len(seeds), np.bool_)
         self._length = 0
         for state, observation in zip(self._states, self._observations, strict=True):
             self._simulator.observe(state, observation)
         return self._observations.copy()
 
-    def step(
-        self, actions: NDArray[Any], running: NDArray[np.bool_]
-    ) -> tuple[FloatArray, NDArray[np.float64], NDArray[np.bool_]]:
+    def step(self, actions: NDArray[Any], running: NDArray[np.bool_]) -> Moves:
         """Advance the running episodes."""
-        self._step_all(self._states, actions, running, self._observations, self._rewards, self._ended)
+        self._step_all(self._states, actions, running, self._observations, self._rewards, self._terminated)
         self._length += 1
-        return self._observations.copy(), self._rewards.copy(), self._ended | (self._length >= self._horizon)
+        truncated = np.full(len(running), self._length >= self._horizon)
+        return Moves(self._observations.copy(), self._rewards.copy(), self._terminated.copy(), truncated)

@@ -69,15 +69,22 @@ class ControlTask:
         if evaluation not in EVALUATIONS:
             raise ValueError(f"task.evaluation must be {', '.join(EVALUATIONS)}, got {evaluation!r}")
         simulator = None if evaluation == "gymnasium" else SIMULATORS.get(env)
-        environments: Environments
         if simulator:
             horizon = horizon or simulator.horizon
-            environments = SimulatedEnvironments(simulator, horizon)
-        else:
-            environments = GymnasiumEnvironments(env, horizon)
         hardened = observation_levels is not None or reward_step is not None
-        if hardened:
-            environments = HardenedEnvironments(environments, observation_levels, observation_bounds, reward_step)
+
+        def build_environments() -> Environments:
+            plain = (
+                SimulatedEnvironments(simulator, horizon)
+                if simulator and horizon
+                else GymnasiumEnvironments(env, horizon)
+            )
+            if not hardened:
+                return plain
+            return HardenedEnvironments(plain, observation_levels, observation_bounds, reward_step)
+
+        environments = build_environments()
+        self.actions = environments.actions
         self.policy = Policy(environments.low.size, environments.actions.outputs, hidden, activation, int8_scale)
         self.layout = self.policy.layout
         kind = [activation] if activation != "float" else []
@@ -86,6 +93,7 @@ class ControlTask:
         self._evaluator: Evaluator = LockstepEvaluator(self.policy, environments)
         if simulator and horizon and evaluation == "fused" and not (hardened or self.policy.couples_episodes):
             self._evaluator = FusedEvaluator(self.policy, simulator, horizon)
+        self._build_environments = build_environments
         self._episodes, self._common = episodes, common_episodes
         self._device = torch.device(device)
         self._validation = episode_seeds(derive_seed(seed, "validation"), 1, validation_episodes)
@@ -100,7 +108,9 @@ class ControlTask:
         """A fresh set of episodes."""
         seed = derive_seed(self._seed, "training", self._step)
         self._step += 1
-        return ControlObjective(self._evaluator, self._episodes, seed, self._common, self._device)
+        return ControlObjective(
+            self._evaluator, self._episodes, seed, self._common, self._device, self.policy, self._build_environments
+        )
 
     def validate(self, point: Tensor) -> float:
         """Mean return over the validation episodes, the same at every call."""

@@ -8,8 +8,9 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
+from polystep.contracts import MissingPackageError
 from tasks.control.environments import BoxActions, DiscreteActions, HardenedEnvironments
-from tasks.control.gymnasium_environments import EnvironmentFailure, GymnasiumEnvironments, MissingPackageError
+from tasks.control.gymnasium_environments import EnvironmentFailure, GymnasiumEnvironments
 from tasks.control.policy import Policy
 from tasks.control.rollouts import LockstepEvaluator
 from tasks.control.simulators import SIMULATORS, SimulatedEnvironments
@@ -102,7 +103,7 @@ def test_only_running_episodes_are_stepped(register):
     environments.reset(SEEDS)
     actions = np.zeros((3, 3), np.float32)
     for _ in range(2):
-        observations, _, _ = environments.step(actions, np.array([False, True, False]))
+        observations = environments.step(actions, np.array([False, True, False])).observations
     assert observations[:, 0].tolist() == [0, 2, 0]
 
 
@@ -170,8 +171,15 @@ def test_missing_packages_are_named_with_the_install_command(monkeypatch):
 
         return load
 
-    with pytest.raises(MissingPackageError, match=r'task\.env=no_such_package:Some-v0 .*no_such_package.*\[mujoco\]"'):
+    with pytest.raises(MissingPackageError, match=r"task\.env=no_such_package:Some-v0 needs .*no_such_package"):
         GymnasiumEnvironments("no_such_package:Some-v0", None)
+    monkeypatch.setattr(
+        gymnasium,
+        "make",
+        lambda *_, **__: (_ for _ in ()).throw(gymnasium.error.DependencyNotInstalled("MuJoCo is not")),
+    )
+    with pytest.raises(MissingPackageError, match=r'MuJoCo is not; install it with: pip .*\[mujoco\]"$'):
+        GymnasiumEnvironments("HalfCheetah-v5", None)
     monkeypatch.setattr(builtins, "__import__", without("gymnasium"))
     with pytest.raises(MissingPackageError, match=r'needs Gymnasium.* pip install -c constraints.txt -e "\.\[bench\]"'):
         GymnasiumEnvironments("Pendulum-v1", None)
@@ -193,10 +201,12 @@ def test_hardened_observations_are_the_centres_of_their_bins():
         width = bounds / 2
         number = np.clip(np.floor((expected + bounds) / width), 0, 3)
         assert seen == pytest.approx(-bounds + (number + 0.5) * width, rel=1e-6)
-        expected, rewards, ended = plain.step(actions, running)
-        seen, coarse_rewards, coarse_ended = coarse.step(actions, running)
-        assert np.array_equal(rewards[running], coarse_rewards[running]) and np.array_equal(ended, coarse_ended)
-        running &= ~ended
+        expected, *others = plain.step(actions, running)
+        seen, *coarse_others = coarse.step(actions, running)
+        assert all(
+            np.array_equal(one[running], other[running]) for one, other in zip(others, coarse_others, strict=True)
+        )
+        running &= ~others[1]
     assert not running.all()
 
 
@@ -211,7 +221,7 @@ def test_hardened_rewards_fall_into_buckets(register):
     environments = HardenedEnvironments(GymnasiumEnvironments(register(), 5), reward_step=0.5)
     environments.reset(SEEDS)
     actions = np.float32([[0.7, 0, 0], [-0.7, 0, 0], [1, 0.6, 0]])
-    assert environments.step(actions, RUNNING)[1].tolist() == [0.5, -0.5, 1.5]
+    assert environments.step(actions, RUNNING).rewards.tolist() == [0.5, -0.5, 1.5]
 
 
 def test_rewards_of_the_classic_environments_survive_hardening_unchanged():
@@ -220,7 +230,7 @@ def test_rewards_of_the_classic_environments_survive_hardening_unchanged():
         for environments in (plain, coarse):
             environments.reset(SEEDS)
         actions = np.zeros(3, np.int64)
-        assert np.array_equal(plain.step(actions, RUNNING)[1], coarse.step(actions, RUNNING)[1])
+        assert np.array_equal(plain.step(actions, RUNNING).rewards, coarse.step(actions, RUNNING).rewards)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""Environment steps per second of the paths that play episodes; part of  python -m scripts.benchmark_speed cartpole acrobot"""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from statistics import median
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from polystep.bench.composition import compose_config
+from polystep.bench.rendering import Cell, Column, Table
+from polystep.candidates import DenseCandidates
+from scripts.console import CONFIGS
+from tasks.control.task import EVALUATIONS
+
+TASKS = ("cartpole", "acrobot")
+ACTIVATIONS = ("float", "int8", "binary")
+TRAINED_STEPS = 20
+"""Steps of PolyStep before its candidates are measured, because only then episodes are as long as they mostly are."""
+
+
+def control_speed_table(tasks: Sequence[str], repeats: int, console: Console) -> Table:
+    """Medians over `repeats` evaluations of the candidates of one PolyStep step, after compilation, by task and policy."""
+    rows = [row for task in tasks for kind in ACTIVATIONS for row in _measure(task, kind, repeats, console)]
+    columns = (
+        Column("task", "Task"),
+        Column("activation", "Policy"),
+        Column("path", "Path"),
+        Column("episodes", "Episodes"),
+        Column("steps", "Environment steps"),
+        Column("rate", "Environment steps per second"),
+        Column("ratio", "Times Gymnasium"),
+    )
+    notes = (
+        f"The candidates of one step of PolyStep after {TRAINED_STEPS} others, with default settings. lockstep: the simulator, "
+        "all episodes in step with each other; gymnasium: the same with Gymnasium's environments; fused: policy and simulator "
+        "in one loop. All play the same episodes. training: whole steps of PolyStep.",
+        f"Medians of {repeats} evaluations (Gymnasium: one), {torch.get_num_threads()} threads, compilation excluded.",
+    )
+    return Table("control_speed", "Environment steps per second", columns, rows, notes)
+
+
+def _measure(task_name: str, activation: str, repeats: int, console: Console) -> list[dict[str, Cell]]:
+    composed, _ = compose_config(CONFIGS, [f"task={task_name}", f"task.activation={activation}", "optimizer=polystep"])
+    config: Any = OmegaConf.to_container(composed, resolve=True)
+    tasks = {path: instantiate(config["task"], evaluation=path) for path in EVALUATIONS}
+    fused = tasks["fused"]
+    optimizer = instantiate(config["optimizer"], layout=fused.layout, point=fused.initial_point(config["seed"]))
+    for _ in range(TRAINED_STEPS):
+        optimizer.step(fused.next_objective())
+    asked = optimizer.ask()
+    candidates = DenseCandidates(asked.dense(slice(0, len(asked))))
+    measured: dict[str, tuple[int, float]] = {
+        path: _rate(partial(_play, tasks[path], candidates), 1 if path == "gymnasium" else repeats)
+        for path in reversed(EVALUATIONS)
+    }
+    optimizer.tell(fused.next_objective().losses(asked))
+    measured["training"] = _rate(partial(_train, fused, optimizer), 10 * repeats)
+    rows: list[dict[str, Cell]] = []
+    for path, (steps, rate) in measured.items():
+        console.print(f"{task_name}, {activation}, {path}: {rate:,.0f} environment steps per second", highlight=False)
+        rows.append({"task": task_name, "activation": activation, "path": path,
+                     "episodes": len(candidates) * config["task"]["episodes"], "steps": steps, "rate": round(rate),
+                     "ratio": f"{rate / measured['gymnasium'][1]:.1f}"})  # fmt: skip
+    return rows
+
+
+def _play(task: Any, candidates: DenseCandidates) -> int:
+    objective = task.next_objective()
+    objective.losses(candidates)
+    return int(objective.spent.environment_steps)
+
+
+def _train(task: Any, optimizer: Any) -> int:
+    objective = task.next_objective()
+    optimizer.step(objective)
+    return int(objective.spent.environment_steps)
+
+
+def _rate(action: Any, repeats: int) -> tuple[int, float]:
+    """Median environment steps of an action, and the median of those per second."""
+    counts, rates = [], []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        counts.append(action())
+        rates.append(counts[-1] / (time.perf_counter() - started))
+    return round(median(counts)), median(rates)
