@@ -31,6 +31,8 @@ class Faulty(AskTellOptimizer):
         if what in ("die", f"die {os.environ.get('RANK')}"):
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "interrupt":
+            # a shell's background jobs ignore the signal
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             os.kill(os.getpid(), signal.SIGINT)
         while what == "wait" and self._fault.exists():
             time.sleep(0.05)

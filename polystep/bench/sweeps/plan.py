@@ -59,7 +59,7 @@ def _sweep_run(planned: PlannedRun, settings: dict[str, Any]) -> SweepRun:
 
 
 def _of_study(config_dir: Path, overrides: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Where a study needs a settings file for each task and optimiser: those that `overrides` leave open."""
+    """Where a study needs a settings file: the tasks and optimisers that have one, as far as `overrides` leave them open."""
     chosen = dict(override.partition("=")[::2] for override in overrides)
     open_groups = [group for group in ("task", "optimizer") if group not in chosen]
     study = config_dir / "study" / f"{chosen.get('study')}.yaml"
@@ -70,7 +70,8 @@ def _of_study(config_dir: Path, overrides: tuple[str, ...]) -> Iterator[tuple[st
     names = [[path.stem for path in sorted((config_dir / group).glob("*.yaml"))] for group in open_groups]
     for choice in product(*names):
         group = chosen | dict(zip(open_groups, choice, strict=True))
-        if (config_dir / "settings" / f"{study.stem}_{group['task']}_{group['optimizer']}.yaml").exists():
+        files = (f"{study.stem}_{group['optimizer']}", f"{study.stem}_{group['task']}_{group['optimizer']}")
+        if any((config_dir / "settings" / f"{name}.yaml").exists() for name in files):
             found = True
             yield (*overrides, *(f"{name}={group[name]}" for name in open_groups))
     if not found:

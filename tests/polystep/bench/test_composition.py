@@ -43,7 +43,7 @@ REFUSED = [
     ("task=", "task= does not exist; choose one of .*snn"),
     ("optimizer=sgdd", "optimizer=sgdd does not exist; choose one of .*polystep"),
     ("optimizer/subspace=foo", "optimizer/subspace=foo does not exist; choose one of full, hybrid, row"),
-    ("study=foo", "study=foo does not exist; choose one of default, matched_time, paper, tuning"),
+    ("study=foo", "study=foo does not exist; choose one of default, matched_evals, matched_time, paper, tuning, "),
     ("budget=foo", "budget=foo does not exist; choose one of full, quick"),
     ("logger=foo", "logger=foo does not exist; choose one of none, wandb"),
     ("sede=1", r"unknown setting sede \(did you mean seed\?\); valid settings there: .*optimizer/subspace.*seed"),
