@@ -179,7 +179,7 @@ def _draw_published(axes: "Axes", group: Group, curve: "DataFrame", column: str)
     name = f"published {group.optimizer}"
     label = f"{name}, {cost.hardware}:\ntest, mean ± std of {best.n} seeds"
     axes.plot(curve[column], mean, color="black", linestyle="dashed", linewidth=1.4, zorder=2, label=label)
-    label = f"{name}, headline:\n{best}, best of all looks at the test set"
+    label = f"{name}, headline:\n{best}, best of all\nlooks at the test set"
     axes.axhline(100 * best.mean, color="0.45", linestyle="dotted", linewidth=1.4, label=label)
 
 

@@ -106,7 +106,7 @@ def test_published_curve_and_headline_are_marked_as_published(add_run) -> None:
     published = [text for text in legend(figure) if "published" in text]
     assert published == [
         "published polystep, RTX 5090:\ntest, mean ± std of 5 seeds",
-        "published polystep, headline:\n93.36 ± 0.22 %, best of all looks at the test set",
+        "published polystep, headline:\n93.36 ± 0.22 %, best of all\nlooks at the test set",
     ]
 
 
