@@ -28,6 +28,7 @@ _KNOWN_METHODS = (
 )
 # They are in no figure with Adam, whose colours they share.
 _CLAUSE_SOLVERS = ("probsat", "walksat", "rc2")
+_LEARNERS = ("ppo", "dqn")
 # Paul Tol's muted palette, which stays distinct under colour blindness, without its sand, too pale for lines, and with two
 # of his vibrant one. Black and greys are kept for what is published; markers tell methods apart without any colour.
 _COLOURS = (
@@ -55,6 +56,7 @@ def method_looks(optimizers: Iterable[str]) -> dict[str, Look]:
     """A look for each optimiser; pass those of the whole report, so that all of its figures agree."""
     positions = {name: position for position, name in enumerate(_KNOWN_METHODS)}
     positions |= {name: position for position, name in enumerate(_CLAUSE_SOLVERS, 17)}
+    positions |= {name: position for position, name in enumerate(_LEARNERS, 14)}
     positions |= {name: position for position, name in enumerate(sorted(set(optimizers) - positions.keys()), 20)}
     return {
         name: Look(_COLOURS[position % len(_COLOURS)], _MARKERS[position % len(_MARKERS)])
