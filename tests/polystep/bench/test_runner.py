@@ -230,7 +230,7 @@ def test_optimizers_get_nothing_but_a_metered_objective(build) -> None:
     objectives = optimizers[0].objectives
     assert len(objectives) == STEPS and {type(objective) for objective in objectives} == {MeteredObjective}
     public = {name for name in dir(objectives[0]) if not name.startswith("_")}
-    assert public == {"gradient", "gradients", "losses", "search", "spent"}
+    assert public == {"gradient", "gradients", "interact", "losses", "search", "spent"}
 
 
 @pytest.mark.parametrize(
