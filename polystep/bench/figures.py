@@ -28,8 +28,9 @@ _KNOWN_METHODS = (
     "adam_straight_through",
     "adam_smooth",
 )
-# They are in no figure with Adam or with each other's kind, whose colours they share.
+# They are in no figure with Adam, whose colours they share.
 _CLAUSE_SOLVERS = ("probsat", "walksat", "rc2")
+# They share the colours of MeZO and finite differences.
 _POLICY_LEARNERS = ("ppo", "dqn")
 # Paul Tol's muted palette, which stays distinct under colour blindness, without its sand, too pale for lines, and with two
 # of his vibrant one. Black and greys are kept for what is published; markers tell methods apart without any colour.
@@ -62,8 +63,8 @@ def method_looks(optimizers: Iterable[str]) -> dict[str, Look]:
     """A look for each optimiser; pass those of the whole report, so that all of its figures agree."""
     positions = {name: position for position, name in enumerate(_KNOWN_METHODS)}
     positions |= {name: position for position, name in enumerate(_CLAUSE_SOLVERS, 17)}
-    positions |= {name: position for position, name in enumerate(_POLICY_LEARNERS, 27)}
-    positions |= {name: position for position, name in enumerate(sorted(set(optimizers) - positions.keys()), 31)}
+    positions |= {name: position for position, name in enumerate(_POLICY_LEARNERS, 14)}
+    positions |= {name: position for position, name in enumerate(sorted(set(optimizers) - positions.keys()), 20)}
     return {
         name: Look(_COLOURS[position % len(_COLOURS)], _MARKERS[position % len(_MARKERS)])
         for name, position in positions.items()
