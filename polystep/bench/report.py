@@ -215,9 +215,9 @@ def _control_section(
     if not entries:
         return []
     lines = writer.table(control_table(entries, histories))
-    lines += writer.figure("Quantised policies", robustness_figure(entries, looks), "control_quantisation")
+    lines += writer.figure("Quantised policies", partial(robustness_figure, entries, looks), "control_quantisation")
     for environment, members in groupby(entries, key=lambda entry: entry.environment):
-        figure = return_figure(environment, list(members), histories, looks)
+        figure = partial(return_figure, environment, list(members), histories, looks)
         lines += writer.figure(f"Return on {environment}", figure, file_stem("control", environment))
     return lines
 
