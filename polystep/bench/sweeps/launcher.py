@@ -1,6 +1,7 @@
 """What a launcher is: it computes the runs of a sweep, or hands them to a queue, and lets no run take another one along."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -48,3 +49,8 @@ class Launcher(Protocol):
 def own_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def module_folders() -> list[str]:
+    """Where this process finds modules, a user's own included; a process elsewhere finds the same ones there."""
+    return [os.path.abspath(folder) for folder in sys.path]

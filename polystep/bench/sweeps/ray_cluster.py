@@ -7,7 +7,14 @@ from typing import Any
 
 from polystep.bench.lock import exclusive
 from polystep.bench.sweeps.folder import SweepFolder
-from polystep.bench.sweeps.launcher import KILLED_STATUS, LauncherUnavailable, Perform, SweepObserver, own_cores
+from polystep.bench.sweeps.launcher import (
+    KILLED_STATUS,
+    LauncherUnavailable,
+    Perform,
+    SweepObserver,
+    module_folders,
+    own_cores,
+)
 from polystep.bench.sweeps.plan import SweepRun
 
 RESTARTS = 1
@@ -69,12 +76,11 @@ class RayLauncher:
                 "launcher=ray needs the package ray; install it with: pip install -c constraints.txt '.[ray]'"
             ) from None
         own: dict[str, Any] = {"num_cpus": own_cores(), "include_dashboard": False}
-        python_path = os.pathsep.join([os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
             ray.init(
                 address=self._address or "local",
                 log_to_driver=False,
-                runtime_env={"env_vars": {"PYTHONPATH": python_path}},
+                runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(module_folders())}},
                 **({} if self._address else own),
             )
         except (ConnectionError, RuntimeError, ValueError) as error:

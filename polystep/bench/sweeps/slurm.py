@@ -2,12 +2,13 @@
 
 import itertools
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from polystep.bench.sweeps.folder import SweepFolder
-from polystep.bench.sweeps.launcher import LauncherUnavailable, Perform, SweepObserver
+from polystep.bench.sweeps.launcher import LauncherUnavailable, Perform, SweepObserver, module_folders
 from polystep.bench.sweeps.plan import SweepRun
 
 RESTARTS = 1000
@@ -86,12 +87,13 @@ class RequeuedRun:
 
     def __init__(self, perform: Perform, run: SweepRun, folder: SweepFolder, cores: int):
         self._arguments = perform, run, folder, cores
-        self._working_folder = Path.cwd()
+        self._working_folder, self._module_folders = Path.cwd(), module_folders()
 
     def __call__(self) -> int:
         """The exit status."""
         perform, run, folder, cores = self._arguments
         os.chdir(self._working_folder)
+        sys.path[:] = self._module_folders
         return perform(run, folder, cores)
 
     def checkpoint(self) -> Any:
