@@ -90,7 +90,8 @@ class FusedEvaluator:
             found = self._clock.call(self.kernels.output_rows, *moved, base.logits, base.targets, base.losses)
         else:
             bounds = self._clock.call(self.kernels.cells[index], base.pre_activations[index])
-            rest = (base.followings[index + 1], base.weights, base.targets, base.losses)
+            followings = (base.followings[index + 1], base.followings[min(index + 2, len(self._units) - 1)])
+            rest = (*followings, base.weights, base.targets, base.losses)
             found = self._clock.call(self.kernels.hidden_rows[index], _groups(row), *moved, *bounds, *rest)
         return torch.from_numpy(found)
 

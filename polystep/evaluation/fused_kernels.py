@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from polystep.evaluation.kernels import LANES
+from polystep.evaluation.carriages import build_plain_carriage, build_straight_carriage
+from polystep.evaluation.kernels import LANES, relu
 from polystep.evaluation.layer_kernels import (
     build_patched_layer,
     build_sparse_layer,
@@ -47,12 +48,24 @@ def build_kernels(network: LayeredNetwork, units: list[int], padded: list[int]) 
     passages = [
         build_passage(activations[i], channels[i + 1], units[i], units[i + 1], padded[i + 1]) for i in range(last)
     ]
-    pre_sizes = [c * u * LANES for c, u in zip(channels[:-1], units, strict=True)]
-    # the last layer needs its logits and as much for the loss
-    workspace = _build_workspace(pre_sizes, [*(p.scratch_size for p in passages), 2 * outputs * LANES])
     tails = [_build_last_tail(last, activations[last].activate, loss, outputs)]
     for index in range(last - 1, -1, -1):
         tails.insert(0, _build_tail(index, passages[index].advance, tails[0]))
+    carriages = []
+    for index in range(1, last + 1):
+        if index < last and channels[index] == 1 and activations[index].activate is relu:
+            carriage = build_straight_carriage(
+                units[index], units[index + 1], padded[index + 1], index, tails[index + 1]
+            )
+        else:
+            carriage = build_plain_carriage(channels[index], units[index], index, tails[index])
+        carriages.append(carriage)
+    pre_sizes = [c * u * LANES for c, u in zip(channels[:-1], units, strict=True)]
+    # the last layer needs its logits and as much for the loss
+    scratch_sizes = [*(passage.scratch_size for passage in passages), 2 * outputs * LANES]
+    for index, carriage in enumerate(carriages, start=1):
+        scratch_sizes[index] = max(scratch_sizes[index], carriage.scratch_size)
+    workspace = _build_workspace(pre_sizes, scratch_sizes)
     states: list[Any] = [None] * (last + 1)
     patched_layers, sparse_layers = list(states), list(states)
     for index in range(last + 1):
@@ -68,9 +81,7 @@ def build_kernels(network: LayeredNetwork, units: list[int], padded: list[int]) 
     return NetworkKernels(
         cells=[_build_cells(activation.cell) for activation in activations],
         hidden_rows=[
-            build_hidden_rows(
-                activations[i].activate, (channels[i], channels[i + 1]), units[i + 1], tails[i + 1], workspace, i + 1
-            )
+            build_hidden_rows(activations[i].activate, (channels[i], channels[i + 1]), carriages[i], workspace, i + 1)
             for i in range(last)
         ],
         output_rows=build_output_rows(activations[last].activate, channels[last], outputs, loss),

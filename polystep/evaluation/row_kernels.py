@@ -5,21 +5,23 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
+from polystep.evaluation.carriages import Carriage
 from polystep.evaluation.kernels import LANES
 
 
 def build_hidden_rows(
-    activate: Any, channels: tuple[int, int], width: int, tail: Any, workspace: Any, following_index: int
+    activate: Any, channels: tuple[int, int], carriage: Carriage, workspace: Any, following_index: int
 ) -> Any:
     """Losses of candidates that move a row of a layer that is not the last.
 
     first (R + 1,): candidates first[r] .. first[r+1] move the same row, so where a sample changes they start from the same
     signals and fill the lanes. z (U, C, B); projected (rank, C, B); low, high (U, B): where one-channel units keep their
-    output; following (samples, C' U'): pre-activation of the next layer, which has `width` units. `channels`: C and C'.
+    output; following, beyond (samples, C' U'): pre-activations of the next layer, number `following_index`, and the one after
+    it (there is none: anything). `channels`: C and C'.
     """
     in_channels, out_channels = channels
     one_channel, weight_slot = in_channels == 1, 2 * following_index
-    move = _build_move(in_channels)
+    move, prepare, carry = _build_move(in_channels), carriage.prepare, carriage.carry
 
     @njit
     def leaving(moved, b, low, high, which):
@@ -53,7 +55,21 @@ def build_hidden_rows(
 
     @njit
     def group_losses(
-        start, stop, row, block, offset, z, projected, low, high, following, weights, targets, base_losses, losses
+        start,
+        stop,
+        row,
+        block,
+        offset,
+        z,
+        projected,
+        low,
+        high,
+        following,
+        beyond,
+        weights,
+        targets,
+        base_losses,
+        losses,
     ):
         """Fill `losses` of candidates start .. stop, which move the same row."""
         unit, group, samples = row[start], stop - start, len(base_losses)
@@ -68,21 +84,16 @@ def build_hidden_rows(
         steps = np.zeros((out_channels, group + LANES), np.float32)
         target, found = np.empty(LANES, np.int64), np.empty(LANES, np.float32)
         work = workspace()
-        pre, column = work[following_index][0], weights[weight_slot][unit]
+        column = weights[weight_slot][unit]
         for b in range(samples):
             count = leaving(moved, b, low[unit, b], high[unit, b], which)
             if count > 0:
                 count = steps_of(z[unit], moved, b, count, which, after, new, old, steps)
+                prepare(following, b, column, steps, count, weights, work)
                 for lane in range(LANES):
                     target[lane] = targets[b]
             for place in range(0, count, LANES):
-                for channel in range(out_channels):
-                    for output in range(width):
-                        k = channel * width + output
-                        still, weight = following[b, k], column[output]
-                        for lane in range(LANES):
-                            pre[k * LANES + lane] = still + weight * steps[channel, place + lane]
-                tail(pre, target, weights, work, found)
+                carry(following, beyond, b, column, steps, place, target, weights, work, found)
                 for lane in range(min(LANES, count - place)):
                     totals[which[place + lane]] += found[lane] - base_losses[b]
         mean = base_losses.mean()
@@ -91,11 +102,13 @@ def build_hidden_rows(
 
     # array code is kept out of the parallel loops: there it would take several times as long to compile
     @njit(parallel=True)
-    def hidden_rows(first, row, block, offset, z, projected, low, high, following, weights, targets, base_losses):
+    def hidden_rows(
+        first, row, block, offset, z, projected, low, high, following, beyond, weights, targets, base_losses
+    ):
         losses = np.empty(len(row), np.float32)
         for r in prange(len(first) - 1):
             moves = (first[r], first[r + 1], row, block, offset, z, projected, low, high)
-            group_losses(*moves, following, weights, targets, base_losses, losses)
+            group_losses(*moves, following, beyond, weights, targets, base_losses, losses)
         return losses
 
     return hidden_rows
