@@ -17,9 +17,9 @@ from polystep.evaluation.gradients import GradientEvaluator
 from polystep.evaluation.incremental import IncrementalEvaluator
 from polystep.evaluation.layered import LayeredNetwork
 from polystep.evaluation.objective import BatchObjective, Evaluator
-from polystep.evaluation.routing import RoutedNetwork, utilisation
-from polystep.evaluation.routing_fused import FusedRoutedEvaluator
-from polystep.evaluation.routing_incremental import RoutedEvaluator
+from polystep.evaluation.routing.fused import FusedRoutedEvaluator
+from polystep.evaluation.routing.incremental import RoutedEvaluator
+from polystep.evaluation.routing.network import RoutedNetwork, utilisation
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
 from tasks.data import Dataset, load_dataset

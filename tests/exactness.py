@@ -17,24 +17,18 @@ from numba import njit
 from torch import Tensor, nn
 
 from polystep.candidates import Candidates, ParticleCandidates
-from polystep.evaluation import (
-    fused_kernels,
-    kernels,
-    layer_kernels,
-    passages,
-    routing_kernels,
-    routing_tail,
-    row_kernels,
-)
+from polystep.evaluation import fused_kernels, kernels, layer_kernels, passages, row_kernels
 from polystep.evaluation.activations import mean_cross_entropy
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator
 from polystep.evaluation.incremental import IncrementalEvaluator
 from polystep.evaluation.layered import LayeredNetwork
 from polystep.evaluation.objective import Evaluator
-from polystep.evaluation.routing import RoutedNetwork
-from polystep.evaluation.routing_fused import FusedRoutedEvaluator
-from polystep.evaluation.routing_incremental import RoutedEvaluator
+from polystep.evaluation.routing import kernels as routing_kernels
+from polystep.evaluation.routing import tail as routing_tail
+from polystep.evaluation.routing.fused import FusedRoutedEvaluator
+from polystep.evaluation.routing.incremental import RoutedEvaluator
+from polystep.evaluation.routing.network import RoutedNetwork
 from polystep.layout import ParameterLayout
 from polystep.subspace import HybridSubspace, RowSubspace, Subspace
 from tasks.networks.argmax_attention import ArgmaxAttentionNetwork

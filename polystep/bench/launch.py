@@ -122,6 +122,11 @@ def _check_top_level(config: dict[str, Any]) -> None:
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
         raise ConfigError(f"device={config['device']!r} is not valid; expected cpu or cuda")
+    if (of_task := config["task"].get("device", config["device"])) != config["device"]:
+        raise ConfigError(
+            f"task.device={of_task!r} is not where the run is computed, device={config['device']!r}; leave task.device out, "
+            "which follows device"
+        )
 
 
 def use_threads(threads: int | None) -> None:

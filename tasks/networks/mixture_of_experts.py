@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from polystep.contracts import GradientKind
 from polystep.evaluation.activations import CrossEntropy, ReLU
-from polystep.evaluation.routing import Linear, Route, RoutedNetwork
+from polystep.evaluation.routing.network import Linear, Route, RoutedNetwork
 from tasks.networks.initialisation import initialise_linear_layers
 from tasks.networks.selection import Selection, largest, largest_straight_through, softmax
 

@@ -200,6 +200,7 @@ REFUSED = [
     ("seed", "missing EQUAL"),
     ("seed=1,2", "seed=1,2 asks for several runs, which python -m scripts.sweep makes"),
     ("~task", "task"),
+    ("task.device=cuda", "task.device='cuda' is not where the run is computed, device='cpu'"),
     ("records=/proc/none", "cannot write /proc/none/"),
     ("records=output/inside", "cannot write output/inside/"),
 ]

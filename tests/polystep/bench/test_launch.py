@@ -70,6 +70,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("device", "tpu", "device='tpu' is not valid; expected cpu or cuda"),
     ("device", "meta", "device='meta' is not valid; expected cpu or cuda"),
     ("device", None, "device=None is not valid"),
+    ("task.device", "cuda", "task.device='cuda' is not where the run is computed, device='cpu'; leave task.device out"),
     ("evaluation.validate_every", 0, "validate_every must be at least 1, got 0"),
     ("evaluation.test_steps", ["a"], r"test_steps must be whole numbers of at least 1, got \['a'\]"),
     ("evaluation.test_steps", [0], "test_steps must be whole numbers of at least 1"),

@@ -13,8 +13,8 @@ from numba import njit, prange
 
 from polystep.evaluation.kernels import LANES, identity
 from polystep.evaluation.layer_kernels import build_sparse_layer
-from polystep.evaluation.routing import RoutedNetwork
-from polystep.evaluation.routing_tail import build_linear_read_out, build_read_out, build_trunk_tail
+from polystep.evaluation.routing.network import RoutedNetwork
+from polystep.evaluation.routing.tail import build_linear_read_out, build_read_out, build_trunk_tail
 
 
 @dataclass(frozen=True)

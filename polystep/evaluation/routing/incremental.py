@@ -13,8 +13,16 @@ from torch import Tensor
 from polystep.candidates import Candidates, ParticleCandidates
 from polystep.evaluation.columns import SEVERAL_LAYERS
 from polystep.evaluation.layered import with_bias_input
-from polystep.evaluation.routing import Part, Role, RoutedNetwork, RoutedTrace, Tensors, activate, parts_by_tensors
-from polystep.evaluation.routing_hybrid import PartColumns, PartMoves, PartPatch
+from polystep.evaluation.routing.hybrid import PartColumns, PartMoves, PartPatch
+from polystep.evaluation.routing.network import (
+    Part,
+    Role,
+    RoutedNetwork,
+    RoutedTrace,
+    Tensors,
+    activate,
+    parts_by_tensors,
+)
 from polystep.layout import ParameterLayout
 from polystep.subspace import HybridSubspace, RowSubspace
 

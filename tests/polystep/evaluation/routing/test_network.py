@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from polystep.evaluation.activations import CrossEntropy, Identity, ReLU
-from polystep.evaluation.routing import Linear, Route, RoutedNetwork, parts_by_tensors, utilisation
+from polystep.evaluation.routing.network import Linear, Route, RoutedNetwork, parts_by_tensors, utilisation
 from polystep.layout import ParameterLayout
 
 

@@ -14,10 +14,10 @@ from polystep.evaluation.compilation import CompilationClock
 from polystep.evaluation.kernels import LANES
 from polystep.evaluation.lanes import pad_samples, unit_major
 from polystep.evaluation.layered import with_bias_input
-from polystep.evaluation.routing import Part, RoutedNetwork, RoutedTrace, Tensors
-from polystep.evaluation.routing_hybrid import PartMoves, PartPatch
-from polystep.evaluation.routing_incremental import Patch, RoutedEvaluator, RowMoves
-from polystep.evaluation.routing_kernels import RoutingKernels, build_routing_kernels
+from polystep.evaluation.routing.hybrid import PartMoves, PartPatch
+from polystep.evaluation.routing.incremental import Patch, RoutedEvaluator, RowMoves
+from polystep.evaluation.routing.kernels import RoutingKernels, build_routing_kernels
+from polystep.evaluation.routing.network import Part, RoutedNetwork, RoutedTrace, Tensors
 from polystep.layout import ParameterLayout
 
 FloatArray = NDArray[np.float32]

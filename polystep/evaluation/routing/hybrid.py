@@ -7,7 +7,7 @@ from torch import Tensor
 
 from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SubspaceColumns
 from polystep.evaluation.layered import with_bias_input
-from polystep.evaluation.routing import Part, RoutedNetwork, RoutedTrace, Tensors, activate, parts_by_tensors
+from polystep.evaluation.routing.network import Part, RoutedNetwork, RoutedTrace, Tensors, activate, parts_by_tensors
 from polystep.subspace import HybridSubspace
 
 

@@ -1,0 +1,1 @@
+"""Evaluators of networks that send every sample along one of several routes."""
