@@ -91,6 +91,9 @@ def _with_seed(value: Any, seed: int) -> Any:
         return {key: _with_seed(item, seed) for key, item in value.items()}
     if isinstance(value, list):
         return [_with_seed(item, seed) for item in value]
+    if isinstance(value, str):
+        # such as the name of a file
+        return value.replace(str(_ANY_SEED), str(seed))
     return seed if value == _ANY_SEED else value
 
 
