@@ -6,13 +6,11 @@ It says which runs of the profile are missing.
 import argparse
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from copy import copy
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
 from rich.console import Console
 
 from polystep.bench.claims.published_runs import read_defects
@@ -27,6 +25,8 @@ from polystep.contracts import ExpectedError
 from scripts.console import CONFIGS, RECORDS, RESULTS, explain
 
 _SEED = re.compile(r"seed=\d+")
+_ANY_SEED = 8_675_309_000_042
+"""Stands for the seed in what runs share that differ in it alone; no other setting is this number."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,21 +69,32 @@ def expected_runs(planned: Sequence[PlannedRun]) -> dict[str, dict[str, Any]]:
 
 def _configuration(overrides: Sequence[str]) -> dict[str, Any]:
     """What a run with these overrides records as its configuration."""
-    settings = tuple(override for override in overrides if not _SEED.fullmatch(override))
-    composed, choices = _compose(settings)
-    seeds = [override for override in overrides if override not in settings]
-    for override in seeds:
-        # every other seed of the configuration follows this one
-        composed = copy(composed)
-        composed["seed"] = int(override.partition("=")[2])
-    configuration: dict[str, Any] = json_value(resolve_settings(composed, choices))
+    seeds = [override for override in overrides if _SEED.fullmatch(override)]
+    if not seeds:
+        return _compose(tuple(overrides))
+    settings = tuple(override for override in overrides if override not in seeds)
+    configuration: dict[str, Any] = _with_seed(
+        _compose((*settings, f"seed={_ANY_SEED}")), int(seeds[-1][len("seed=") :])
+    )
     return configuration
 
 
 @cache
-def _compose(overrides: tuple[str, ...]) -> tuple[DictConfig, Mapping[str, str]]:
-    """Composing takes too long to repeat for every seed."""
-    return compose_config(CONFIGS, overrides)
+def _compose(overrides: tuple[str, ...]) -> dict[str, Any]:
+    """Not to be changed by the caller; takes too long to repeat for every seed."""
+    configuration: dict[str, Any] = json_value(resolve_settings(*compose_config(CONFIGS, overrides)))
+    return configuration
+
+
+def _with_seed(value: Any, seed: int) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_seed(item, seed) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_seed(item, seed) for item in value]
+    if isinstance(value, str):
+        # such as the name of a file
+        return value.replace(str(_ANY_SEED), str(seed))
+    return seed if value == _ANY_SEED else value
 
 
 def show_summary(summary: ReportSummary, console: Console) -> None:

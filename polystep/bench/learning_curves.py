@@ -87,7 +87,8 @@ def learning_curves(
 
     `groups` share one task and one protocol; `histories` maps names of runs to their histories, `looks` optimisers to
     their looks. A score holds until the next validation. Methods that evaluate no candidates have no place on that axis; a
-    horizontal line shows the level that they reach. Published curves are dashed in black.
+    horizontal line shows the level that they reach. Where none evaluates any, there is no such panel. Published curves are
+    dashed in black.
     """
     from matplotlib.figure import Figure
 
@@ -98,10 +99,12 @@ def learning_curves(
     figure = Figure(figsize=(13.5, 5.4))
     figure.subplots_adjust(left=0.055, right=0.745, bottom=0.185, top=0.91, wspace=0.05)
     figure.suptitle(f"Learning curves on task {first.task}, protocol {first.protocol}", fontsize=13, x=0.4)
-    panels = figure.subplots(1, len(_PANELS), sharey=True)
-    for axes, (column, title) in zip(panels, _PANELS.items(), strict=True):
+    known = [column for column in _PANELS if published or any(line.curve(column, after_start=True) for line in lines)]
+    columns = known or ["seconds"]
+    panels = figure.subplots(1, len(columns), sharey=True, squeeze=False).flatten()
+    for axes, column in zip(panels, columns, strict=True):
         style_axes(axes, "both")
-        axes.set_xlabel(title)
+        axes.set_xlabel(_PANELS[column])
         costs = [curve.cost for line in lines if (curve := line.curve(column, after_start=True))]
         if _spans_decades(costs + [curve[column].to_numpy() for _, curve in published]):
             axes.set_xscale("log")
@@ -115,7 +118,7 @@ def learning_curves(
     figure.legend(
         handles, labels, loc="upper left", bbox_to_anchor=(0.75, 0.92), frameon=False, fontsize=9, handlelength=3.2
     )
-    figure.supxlabel(_explanation(lines), fontsize=9, color="0.3", x=0.4)
+    figure.supxlabel(_explanation(lines, columns), fontsize=9, color="0.3", x=0.4)
     return figure
 
 
@@ -183,10 +186,10 @@ def _draw_published(axes: "Axes", group: Group, curve: "DataFrame", column: str)
     axes.axhline(100 * best.mean, color="0.45", linestyle="dotted", linewidth=1.4, label=label)
 
 
-def _explanation(lines: Sequence[_Line]) -> str:
+def _explanation(lines: Sequence[_Line], columns: Sequence[str]) -> str:
     text = "line: mean validation score of n seeds; band: lowest to highest seed; open marker: mean test score"
     without = [line.group.method for line in lines if not line.group.evaluates_candidates]
-    if without:
+    if without and CANDIDATES in columns:
         text += (
             f"\nhorizontal line on the left: last validation score of {', '.join(without)}, "
             f"which {'evaluates' if len(without) == 1 else 'evaluate'} no candidates"

@@ -96,6 +96,17 @@ def test_gradient_methods_have_a_level_on_the_axis_of_candidates(add_run) -> Non
     assert "horizontal" not in draw([add_run("openai_es")]).get_supxlabel()
 
 
+def test_without_candidates_there_is_no_panel_of_them(add_run, tmp_path: Path) -> None:
+    runs = [add_run("adam", seed=seed, task="mine", candidates=0) for seed in (1, 2)]
+    figure = draw(runs)
+    (seconds,) = figure.axes
+    assert seconds.get_xlabel().startswith("seconds") and seconds.get_ylabel() == "accuracy (%)"
+    assert len(lines(seconds, drawstyle="steps-post")) == 1
+    assert "horizontal" not in figure.get_supxlabel()
+    unknown = draw(runs, without=[run.name for run in runs])
+    assert len(unknown.axes) == 1 and all(path.stat().st_size for path in write_figure(unknown, tmp_path, "curves"))
+
+
 def test_published_curve_and_headline_are_marked_as_published(add_run) -> None:
     figure = draw([add_run(), add_run(study="default"), add_run("openai_es")])
     for axes, first_cost in zip(figure.axes, (20 * 8688, 20.572), strict=True):
@@ -135,5 +146,5 @@ def test_other_metrics_are_drawn_in_their_unit(add_run, tmp_path: Path) -> None:
     metric = {"name": "mean squared error", "direction": "minimize", "unit": ""}
     figure = draw([add_run("adam", candidates=0, metric=metric)])
     assert figure.axes[0].get_ylabel() == "mean squared error"
-    assert lines(figure.axes[1], drawstyle="steps-post")[0][1][-1] == pytest.approx(0.8)
+    assert lines(figure.axes[0], drawstyle="steps-post")[0][1][-1] == pytest.approx(0.8)
     assert all(path.stat().st_size for path in write_figure(figure, tmp_path, "curves"))
