@@ -53,4 +53,5 @@ def own_cores() -> int:
 
 def module_folders() -> list[str]:
     """Where this process finds modules, a user's own included; a process elsewhere finds the same ones there."""
-    return [os.path.abspath(folder) for folder in sys.path]
+    # entries that are no folders belong to import hooks of this interpreter
+    return [os.path.abspath(folder) for folder in sys.path if os.path.isdir(folder or os.curdir)]

@@ -93,7 +93,7 @@ class RequeuedRun:
         """The exit status."""
         perform, run, folder, cores = self._arguments
         os.chdir(self._working_folder)
-        sys.path[:] = self._module_folders
+        sys.path[:0] = [folder for folder in self._module_folders if folder not in sys.path]
         return perform(run, folder, cores)
 
     def checkpoint(self) -> Any:
