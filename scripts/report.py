@@ -7,7 +7,6 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from polystep.bench.claims.verdicts import Statements
 from polystep.bench.composition import compose_config
 from polystep.bench.files import json_value
 from polystep.bench.launch import resolve_settings
+from polystep.bench.processes import map_in_processes
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.report import ReportSummary, build_report
 from polystep.contracts import ExpectedError
@@ -27,6 +27,8 @@ from scripts.console import CONFIGS, RECORDS, RESULTS, explain
 _SEED = re.compile(r"seed=\d+")
 _ANY_SEED = 8_675_309_000_042
 """Stands for the seed in what runs share that differ in it alone; no other setting is this number."""
+_WORTH_A_PROCESS = 10
+"""So many configurations take longer to compose than a process takes to start."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,27 +65,37 @@ def _complete(path: Path) -> list[dict[str, Any]]:
 
 
 def expected_runs(planned: Sequence[PlannedRun]) -> dict[str, dict[str, Any]]:
-    """The configuration of each planned run, by its title."""
+    """The configuration that each planned run would record, by its title."""
+    _compose([_without_seed(run.overrides)[0] for run in planned])
     return {run.title: _configuration(run.overrides) for run in planned}
 
 
 def _configuration(overrides: Sequence[str]) -> dict[str, Any]:
-    """What a run with these overrides records as its configuration."""
+    settings, seed = _without_seed(overrides)
+    configuration: dict[str, Any] = _composed[settings] if seed is None else _with_seed(_composed[settings], seed)
+    return configuration
+
+
+def _without_seed(overrides: Sequence[str]) -> tuple[tuple[str, ...], int | None]:
+    """Settings that runs share which differ in their seeds alone, and the seed."""
     seeds = [override for override in overrides if _SEED.fullmatch(override)]
     if not seeds:
-        return _compose(tuple(overrides))
+        return tuple(overrides), None
     settings = tuple(override for override in overrides if override not in seeds)
-    configuration: dict[str, Any] = _with_seed(
-        _compose((*settings, f"seed={_ANY_SEED}")), int(seeds[-1][len("seed=") :])
+    return (*settings, f"seed={_ANY_SEED}"), int(seeds[-1][len("seed=") :])
+
+
+_composed: dict[tuple[str, ...], dict[str, Any]] = {}
+"""Not to be changed: composing takes too long to repeat for every seed and every profile."""
+
+
+def _compose(settings: Sequence[tuple[str, ...]]) -> None:
+    """Add what is missing in `_composed`."""
+    missing = [overrides for overrides in dict.fromkeys(settings) if overrides not in _composed]
+    configurations = map_in_processes(
+        lambda overrides: json_value(resolve_settings(*compose_config(CONFIGS, overrides))), missing, _WORTH_A_PROCESS
     )
-    return configuration
-
-
-@cache
-def _compose(overrides: tuple[str, ...]) -> dict[str, Any]:
-    """Not to be changed by the caller; takes too long to repeat for every seed."""
-    configuration: dict[str, Any] = json_value(resolve_settings(*compose_config(CONFIGS, overrides)))
-    return configuration
+    _composed.update(zip(missing, configurations, strict=True))
 
 
 def _with_seed(value: Any, seed: int) -> Any:

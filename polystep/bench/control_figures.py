@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from polystep.bench.control_scores import ACTIVATIONS, ENVIRONMENT_STEPS, SOLVED, Entry
 from polystep.bench.curves import Curve, MeanCurve, mean_curve, validation_curve
-from polystep.bench.figures import Look, style_axes
+from polystep.bench.figures import Look, logarithmic, style_axes
 from polystep.bench.quantities import Quantity
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def return_figure(
         axes_row[0].set_ylabel("return")
         for axes, activation in zip(axes_row, ACTIVATIONS, strict=True):
             style_axes(axes, "both")
-            axes.set(xscale="log", xlabel=title, title=f"{activation} policy")
+            logarithmic(axes, "x")
+            axes.set(xlabel=title, title=f"{activation} policy")
             axes.axhline(SOLVED[environment], color="0.45", linestyle="dotted", linewidth=1.2)
             for entry, style in _styled([entry for entry in entries if entry.activation == activation], looks):
                 if (curve := _curve(entry, histories, column)) is not None:

@@ -1,7 +1,5 @@
 """What all figures share: the look of each method, and how figures are written."""
 
-import multiprocessing
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from textwrap import fill
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from polystep.bench.files import atomic_path
 from polystep.bench.groups import Group
+from polystep.bench.processes import map_in_processes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +42,6 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 _WORTH_A_PROCESS = 4
 """So many figures take longer to draw than a process takes to start."""
-_inherited: Sequence[tuple[str, Callable[[], "Figure"]]] = ()
 
 # Without dates and versions, equal data give equal files.
 _METADATA: dict[str, dict[str, Any]] = {
@@ -84,28 +82,36 @@ def style_axes(axes: "Axes", grid_axis: Literal["x", "both"]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def logarithmic(axes: "Axes", which: Literal["x", "y"]) -> None:
+    """A logarithmic axis, labelled 100, 1k, 10k, ..., 1M, and over less than two decades 1M, 2M, 5M, 10M."""
+    from matplotlib.ticker import FuncFormatter
+
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+
+    def minor(value: float, _: int) -> str:
+        low, high = axis.get_view_interval()
+        return _short(value) if high < 100 * low and f"{value:e}"[0] in "25" else ""
+
+    # powers of ten, as by default, take a fifth of the time of a figure to typeset
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+    axis.set_minor_formatter(FuncFormatter(minor))
+
+
+def _short(value: float) -> str:
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g}{suffix}"
+    return f"{value:g}"
+
+
 def write_figures(figures: Sequence[tuple[str, Callable[[], "Figure"]]], folder: Path) -> list[Path]:
     """Draw and write every named figure as `write_figure` does, many of them in as many processes as there are cores.
 
     Raises StorageError where a figure cannot be written.
     """
-    global _inherited
-    processes = min(len(os.sched_getaffinity(0)), len(figures) // _WORTH_A_PROCESS)
-    if processes < 2:
-        return [path for name, draw in figures for path in write_figure(draw(), folder, name)]
-    # Forked children have the histories already; through a pipe they would take longer than drawing does.
-    _inherited = figures
-    try:
-        with multiprocessing.get_context("fork").Pool(processes) as pool:
-            written = pool.starmap(_write_inherited, [(place, folder) for place in range(len(figures))], chunksize=1)
-    finally:
-        _inherited = ()
+    written = map_in_processes(lambda item: write_figure(item[1](), folder, item[0]), figures, _WORTH_A_PROCESS)
     return [path for paths in written for path in paths]
-
-
-def _write_inherited(place: int, folder: Path) -> list[Path]:
-    name, draw = _inherited[place]
-    return write_figure(draw(), folder, name)
 
 
 def write_figure(figure: "Figure", folder: Path, name: str) -> list[Path]:

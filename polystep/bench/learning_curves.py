@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from polystep.bench.curves import Curve, MeanCurve, Numbers, mean_curve, validation_curve
-from polystep.bench.figures import Look, entry_label, style_axes
+from polystep.bench.figures import Look, entry_label, logarithmic, style_axes
 from polystep.bench.groups import Group, marked_scores
 from polystep.bench.published import published_cost, published_curve
 from polystep.bench.quantities import number
@@ -107,7 +107,7 @@ def learning_curves(
         axes.set_xlabel(_PANELS[column])
         costs = [curve.cost for line in lines if (curve := line.curve(column, after_start=True))]
         if _spans_decades(costs + [curve[column].to_numpy() for _, curve in published]):
-            axes.set_xscale("log")
+            logarithmic(axes, "x")
             axes.minorticks_off()
         for line in lines:
             _draw(axes, line, column)

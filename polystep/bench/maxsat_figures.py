@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from polystep.bench.curves import Curve, MeanCurve, Numbers, mean_curve, validation_curve
-from polystep.bench.figures import Look, style_axes
+from polystep.bench.figures import Look, logarithmic, style_axes
 from polystep.bench.maxsat_scaling import PUBLISHED_SIZES, Entry, published_seconds_per_step, published_share
 from polystep.bench.published import published_curve
 from polystep.bench.quantities import Quantity
@@ -40,8 +40,10 @@ def size_figure(entries: Sequence[Entry], looks: Mapping[str, Look]) -> "Figure"
     left, right = figure.subplots(1, 2)
     for axes in (left, right):
         style_axes(axes, "both")
-        axes.set(xscale="log", xlabel="variables")
-    right.set(yscale="log", ylabel="seconds per step")
+        logarithmic(axes, "x")
+        axes.set(xlabel="variables")
+    logarithmic(right, "y")
+    right.set(ylabel="seconds per step")
     studies: dict[str, int] = {}
     for (optimizer, study), best in _best_by_size(entries):
         position = studies[optimizer] = studies.get(optimizer, -1) + 1
@@ -76,7 +78,8 @@ def seconds_figure(
     figure.suptitle("MAX-SAT over seconds", fontsize=13)
     for axes, size in zip(figure.subplots(1, len(sizes), squeeze=False).flatten(), sizes, strict=True):
         style_axes(axes, "both")
-        axes.set(xscale="log", xlabel="seconds (optimiser and evaluation)", title=f"{size:,} variables")
+        logarithmic(axes, "x")
+        axes.set(xlabel="seconds (optimiser and evaluation)", title=f"{size:,} variables")
         shown: dict[str, int] = {}
         for entry, curve in curves:
             if entry.variables == size:

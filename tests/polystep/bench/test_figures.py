@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from polystep.bench.figures import entry_label, method_looks, write_figure, write_figures
+from polystep.bench.figures import entry_label, logarithmic, method_looks, write_figure, write_figures
 from polystep.bench.files import StorageError
 from polystep.bench.groups import group_runs
 
@@ -77,3 +77,17 @@ def test_many_figures_are_those_of_single_ones(tmp_path: Path, monkeypatch: pyte
     assert all(path.read_bytes() == reference for path in written[::2])
     with pytest.raises(StorageError, match="cannot write"):
         write_figures(many, tmp_path / "one.png")
+
+
+def test_logarithmic_axes_are_labelled_in_words_that_one_reads_at_a_glance() -> None:
+    def labels(low: float, high: float) -> list[str]:
+        made = Figure()
+        axes = made.subplots()
+        logarithmic(axes, "x")
+        axes.set_xlim(low, high)
+        made.draw_without_rendering()
+        ticks = [*axes.xaxis.get_major_ticks(), *axes.xaxis.get_minor_ticks()]
+        return [tick.label1.get_text() for tick in ticks if low <= tick.get_loc() <= high and tick.label1.get_text()]
+
+    assert labels(0.05, 2e6) == ["0.1", "1", "10", "100", "1k", "10k", "100k", "1M"]
+    assert labels(1.5e6, 3e7) == ["10M", "2M", "5M", "20M"]

@@ -1,0 +1,36 @@
+"""Work that is done side by side, in as many processes as there are cores."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_inherited: tuple[Callable[[Any], Any], Sequence[Any]] | None = None
+
+
+def map_in_processes(function: Callable[[Item], Result], items: Sequence[Item], worth_a_process: int) -> list[Result]:
+    """The function of every item, in their order; what it raises is raised here.
+
+    `worth_a_process`: so many items take longer than a process takes to start. With fewer than two processes' worth of them,
+    or one core, all is done in this process. Results are sent by pickle.
+    """
+    global _inherited
+    processes = min(len(os.sched_getaffinity(0)), len(items) // worth_a_process)
+    if processes < 2:
+        return [function(item) for item in items]
+    # Forked children have function and items already, whatever they refer to; through a pipe they would take long.
+    _inherited = (function, items)
+    try:
+        with multiprocessing.get_context("fork").Pool(processes) as pool:
+            return pool.map(_call_inherited, range(len(items)), chunksize=1)
+    finally:
+        _inherited = None
+
+
+def _call_inherited(place: int) -> Any:
+    assert _inherited is not None
+    function, items = _inherited
+    return function(items[place])

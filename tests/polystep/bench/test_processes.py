@@ -1,0 +1,29 @@
+"""Work in processes: the same as without, whatever it refers to."""
+
+import os
+
+import pytest
+
+from polystep.bench.processes import map_in_processes
+
+
+@pytest.mark.parametrize("worth_a_process", [1, 100])
+def test_results_come_in_the_order_of_the_items(worth_a_process: int) -> None:
+    offset = 10  # a closure, which could not be sent to another process
+    assert map_in_processes(lambda item: item + offset, range(7), worth_a_process) == list(range(10, 17))
+    assert map_in_processes(lambda item: item, [], worth_a_process) == []
+
+
+def test_few_items_stay_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    assert map_in_processes(lambda _: os.getpid(), range(3), 2) == [os.getpid()] * 3
+    assert os.getpid() not in map_in_processes(lambda _: os.getpid(), range(4), 2)
+
+
+@pytest.mark.parametrize("worth_a_process", [1, 100])
+def test_errors_arrive(worth_a_process: int) -> None:
+    def fail(item: int) -> int:
+        raise ValueError(f"no {item}")
+
+    with pytest.raises(ValueError, match="no 0"):
+        map_in_processes(fail, [0, 1], worth_a_process)
