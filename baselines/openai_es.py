@@ -14,7 +14,7 @@ from polystep.random import derive_seed
 from polystep.schedule import Schedule
 from polystep.validation import non_negative, positive_schedule
 
-Shaping = Literal["ranks", "z_score"]
+Shaping = Literal["ranks", "ranks_by_position", "z_score"]
 
 
 class OpenAIES(PointOptimizer):
@@ -41,15 +41,16 @@ class OpenAIES(PointOptimizer):
         report: Literal["mean", "best_ever"] = "mean",
     ):
         """`population`: candidates per generation, even. `sigma`: standard deviation of the perturbations. `shaping`: what
-        becomes of the losses, see `centred_ranks` and `z_scores`. `report`: the solution is theta, or, as in the published
-        MAX-SAT runs, the candidate with the lowest loss so far. Schedules are read at g. Raises ValueError.
+        becomes of the losses, see `centred_ranks`, `centred_ranks_by_position` and `z_scores`. `report`: the solution is
+        theta, or, as in the published MAX-SAT runs, the candidate with the lowest loss so far. Schedules are read at g.
+        Raises ValueError.
         """
         if population < 2 or population % 2:
             raise ValueError(
                 f"population must be an even number of at least 2, as candidates come in mirrored pairs, got {population}"
             )
-        if shaping not in ("ranks", "z_score"):
-            raise ValueError(f"shaping must be 'ranks' or 'z_score', got {shaping!r}")
+        if shaping not in _UTILITIES:
+            raise ValueError(f"shaping must be one of {', '.join(_UTILITIES)}, got {shaping!r}")
         if report not in ("mean", "best_ever"):
             raise ValueError(f"report must be 'mean' or 'best_ever', got {report!r}")
         super().__init__(layout, point)
@@ -57,7 +58,7 @@ class OpenAIES(PointOptimizer):
         self._sigma = positive_schedule(sigma, "sigma")
         self._learning_rate = positive_schedule(learning_rate, "learning_rate", may_vanish=True)
         self._weight_decay = non_negative(weight_decay, "weight_decay")
-        self._utilities = centred_ranks if shaping == "ranks" else z_scores
+        self._utilities = _UTILITIES[shaping]
         self._report_best = report == "best_ever"
         self._best, self._best_loss = self._point, math.inf
 
@@ -110,8 +111,7 @@ class OpenAIES(PointOptimizer):
 def centred_ranks(losses: Tensor) -> Tensor:
     """Utilities rank/(N - 1) - 1/2 in [-1/2, 1/2], the lowest loss highest; shape (N,).
 
-    Losses that are not finite rank last. Equal losses share their mean rank, so a plateau gives no direction (the
-    published runs ranked them by position).
+    Losses that are not finite rank last. Equal losses share their mean rank, so a plateau gives no direction.
     """
     ordered = torch.where(torch.isfinite(losses), losses, torch.inf)
     _, place, counts = torch.unique(-ordered, return_inverse=True, return_counts=True)
@@ -120,9 +120,24 @@ def centred_ranks(losses: Tensor) -> Tensor:
     return ranks[place] / (len(losses) - 1) - 0.5
 
 
+def centred_ranks_by_position(losses: Tensor) -> Tensor:
+    """Utilities as `centred_ranks` has them, but of equal losses the later one ranks higher, all +e before all -e; shape (N,).
+
+    So where all candidates do equally well, each generation still moves by a sum of all its noise. As in the published runs
+    (protocol section 2).
+    """
+    ordered = torch.where(torch.isfinite(losses), losses, torch.inf).reshape(-1, 2).T.flatten()
+    ranks = torch.empty_like(ordered)
+    ranks[ordered.argsort(descending=True, stable=True)] = torch.arange(len(losses)).to(ranks)
+    return ranks.reshape(2, -1).T.flatten() / (len(losses) - 1) - 0.5
+
+
 def z_scores(losses: Tensor) -> Tensor:
     """Utilities (mean - loss)/std, all zero where std < 1e-8; shape (N,). Losses that are not finite count as the worst."""
     finite = torch.isfinite(losses)
     rewards = -torch.where(finite, losses, losses[finite].max())
     deviation = rewards.std(correction=0)
     return torch.zeros_like(rewards) if deviation < 1e-8 else (rewards - rewards.mean()) / deviation
+
+
+_UTILITIES = {"ranks": centred_ranks, "ranks_by_position": centred_ranks_by_position, "z_score": z_scores}

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from baselines.openai_es import OpenAIES, centred_ranks, z_scores
+from baselines.openai_es import OpenAIES, centred_ranks, centred_ranks_by_position, z_scores
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
 from polystep.schedule import Linear
@@ -125,6 +125,21 @@ def test_plateau_leaves_the_point_where_it_is(objective: Any) -> None:
         optimizer = OpenAIES(ParameterLayout({"x": (5,)}), torch.ones(5), 0, shaping=shaping)
         optimizer.step(objective(lambda points: torch.full((len(points),), 0.3)))
         assert torch.equal(optimizer.solution, torch.ones(5))
+
+
+def test_ranks_by_position_move_along_all_noise_on_a_plateau(objective: Any) -> None:
+    optimizer = OpenAIES(ParameterLayout({"x": (5,)}), torch.ones(5), 0, population=4, shaping="ranks_by_position")
+    noise = torch.stack([(candidate - 1) / 0.02 for candidate in optimizer.ask().dense(slice(0, 4))[::2]])
+    optimizer.tell(torch.full((4,), 0.3))
+    # each -e ranks two places of three above its +e
+    torch.testing.assert_close(optimizer.solution, 1 - 0.01 * (2 / 3) * noise.sum(0) / (4 * 0.02))
+
+
+@given(st.lists(st.integers(-1000, 1000), min_size=1, max_size=12, unique=True))
+def test_ranks_by_position_differ_only_where_losses_are_equal(losses: list[int]) -> None:
+    different = torch.tensor([*losses, *(loss + 5000 for loss in losses)], dtype=torch.float64)
+    torch.testing.assert_close(centred_ranks_by_position(different), centred_ranks(different))
+    assert centred_ranks_by_position(torch.zeros(6)).tolist() == pytest.approx([-0.5, 0.1, -0.3, 0.3, -0.1, 0.5])
 
 
 @given(LOSSES)
