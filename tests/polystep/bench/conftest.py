@@ -1,12 +1,16 @@
 """Synthetic records, so that what a report must show is known exactly."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from polystep.bench.ledger import Budget
 from polystep.bench.records import RunRecord, read_record, write_history, write_record
+from polystep.bench.runner import Evaluation, Run
+from tests.polystep.bench.spy_run import STEPS, RandomSearch, SpyTask
 
 AddRun = Callable[..., RunRecord]
 
@@ -80,3 +84,23 @@ def _history_row(step: int, score: float, candidates: int, seconds: float) -> di
         "sample_forwards": step * candidates * 512,
         "seconds": step * seconds,
     }
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Callable[..., Run]:
+    """Builds a run of the spy task; what is given replaces fields of `Run`."""
+
+    def build(task: SpyTask | None = None, seed: int = 3, **changes: Any) -> Run:
+        names = {"task": "spy", "optimizer": "search", "study": "default", "protocol": "default"}
+        run = Run(
+            config={"names": names, "seed": seed, "device": "cpu"},
+            build_task=lambda: task or SpyTask(),
+            build_optimizer=lambda task: RandomSearch(task.initial_point(seed)),
+            budget=Budget(steps=STEPS),
+            evaluation=Evaluation(validate_every=2),
+            records=tmp_path / "records",
+            checkpoint_seconds=0.0,
+        )
+        return replace(run, **changes)
+
+    return build

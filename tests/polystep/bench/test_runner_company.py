@@ -1,0 +1,113 @@
+"""Who follows a run: observers, and other processes that share its steps."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polystep.bench import runner
+from polystep.bench.runner import Run
+from polystep.contracts import State
+from polystep.evaluation.sharded import Processes, ProcessLost
+from tests.polystep.bench.spy_run import STEPS, SpyTask, interrupt, result
+
+
+class Watcher:
+    """Notes the events, and fails at one of them."""
+
+    def __init__(self, failing: str = ""):
+        self.failing, self.events = failing, []
+
+    def _note(self, event: str, *details: Any) -> None:
+        self.events.append((event, *details))
+        if event == self.failing:
+            raise OSError("no network")
+
+    def started(self, name: str, config: dict[str, Any], share: float) -> None:
+        self._note("started", share)
+
+    def progressed(self, row: Any, share: float) -> None:
+        self._note("progressed", row["step"], share)
+
+    def ended(self, status: str, metrics: dict[str, Any]) -> None:
+        self._note("ended", status)
+
+
+def test_observers_follow_a_run_and_its_continuation(build) -> None:
+    first, second = Watcher(), Watcher()
+    build(SpyTask(faults={("train", 4): interrupt}), observers=[first]).execute()
+    build(observers=[second]).execute()
+    rows = [("progressed", step, step / STEPS) for step in range(STEPS + 1)]
+    assert first.events == [("started", 0.0), *rows[:4], ("ended", "interrupted")]
+    assert second.events == [("started", 0.5), *rows[4:], ("ended", "finished")]
+
+
+@pytest.mark.parametrize("event", ["started", "progressed", "ended"])
+def test_a_failing_observer_changes_nothing(build, tmp_path: Path, event: str) -> None:
+    broken, working = Watcher(event), Watcher()
+    with pytest.warns(UserWarning, match=r"Watcher failed and is left out: OSError\('no network'\)"):
+        outcome = build(observers=[broken, working]).execute()
+    assert result(outcome) == result(build(records=tmp_path / "whole").execute())
+    assert [name for name, *_ in broken.events].count(event) == 1
+    assert working.events[-1] == ("ended", "finished")
+
+
+def test_a_run_that_cannot_resume_tells_nobody(build, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(SpyTask(faults={("train", 4): interrupt})).execute()
+
+    def fail(*arguments: Any) -> State:
+        raise KeyError("optimizer")
+
+    monkeypatch.setattr(runner, "load_checkpoint", fail)
+    watcher = Watcher()
+    assert build(observers=[watcher]).execute().status == "failed"
+    assert watcher.events == []
+
+
+class Told(Processes):
+    """The second of two processes, told numbers by a first one that is not there."""
+
+    def __init__(self, *numbers: float):
+        super().__init__(1, 2)
+        self.numbers = list(numbers)
+
+    def agree(self, value: float) -> float:
+        return self.numbers.pop(0)
+
+    def share(self, objective: Any) -> Any:
+        return objective
+
+
+class Telling(Told):
+    """The first of them, whose numbers are kept."""
+
+    def agree(self, value: float) -> float:
+        self.numbers.append(value)
+        return value
+
+
+def test_other_processes_take_the_steps_that_the_first_announces_and_judge_and_write_nothing(
+    build: Callable[..., Run], tmp_path: Path
+) -> None:
+    first = build(processes=Telling())
+    first.execute()
+    numbers = first.processes.numbers  # type: ignore[attr-defined]
+    assert len(numbers) == STEPS + 2 and numbers[-1] >= 1
+    task = SpyTask()
+    build(task, processes=Told(*numbers), records=tmp_path / "elsewhere").assist()
+    assert task.calls == ["train"] * STEPS and not (tmp_path / "elsewhere").exists()
+    # done before
+    first.execute()
+    task = SpyTask()
+    build(task, processes=Told(numbers[-1])).assist()
+    assert numbers[-1] == -1 and task.calls == []
+
+
+def test_processes_with_different_settings_are_refused(build: Callable[..., Run]) -> None:
+    first, other = build(processes=Telling()), SpyTask()
+    first.execute()
+    number = first.processes.numbers[0]  # type: ignore[attr-defined]
+    with pytest.raises(ProcessLost, match="have different settings, data or code"):
+        build(other, seed=4, processes=Told(number)).assist()
+    assert other.calls == []

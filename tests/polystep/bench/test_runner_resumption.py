@@ -1,0 +1,140 @@
+"""Interrupted, failed and damaged runs: they continue bit for bit, or say why not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
+from polystep.bench.files import StorageError
+from polystep.bench.lock import RunBusyError, exclusive
+from polystep.bench.records import read_record
+from polystep.bench.runner import Evaluation
+from polystep.contracts import ExpectedError
+from tests.polystep.bench.spy_run import STEPS, SpyTask, interrupt, result
+
+
+@pytest.mark.parametrize("checkpoint_seconds", [0.0, 1e9])
+def test_an_interrupted_run_resumes_bit_for_bit(build, tmp_path: Path, checkpoint_seconds: float) -> None:
+    settings: dict[str, Any] = {
+        "evaluation": Evaluation(validate_every=2, test_steps=[1, 4]),
+        "checkpoint_seconds": checkpoint_seconds,
+    }
+    whole = build(records=tmp_path / "whole", **settings).execute()
+    places = [
+        (name, number)
+        for name, count in (("train", STEPS), ("validate", 4), ("test", 4))
+        for number in range(1, count + 1)
+    ]
+    for name, number in places:
+        records = tmp_path / f"{name}{number}"
+        cut = build(SpyTask(faults={(name, number): interrupt}), records=records, **settings).execute()
+        assert cut.status == "interrupted" == read_record(cut.folder).status
+        assert cut.record.metrics == {}
+        task = SpyTask()
+        resumed = build(task, records=records, **settings).execute()
+        assert resumed.status == "finished" and result(resumed) == result(whole)
+        # what the checkpoint holds is not repeated
+        done = 0 if checkpoint_seconds and name != "test" else {"train": number - 1, "test": STEPS}.get(name)
+        assert done is None or task.calls.count("train") == STEPS - done
+
+
+def test_a_run_that_is_interrupted_again_and_again_finishes(build, tmp_path: Path) -> None:
+    whole = build(records=tmp_path / "whole").execute()
+    for _ in range(STEPS - 1):
+        for step in (1, 2):
+            assert build(SpyTask(faults={("train", step): interrupt})).execute().status == "interrupted"
+    outcome = build(SpyTask(faults={("train", 2): interrupt})).execute()
+    assert outcome.status == "finished" and result(outcome) == result(whole)
+
+
+def test_seconds_of_all_processes_of_a_run_add_up(build) -> None:
+    cut = build(SpyTask(faults={("train", STEPS): interrupt})).execute()
+    stored = load_checkpoint(cut.folder / "checkpoint.safetensors")["ledger"]["clocks"]
+    clocks = build().execute().record.ledger["clocks"]
+    assert all(clocks[name] >= stored[name] for name in clocks)
+    assert clocks["validation"] > stored["validation"] and clocks["test"] > 0 == stored["test"]
+
+
+@pytest.mark.parametrize(
+    "place", [("train", 1), ("train", 3), ("validate", 1), ("validate", 3), ("test", 1), ("test", 2)]
+)
+def test_a_failure_is_recorded_and_tried_again(build, tmp_path: Path, place: tuple[str, int]) -> None:
+    def fail() -> None:
+        raise ArithmeticError("all losses are NaN")
+
+    failed = build(SpyTask(faults={place: fail})).execute()
+    record = read_record(failed.folder)
+    assert failed.status == record.status == "failed" and record == failed.record
+    assert record.error["type"] == "ArithmeticError" and record.error["message"] == "all losses are NaN"
+    assert "in fail" in record.error["traceback"] and record.metrics == {}
+    assert result(build().execute()) == result(build(records=tmp_path / "whole").execute())
+
+
+@pytest.mark.parametrize("place", [("train", 3), ("test", 1)])
+def test_expected_failures_are_passed_on(build, place: tuple[str, int]) -> None:
+    def fail() -> None:
+        raise ExpectedError("the disk is full")
+
+    with pytest.raises(ExpectedError, match="the disk is full"):
+        build(SpyTask(faults={place: fail})).execute()
+    assert build().execute().status == "finished"
+
+
+def test_a_run_under_way_is_busy(build) -> None:
+    folder = build().execute().folder
+    with exclusive(folder), pytest.raises(RunBusyError):
+        build().execute()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "empty"])
+def test_a_damaged_checkpoint_is_refused_and_kept(build, damage: str) -> None:
+    folder = build(SpyTask(faults={("train", 4): interrupt})).execute().folder
+    path = folder / "checkpoint.safetensors"
+    whole = path.read_bytes()
+    content = {"truncated": whole[:-1], "altered": whole[:-1] + bytes([whole[-1] ^ 1]), "empty": b""}[damage]
+    path.write_bytes(content)
+    before = (folder / "run.json").read_bytes()
+    with pytest.raises(StorageError, match=f"checkpoint {path} .*delete it and repeat the command"):
+        build().execute()
+    assert path.read_bytes() == content and (folder / "run.json").read_bytes() == before
+    path.unlink()
+    assert build().execute().status == "finished"
+
+
+def test_files_of_another_run_are_refused(build) -> None:
+    other = build(seed=4).execute().folder
+    folder = build(SpyTask(faults={("train", 4): interrupt})).execute().folder
+    for name in ("checkpoint.safetensors", "run.json"):
+        own = (folder / name).read_bytes()
+        (folder / name).write_bytes((other / name).read_bytes())
+        with pytest.raises(
+            StorageError, match=rf"{folder / name} belongs to run {other.name[-16:]}, not to {folder.name[-16:]}"
+        ):
+            build().execute()
+        (folder / name).write_bytes(own)
+    assert build().execute().status == "finished"
+
+
+def test_a_damaged_record_is_refused_and_kept(build) -> None:
+    path = build().execute().folder / "run.json"
+    path.write_text(path.read_text()[:-20])
+    damaged = path.read_text()
+    with pytest.raises(StorageError, match=f"{path} cannot be read as JSON"):
+        build().execute()
+    assert path.read_text() == damaged
+
+
+def test_left_over_partial_files_are_harmless(build) -> None:
+    folder = build(SpyTask(faults={("train", 4): interrupt})).execute().folder
+    for name in ("checkpoint.safetensors", "run.json", "history.csv"):
+        (folder / f".{name}.abc.partial").write_text("half")
+    assert build().execute().status == "finished"
+
+
+def test_a_checkpoint_without_a_run_is_refused(build) -> None:
+    folder = build(SpyTask(faults={("train", 4): interrupt})).execute().folder
+    save_checkpoint(folder / "checkpoint.safetensors", {"point": torch.ones(2)})
+    with pytest.raises(StorageError, match="belongs to run None"):
+        build().execute()
