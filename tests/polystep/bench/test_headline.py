@@ -26,6 +26,17 @@ def test_a_row_shows_what_is_published_and_what_is_reached_here(add_run) -> None
     assert len(row["sources"]) == 5
 
 
+def test_policies_stand_beside_the_last_published_one(add_run) -> None:
+    (row,) = rows(add_run(task="acrobot_int8", study="default", protocol="default"))
+    assert row["published"] == "-83.8 ± 3.264 (n=3)"
+
+
+def test_other_instances_that_only_met_rivals_are_left_out(add_run) -> None:
+    matched = {"study": "matched_time", "protocol": "matched-time"}
+    shown = rows(add_run(task="maxsat_1000v", **matched), add_run(task="maxsat_1000v_seed43", **matched))
+    assert [row["task"] for row in shown] == ["maxsat_1000v"]
+
+
 def test_settings_are_chosen_by_validation_not_by_test(add_run) -> None:
     metrics = {"validation_selected": 0.99, "test_selected": 0.5, "test_last": 0.5, "steps": 200}
     config = {"seed": 42, "optimizer": {"name": "polystep", "rank": 2}}
