@@ -123,8 +123,8 @@ def centred_ranks(losses: Tensor) -> Tensor:
 def centred_ranks_by_position(losses: Tensor) -> Tensor:
     """Utilities as `centred_ranks` has them, but of equal losses the later one ranks higher, all +e before all -e; shape (N,).
 
-    So where all candidates do equally well, each generation still moves by a sum of all its noise. As in the published runs
-    (protocol section 2).
+    So where all candidates do equally well, each generation still moves by a sum of all its noise. As in the published
+    policy searches (protocol sections 2 and 7); losses of networks are hardly ever equal.
     """
     ordered = torch.where(torch.isfinite(losses), losses, torch.inf).reshape(-1, 2).T.flatten()
     ranks = torch.empty_like(ordered)

@@ -1,8 +1,9 @@
 """Work that is done side by side, in as many processes as there are cores."""
 
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -12,10 +13,10 @@ _inherited: tuple[Callable[[Any], Any], Sequence[Any]] | None = None
 
 
 def map_in_processes(function: Callable[[Item], Result], items: Sequence[Item], worth_a_process: int) -> list[Result]:
-    """The function of every item, in their order; what it raises is raised here.
+    """The function of every item, in their order; what it raises first, in that order, is raised here.
 
     `worth_a_process`: so many items take longer than a process takes to start. With fewer than two processes' worth of them,
-    or one core, all is done in this process. Results are sent by pickle.
+    or one core, all is done in this process. Results are sent by pickle. A process that is killed raises BrokenProcessPool.
     """
     global _inherited
     processes = min(len(os.sched_getaffinity(0)), len(items) // worth_a_process)
@@ -24,8 +25,8 @@ def map_in_processes(function: Callable[[Item], Result], items: Sequence[Item], 
     # Forked children have function and items already, whatever they refer to; through a pipe they would take long.
     _inherited = (function, items)
     try:
-        with multiprocessing.get_context("fork").Pool(processes) as pool:
-            return pool.map(_call_inherited, range(len(items)), chunksize=1)
+        with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
+            return list(pool.map(_call_inherited, range(len(items))))
     finally:
         _inherited = None
 

@@ -1,10 +1,17 @@
 """Work in processes: the same as without, whatever it refers to."""
 
 import os
+import signal
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
 from polystep.bench.processes import map_in_processes
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
 
 
 @pytest.mark.parametrize("worth_a_process", [1, 100])
@@ -14,8 +21,7 @@ def test_results_come_in_the_order_of_the_items(worth_a_process: int) -> None:
     assert map_in_processes(lambda item: item, [], worth_a_process) == []
 
 
-def test_few_items_stay_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+def test_few_items_stay_in_this_process() -> None:
     assert map_in_processes(lambda _: os.getpid(), range(3), 2) == [os.getpid()] * 3
     assert os.getpid() not in map_in_processes(lambda _: os.getpid(), range(4), 2)
 
@@ -27,3 +33,8 @@ def test_errors_arrive(worth_a_process: int) -> None:
 
     with pytest.raises(ValueError, match="no 0"):
         map_in_processes(fail, [0, 1], worth_a_process)
+
+
+def test_a_killed_process_is_an_error() -> None:
+    with pytest.raises(BrokenProcessPool):
+        map_in_processes(lambda _: os.kill(os.getpid(), signal.SIGKILL), range(4), 2)
