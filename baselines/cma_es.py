@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import cma
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -72,6 +71,9 @@ class CMAES(PointOptimizer):
         return self._best if self._report_best else self._point
 
     def _new_strategy(self) -> Any:
+        # takes a second, which who only asks for the signature of this class need not wait
+        import cma
+
         options = {
             "popsize": self._population,
             "CMA_diagonal": self._diagonal,

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from cma.utilities.utils import ElapsedWCTime
 
 from polystep.contracts import State
 
@@ -54,6 +53,8 @@ def restore_strategy(strategy: Any, state: State) -> None:
         strategy.gp.tf_pheno, strategy.gp.tf_geno = strategy._tfp, strategy._tfg
     # aliases of what the sampler holds
     strategy._updateBDfromSM()
+    from cma.utilities.utils import ElapsedWCTime
+
     # made by the first `ask` and missed by the second
     strategy.timer = ElapsedWCTime()
 

@@ -93,7 +93,11 @@ def _compose(settings: Sequence[tuple[str, ...]]) -> None:
     """Add what is missing in `_composed`."""
     missing = [overrides for overrides in dict.fromkeys(settings) if overrides not in _composed]
     configurations = map_in_processes(
-        lambda overrides: json_value(resolve_settings(*compose_config(CONFIGS, overrides))), missing, _WORTH_A_PROCESS
+        lambda overrides: json_value(resolve_settings(*compose_config(CONFIGS, overrides))),
+        missing,
+        _WORTH_A_PROCESS,
+        # neighbours in a profile often have the same task and optimiser, whose files are then read once
+        together=_WORTH_A_PROCESS,
     )
     _composed.update(zip(missing, configurations, strict=True))
 

@@ -12,11 +12,14 @@ Result = TypeVar("Result")
 _inherited: tuple[Callable[[Any], Any], Sequence[Any]] | None = None
 
 
-def map_in_processes(function: Callable[[Item], Result], items: Sequence[Item], worth_a_process: int) -> list[Result]:
+def map_in_processes(
+    function: Callable[[Item], Result], items: Sequence[Item], worth_a_process: int, together: int = 1
+) -> list[Result]:
     """The function of every item, in their order; what it raises first, in that order, is raised here.
 
     `worth_a_process`: so many items take longer than a process takes to start. With fewer than two processes' worth of them,
-    or one core, all is done in this process. Results are sent by pickle. A process that is killed raises BrokenProcessPool.
+    or one core, all is done in this process. `together`: so many neighbours go to one process, for what they share. Results
+    are sent by pickle. A process that is killed raises BrokenProcessPool.
     """
     global _inherited
     processes = min(len(os.sched_getaffinity(0)), len(items) // worth_a_process)
@@ -26,7 +29,7 @@ def map_in_processes(function: Callable[[Item], Result], items: Sequence[Item], 
     _inherited = (function, items)
     try:
         with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
-            return list(pool.map(_call_inherited, range(len(items))))
+            return list(pool.map(_call_inherited, range(len(items)), chunksize=together))
     finally:
         _inherited = None
 

@@ -15,9 +15,10 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("worth_a_process", [1, 100])
-def test_results_come_in_the_order_of_the_items(worth_a_process: int) -> None:
+@pytest.mark.parametrize("together", [1, 3])
+def test_results_come_in_the_order_of_the_items(worth_a_process: int, together: int) -> None:
     offset = 10  # a closure, which could not be sent to another process
-    assert map_in_processes(lambda item: item + offset, range(7), worth_a_process) == list(range(10, 17))
+    assert map_in_processes(lambda item: item + offset, range(7), worth_a_process, together) == list(range(10, 17))
     assert map_in_processes(lambda item: item, [], worth_a_process) == []
 
 
