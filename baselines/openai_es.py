@@ -50,7 +50,7 @@ class OpenAIES(PointOptimizer):
                 f"population must be an even number of at least 2, as candidates come in mirrored pairs, got {population}"
             )
         if shaping not in _UTILITIES:
-            raise ValueError(f"shaping must be one of {', '.join(_UTILITIES)}, got {shaping!r}")
+            raise ValueError(f"shaping must be 'ranks', 'ranks_by_position' or 'z_score', got {shaping!r}")
         if report not in ("mean", "best_ever"):
             raise ValueError(f"report must be 'mean' or 'best_ever', got {report!r}")
         super().__init__(layout, point)
@@ -124,7 +124,7 @@ def centred_ranks_by_position(losses: Tensor) -> Tensor:
     """Utilities as `centred_ranks` has them, but of equal losses the later one ranks higher, all +e before all -e; shape (N,).
 
     So where all candidates do equally well, each generation still moves by a sum of all its noise. As in the published
-    policy searches (protocol sections 2 and 7); losses of networks are hardly ever equal.
+    code for networks, whose losses are hardly ever equal (protocol section 2).
     """
     ordered = torch.where(torch.isfinite(losses), losses, torch.inf).reshape(-1, 2).T.flatten()
     ranks = torch.empty_like(ordered)

@@ -46,6 +46,8 @@ def strategy_state(strategy: Any) -> State:
 
 def restore_strategy(strategy: Any, state: State) -> None:
     """Put a CMAEvolutionStrategy, just constructed with the same arguments, where `state` was taken."""
+    from cma.utilities.utils import ElapsedWCTime
+
     for part, values in state.items():
         for name, value in values.items():
             setattr(_owner(strategy, part), name, _restored(value))
@@ -53,8 +55,6 @@ def restore_strategy(strategy: Any, state: State) -> None:
         strategy.gp.tf_pheno, strategy.gp.tf_geno = strategy._tfp, strategy._tfg
     # aliases of what the sampler holds
     strategy._updateBDfromSM()
-    from cma.utilities.utils import ElapsedWCTime
-
     # made by the first `ask` and missed by the second
     strategy.timer = ElapsedWCTime()
 

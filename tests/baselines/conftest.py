@@ -6,20 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from polystep.candidates import Candidates
-from polystep.contracts import Spent
-
-
-class FunctionObjective:
-    """Losses of points (N, D) from a function, in its own precision; charges candidates."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor]):
-        self.function = function
-        self.spent = Spent()
-
-    def losses(self, candidates: Candidates) -> Tensor:
-        self.spent += Spent(candidate_evaluations=len(candidates))
-        return self.function(candidates.dense(slice(None)))
+from tests.function_objective import FunctionObjective
 
 
 @pytest.fixture

@@ -18,13 +18,14 @@ from baselines.mezo import MeZO
 from baselines.openai_es import OpenAIES
 from baselines.random_search import RandomSearch
 from baselines.spsa import SPSA
-from polystep.ask_tell import NonFiniteLossError, PointOptimizer
+from polystep.ask_tell import PointOptimizer
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
 from polystep.layout import ParameterLayout
 from polystep.schedule import Constant, Cosine, Linear
 from polystep.subspace import FullSpace, HybridSubspace
 from polystep.update import Momentum
 from polystep.validation import SettingError
+from tests.function_objective import check_useless_losses_change_nothing
 
 LAYOUT = ParameterLayout({"fc1.weight": (3, 5), "fc1.bias": (3,), "fc2.weight": (2, 3), "fc2.bias": (2,)})
 RIVALS: dict[str, Callable[..., PointOptimizer]] = {
@@ -139,19 +140,7 @@ def test_candidate_without_a_finite_loss_leaves_no_trace(
 def test_step_without_any_finite_loss_changes_nothing(
     build: Callable[..., PointOptimizer], bowl: Any, bad: float
 ) -> None:
-    undisturbed, disturbed = build(), build()
-    for optimizer in (undisturbed, disturbed):
-        optimizer.step(bowl)
-    before = disturbed.solution.clone()
-    candidates = disturbed.ask()
-    with pytest.raises(NonFiniteLossError, match="candidate losses of step 1 are NaN or infinite"):
-        disturbed.tell(torch.full((len(candidates),), bad))
-    assert torch.equal(disturbed.solution, before)
-    disturbed.tell(bowl.losses(candidates))
-    undisturbed.step(bowl)
-    for optimizer in (undisturbed, disturbed):
-        optimizer.step(bowl)
-    assert torch.equal(disturbed.solution, undisturbed.solution)
+    check_useless_losses_change_nothing(build, bowl, bad)
 
 
 @pytest.mark.parametrize("name", MOVING)
@@ -173,7 +162,7 @@ def test_order_of_candidates_and_losses_agrees(name: str, bowl: Any) -> None:
         (OpenAIES, {"population": 7}, "population must be an even number of at least 2, .* got 7"),
         (OpenAIES, {"population": 1}, "population must be an even number of at least 2, .* got 1"),
         (OpenAIES, {"population": 0}, "population must be an even number of at least 2, .* got 0"),
-        (OpenAIES, {"shaping": "rank"}, "shaping must be 'ranks' or 'z_score', got 'rank'"),
+        (OpenAIES, {"shaping": "rank"}, "shaping must be 'ranks', 'ranks_by_position' or 'z_score', got 'rank'"),
         (OpenAIES, {"weight_decay": -0.1}, "weight_decay must be a number of at least 0, got -0.1"),
         (RandomSearch, {"population": 1}, "population must be at least 2, .* got 1"),
         (CMAES, {"population": 3}, "population must be at least 4, .* got 3"),

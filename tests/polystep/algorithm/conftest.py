@@ -9,35 +9,16 @@ import torch
 from torch import Tensor
 
 from polystep.algorithm import PolyStep
-from polystep.candidates import Candidates
-from polystep.contracts import Spent
 from polystep.layout import ParameterLayout
 from polystep.subspace import FullSpace, HybridSubspace, RowSubspace
 from polystep.update import Plain
-
-Loss = Callable[[Tensor], Tensor]
+from tests.function_objective import FunctionObjective
 
 SUBSPACES = {
     "full": FullSpace,
     "row": partial(RowSubspace, rank=4),
     "hybrid": partial(HybridSubspace, rank=1),
 }
-
-
-class FunctionObjective:
-    """Losses of points (N, D) from a function; remembers how many candidates it saw."""
-
-    def __init__(self, loss: Loss):
-        self.loss = loss
-        self.seen: list[int] = []
-
-    @property
-    def spent(self) -> Spent:
-        return Spent(candidate_evaluations=sum(self.seen))
-
-    def losses(self, candidates: Candidates) -> Tensor:
-        self.seen.append(len(candidates))
-        return self.loss(candidates.dense(slice(None)))
 
 
 @pytest.fixture

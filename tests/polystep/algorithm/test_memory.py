@@ -10,7 +10,8 @@ from polystep.algorithm import PolyStep
 from polystep.subspace import FullSpace
 from polystep.update import Coasting, Momentum
 from polystep.weighting import Sinkhorn
-from tests.polystep.algorithm.conftest import SUBSPACES, FunctionObjective
+from tests.function_objective import FunctionObjective
+from tests.polystep.algorithm.conftest import SUBSPACES
 
 
 def test_coasting_steps_evaluate_nothing(build: Callable[..., PolyStep], quadratic: FunctionObjective) -> None:

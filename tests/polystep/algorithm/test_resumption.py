@@ -15,7 +15,8 @@ from polystep.algorithm import PolyStep
 from polystep.schedule import Cosine, Linear
 from polystep.update import Adaptive, Coasting, Momentum, Plain
 from polystep.weighting import Sinkhorn, Softmax
-from tests.polystep.algorithm.conftest import SUBSPACES, FunctionObjective
+from tests.function_objective import FunctionObjective
+from tests.polystep.algorithm.conftest import SUBSPACES
 
 RESUMED = {
     "coasting total": {"coasting": partial(Coasting, period=3, direction="total"), "update": Momentum},

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from polystep.algorithm import PolyStep
-from polystep.ask_tell import NonFiniteLossError
 from polystep.geometry import Polytope
 from polystep.schedule import Cosine, Linear, ProportionalToTemperature
 from polystep.update import Adaptive, Coasting, Momentum
 from polystep.weighting import Sinkhorn, Softmax
-from tests.polystep.algorithm.conftest import SUBSPACES, FunctionObjective, coordinate_gradient
+from tests.function_objective import FunctionObjective, check_useless_losses_change_nothing
+from tests.polystep.algorithm.conftest import SUBSPACES, coordinate_gradient
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -219,19 +219,7 @@ def test_one_bad_probe_spoils_its_vertex(build: Callable[..., PolyStep]) -> None
 def test_step_without_any_finite_loss_changes_nothing(
     build: Callable[..., PolyStep], quadratic: FunctionObjective, bad: float
 ) -> None:
-    undisturbed, disturbed = (build(update=Momentum(), weighting=Sinkhorn()) for _ in range(2))
-    for optimizer in (undisturbed, disturbed):
-        optimizer.step(quadratic)
-    before = disturbed.solution.clone()
-    candidates = disturbed.ask()
-    with pytest.raises(NonFiniteLossError, match="candidate losses of step 1 are NaN or infinite"):
-        disturbed.tell(torch.full((len(candidates),), bad))
-    assert torch.equal(disturbed.solution, before)
-    disturbed.tell(quadratic.losses(candidates))
-    undisturbed.step(quadratic)
-    for optimizer in (undisturbed, disturbed):
-        optimizer.step(quadratic)
-    assert torch.equal(disturbed.solution, undisturbed.solution)
+    check_useless_losses_change_nothing(lambda: build(update=Momentum(), weighting=Sinkhorn()), quadratic, bad)
 
 
 def test_movement_that_is_not_finite_is_dropped_with_all_memory(
@@ -268,10 +256,10 @@ def test_minimises_a_quadratic(
 ) -> None:
     radii = {"temperature": 0.3, "step_radius": 0.5, "probe_radius": 0.5}
     optimizer = build(subspace=SUBSPACES[subspace], **(radii | settings))
-    start = quadratic.loss(optimizer.solution.unsqueeze(0)).item()
+    start = quadratic.function(optimizer.solution.unsqueeze(0)).item()
     for _ in range(100):
         optimizer.step(quadratic)
-    assert quadratic.loss(optimizer.solution.unsqueeze(0)).item() < 0.01 * start
+    assert quadratic.function(optimizer.solution.unsqueeze(0)).item() < 0.01 * start
 
 
 def test_minimises_over_the_reach_of_fixed_projections(
