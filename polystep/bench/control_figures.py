@@ -1,12 +1,13 @@
 """Control as figures: return over environment steps and over seconds, and what quantised policies lose."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy
+
 from polystep.bench.control_scores import ACTIVATIONS, ENVIRONMENT_STEPS, SOLVED, Entry
 from polystep.bench.curves import Curve, MeanCurve, mean_curve, validation_curve
-from polystep.bench.figures import Look, logarithmic, style_axes
+from polystep.bench.figures import Look, entry_label, legend_beside, line_styles, logarithmic, style_axes
 from polystep.bench.quantities import Quantity
 
 if TYPE_CHECKING:
@@ -15,37 +16,59 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _PANELS = {ENVIRONMENT_STEPS: "environment steps", "seconds": "seconds (optimiser and evaluation)"}
-_LINE_STYLES: tuple[Any, ...] = ("solid", (0, (1, 1)), "dashdot", (0, (6, 2)))
 _WORST = {"cartpole": 0.0, "acrobot": -500.0}
 """Where bars begin."""
+_LENGTHS = {"acrobot": (-500, -300, -200, -150, -100, -80, -70)}
+"""Where every step costs one, so that a return is the length of an episode: ticks."""
+_LABEL_WIDTH = 24
 
 
 def return_figure(
-    environment: str, entries: Sequence[Entry], histories: Mapping[str, "DataFrame"], looks: Mapping[str, Look]
+    entries: Sequence[Entry], histories: Mapping[str, "DataFrame"], looks: Mapping[str, Look]
 ) -> "Figure":
-    """Mean validation return of the `entries` on one environment, in a band from the lowest to the highest seed.
+    """Mean validation return of the `entries` of one environment and protocol, in a band from the lowest to the highest seed.
 
     One column per activation; above over environment steps, below over seconds. Dotted: from where it counts as solved.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13.5, 8.0), layout="constrained")
-    figure.suptitle(f"Return on {environment}, validation", fontsize=13)
+    environment, protocol = entries[0].environment, entries[0].group.protocol
+    labels = [entry_label(entry.group, [other.group for other in entries], _LABEL_WIDTH) for entry in entries]
+    optimizers = [entry.group.optimizer for entry in entries]
+    styles = line_styles(sorted(zip(optimizers, labels, strict=True)), looks)
+    # Finding this layout for every figure would take as long as drawing it.
+    figure = Figure(figsize=(13.5, 7.5))
+    figure.subplots_adjust(left=0.055, right=0.845, bottom=0.07, top=0.9, wspace=0.05, hspace=0.22)
+    figure.suptitle(f"Return on {environment}, validation, protocol {protocol}", fontsize=13, x=0.45)
     shown: dict[str, Any] = {}
     panels = figure.subplots(len(_PANELS), len(ACTIVATIONS), sharey=True, sharex="row")
+    for axes, activation in zip(panels[0], ACTIVATIONS, strict=True):
+        axes.set_title(f"{activation} policy")
     for axes_row, (column, title) in zip(panels, _PANELS.items(), strict=True):
         axes_row[0].set_ylabel("return")
         for axes, activation in zip(axes_row, ACTIVATIONS, strict=True):
             style_axes(axes, "both")
             logarithmic(axes, "x")
-            axes.set(xlabel=title, title=f"{activation} policy")
+            axes.minorticks_off()
+            axes.set_xlabel(title)
             axes.axhline(SOLVED[environment], color="0.45", linestyle="dotted", linewidth=1.2)
-            for entry, style in _styled([entry for entry in entries if entry.activation == activation], looks):
-                if (curve := _curve(entry, histories, column)) is not None:
-                    label = _label(entry)
-                    shown.setdefault(label, _draw(axes, curve, style))
-    figure.legend(shown.values(), shown.keys(), loc="outside right upper", frameon=False, fontsize=9)
+            for entry, label in zip(entries, labels, strict=True):
+                if entry.activation == activation and (curve := _curve(entry, histories, column)) is not None:
+                    shown[label] = _draw(axes, curve, styles[label])
+    if environment in _LENGTHS:
+        _compare_lengths(panels[0, 0], _LENGTHS[environment])
+    legend_beside(figure, {label: shown[label] for label in styles if label in shown}, (0.85, 0.91))
     return figure
+
+
+def _compare_lengths(axes: "Axes", ticks: Sequence[float]) -> None:
+    """A logarithmic axis of returns that are negative lengths of episodes, at least one; shared axes follow."""
+    from matplotlib.ticker import FixedLocator
+
+    functions = (lambda value: -numpy.log(numpy.maximum(-value, 1)), lambda place: -numpy.exp(-place))
+    axes.set_yscale("function", functions=functions)
+    # unlike set_yticks, leaves the limits alone
+    axes.yaxis.set_major_locator(FixedLocator(ticks))
 
 
 def robustness_figure(entries: Sequence[Entry], looks: Mapping[str, Look]) -> "Figure":
@@ -84,19 +107,6 @@ def robustness_figure(entries: Sequence[Entry], looks: Mapping[str, Look]) -> "F
 
 def _label(entry: Entry) -> str:
     return f"{entry.group.method}, study {entry.group.study}"
-
-
-def _styled(entries: Sequence[Entry], looks: Mapping[str, Look]) -> list[tuple[Entry, dict[str, Any]]]:
-    """Several settings of one method share its colour and differ in their lines."""
-    settings: Counter[str] = Counter()
-    found = []
-    for entry in sorted(entries, key=_label):
-        optimizer = entry.group.optimizer
-        line_style = _LINE_STYLES[settings[optimizer] % len(_LINE_STYLES)]
-        settings[optimizer] += 1
-        colour, marker = looks[optimizer]
-        found.append((entry, {"color": colour, "marker": marker, "linestyle": line_style}))
-    return found
 
 
 def _curve(entry: Entry, histories: Mapping[str, "DataFrame"], column: str) -> MeanCurve | None:

@@ -1,6 +1,7 @@
 """What all figures share: the look of each method, and how figures are written."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -40,6 +41,8 @@ _COLOURS = (
 # Their number shares no divisor with that of the colours, so that a pair repeats only after 70 methods.
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
+_LINES: tuple[Any, ...] = ("solid", (0, (1, 1)), "dashdot", (0, (6, 2)))
+
 _WORTH_A_PROCESS = 4
 """So many figures take longer to draw than a process takes to start."""
 
@@ -69,6 +72,22 @@ def method_looks(optimizers: Iterable[str]) -> dict[str, Look]:
     }
 
 
+def line_styles(lines: Iterable[tuple[str, str]], looks: Mapping[str, Look]) -> dict[str, dict[str, Any]]:
+    """Colour, marker and line style by label, for lines as pairs of optimiser and label.
+
+    Several settings of one optimiser share its colour and marker and differ in their lines.
+    """
+    settings: Counter[str] = Counter()
+    styles: dict[str, dict[str, Any]] = {}
+    for optimizer, label in lines:
+        if label not in styles:
+            colour, marker = looks[optimizer]
+            line = _LINES[settings[optimizer] % len(_LINES)]
+            styles[label] = {"color": colour, "marker": marker, "linestyle": line}
+            settings[optimizer] += 1
+    return styles
+
+
 def entry_label(group: Group, groups: Sequence[Group], width: int) -> str:
     """What a figure of `groups` calls one of them, in lines of at most `width` characters: its study only where they differ."""
     studies = {other.study for other in groups}
@@ -80,6 +99,19 @@ def style_axes(axes: "Axes", grid_axis: Literal["x", "both"]) -> None:
     axes.grid(axis=grid_axis, which="major", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def legend_beside(figure: "Figure", lines: Mapping[str, Any], place: tuple[float, float]) -> None:
+    """The legend of lines by label right of the panels; `place`: its upper left corner, in fractions of the figure."""
+    figure.legend(
+        list(lines.values()),
+        list(lines),
+        loc="upper left",
+        bbox_to_anchor=place,
+        frameon=False,
+        fontsize=9,
+        handlelength=3.2,
+    )
 
 
 def logarithmic(axes: "Axes", which: Literal["x", "y"]) -> None:

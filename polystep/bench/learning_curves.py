@@ -1,7 +1,6 @@
 """Learning curves as figures: scores of all methods over candidate evaluations and over seconds."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from polystep.bench.curves import Curve, MeanCurve, Numbers, mean_curve, validation_curve
-from polystep.bench.figures import Look, entry_label, logarithmic, style_axes
+from polystep.bench.figures import Look, entry_label, legend_beside, line_styles, logarithmic, style_axes
 from polystep.bench.groups import Group, marked_scores
 from polystep.bench.published import published_cost, published_curve
 from polystep.bench.quantities import number
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 CANDIDATES = "candidate_evaluations"
 _PANELS = {CANDIDATES: "candidate evaluations", "seconds": "seconds (optimiser and evaluation; published: wall time)"}
-# Several settings of one method share its colour.
-_LINE_STYLES: tuple[Any, ...] = ("solid", (0, (1, 1)), "dashdot", (0, (6, 2)))
 _LABEL_WIDTH = 36
 _DECADES = 100
 """Ratio of the last to the first cost shown from which an axis is logarithmic."""
@@ -36,8 +33,7 @@ class _Line:
     group: Group
     runs: Sequence[tuple[RunRecord, "DataFrame"]]
     label: str
-    look: Look
-    line_style: Any
+    style: Mapping[str, Any]
     has_published_curve: bool
 
     @property
@@ -115,9 +111,7 @@ def learning_curves(
             _draw_published(axes, group, values, column)
     panels[0].set_ylabel(first.score_name)
     handles, labels = panels[-1].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="upper left", bbox_to_anchor=(0.75, 0.92), frameon=False, fontsize=9, handlelength=3.2
-    )
+    legend_beside(figure, dict(zip(labels, handles, strict=True)), (0.75, 0.92))
     figure.supxlabel(_explanation(lines, columns), fontsize=9, color="0.3", x=0.4)
     return figure
 
@@ -126,34 +120,35 @@ def _lines(
     groups: Sequence[Group], histories: Mapping[str, "DataFrame"], looks: Mapping[str, Look], published: Set[str]
 ) -> list[_Line]:
     """In the order of the levels that they reach, best first, so that the legend reads like the figure."""
-    lines = []
-    settings: Counter[str] = Counter()
-    for group in groups:
-        style = _LINE_STYLES[settings[group.optimizer] % len(_LINE_STYLES)]
-        settings[group.optimizer] += 1
-        runs = [(run, histories[run.name]) for run in group.runs if run.name in histories]
-        label = entry_label(group, groups, _LABEL_WIDTH) + f", n={len(runs)}"
-        lines.append(_Line(group, runs, label, looks[group.optimizer], style, group.optimizer in published))
+    known = [[(run, histories[run.name]) for run in group.runs if run.name in histories] for group in groups]
+    labels = [
+        entry_label(group, groups, _LABEL_WIDTH) + f", n={len(runs)}" for group, runs in zip(groups, known, strict=True)
+    ]
+    styles = line_styles(zip([group.optimizer for group in groups], labels, strict=True), looks)
+    lines = [
+        _Line(group, runs, label, styles[label], group.optimizer in published)
+        for group, runs, label in zip(groups, known, labels, strict=True)
+    ]
     sign = -1 if groups[0].direction == "maximize" else 1
     levels = {id(line): level for line in lines if (level := line.level()) is not None}
     return sorted(lines, key=lambda line: sign * levels.get(id(line), sign * math.inf))
 
 
 def _draw(axes: "Axes", line: _Line, column: str) -> None:
-    colour, marker = line.look
-    style: dict[str, Any] = {"color": colour, "linestyle": line.line_style, "linewidth": 1.6}
+    colour, marker = line.style["color"], line.style["marker"]
+    style = {**line.style, "linewidth": 1.6}
     curve = line.curve(column, after_start=axes.get_xscale() == "log")
     if curve is None:
         level = line.level()
         if level is not None and not line.group.evaluates_candidates:
-            axes.axhline(level, **style | {"linewidth": 1.0}, zorder=1.5)
+            axes.axhline(level, **style | {"linewidth": 1.0, "marker": ""}, zorder=1.5)
             at_the_edge = axes.get_yaxis_transform()
             axes.plot(1, level, marker, color=colour, markersize=4, transform=at_the_edge, clip_on=False)
         return
     axes.fill_between(
         curve.cost, curve.lowest, curve.highest, step="post", color=colour, alpha=0.15, linewidth=0, zorder=1
     )
-    style |= {"drawstyle": "steps-post", "marker": marker, "markersize": 4, "markevery": 0.15}
+    style |= {"drawstyle": "steps-post", "markersize": 4, "markevery": 0.15}
     axes.plot(curve.cost, curve.mean, **style, label=line.label, zorder=2)
     test = numpy.array(line.test_points(column)).reshape(-1, 2)
     axes.plot(*test.T, marker, color=colour, markerfacecolor="white", markersize=5.5, markeredgewidth=1.2, zorder=3)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from polystep.bench.curves import Curve, MeanCurve, Numbers, mean_curve, validation_curve
-from polystep.bench.figures import Look, logarithmic, style_axes
+from polystep.bench.figures import Look, legend_beside, line_styles, logarithmic, style_axes
 from polystep.bench.maxsat_scaling import PUBLISHED_SIZES, Entry, published_seconds_per_step, published_share
 from polystep.bench.published import published_curve
 from polystep.bench.quantities import Quantity
@@ -21,7 +21,6 @@ SIZES_OVER_SECONDS = (1000, 100_000, 1_000_000)
 _LEAST_UNSATISFIED = 0.01
 """Percent; what satisfies more is drawn here, because a logarithmic axis has no zero."""
 _TICKS = (87.5, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 100 - _LEAST_UNSATISFIED)
-_LINE_STYLES: tuple[Any, ...] = ("solid", (0, (1, 1)), "dashdot", (0, (6, 2)))
 _PUBLISHED: dict[str, Any] = {"linestyle": "dashed", "linewidth": 1.0, "markerfacecolor": "white", "markersize": 4.5}
 
 _BySize = Mapping[int, Quantity | None]
@@ -44,13 +43,11 @@ def size_figure(entries: Sequence[Entry], looks: Mapping[str, Look]) -> "Figure"
         axes.set(xlabel="variables")
     logarithmic(right, "y")
     right.set(ylabel="seconds per step")
-    studies: dict[str, int] = {}
-    for (optimizer, study), best in _best_by_size(entries):
-        position = studies[optimizer] = studies.get(optimizer, -1) + 1
-        colour, marker = looks[optimizer]
-        style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.6}
-        style["linestyle"] = _LINE_STYLES[position % len(_LINE_STYLES)]
-        _draw_shares(left, {entry.variables: entry.satisfied for entry in best}, style, f"{optimizer}, study {study}")
+    by_label = {f"{optimizer}, study {study}": best for (optimizer, study), best in _best_by_size(entries)}
+    styles = line_styles([(best[0].optimizer, label) for label, best in by_label.items()], looks)
+    for label, best in by_label.items():
+        style = styles[label] | {"markersize": 5, "linewidth": 1.6}
+        _draw_shares(left, {entry.variables: entry.satisfied for entry in best}, style, label)
         _draw_costs(right, {entry.variables: entry.seconds_per_step for entry in best}, style)
     for optimizer, (colour, marker) in looks.items():
         style = {"color": colour, "marker": marker} | _PUBLISHED
@@ -74,24 +71,37 @@ def seconds_figure(
     sizes = [size for size in SIZES_OVER_SECONDS if any(entry.variables == size for entry, _ in curves)]
     if not sizes:
         return None
-    figure = Figure(figsize=(5.6 * len(sizes), 6.0), layout="constrained")
+    drawn = [(entry, curve) for entry, curve in curves if entry.variables in sizes]
+    styles = line_styles(sorted((entry.optimizer, _setting(entry)) for entry, _ in drawn), looks)
+    width = 4.6 * len(sizes) + 3.4
+    # Finding this layout would take as long as drawing it.
+    figure = Figure(figsize=(width, 6.0))
+    figure.subplots_adjust(left=0.9 / width, right=1 - 3.0 / width, bottom=0.1, top=0.88, wspace=0.08)
     figure.suptitle("MAX-SAT over seconds", fontsize=13)
-    for axes, size in zip(figure.subplots(1, len(sizes), squeeze=False).flatten(), sizes, strict=True):
+    shown: dict[str, Any] = {}
+    panels = figure.subplots(1, len(sizes), squeeze=False, sharey=True).flatten()
+    for axes, size in zip(panels, sizes, strict=True):
         style_axes(axes, "both")
         logarithmic(axes, "x")
+        axes.minorticks_off()
         axes.set(xlabel="seconds (optimiser and evaluation)", title=f"{size:,} variables")
-        shown: dict[str, int] = {}
-        for entry, curve in curves:
+        for entry, curve in drawn:
             if entry.variables == size:
-                position = shown[entry.optimizer] = shown.get(entry.optimizer, -1) + 1
-                _draw_over_seconds(axes, entry, curve, looks[entry.optimizer], position)
+                label = _setting(entry)
+                shown[label] = _draw_over_seconds(axes, curve, styles[label])
         published = published_curve(f"maxsat_{size}v", "polystep")
         if published is not None:
-            label = "published polystep (wall time)"
-            axes.plot(published["seconds"], _unsatisfied(100 * published["mean"]), "k--", linewidth=1.4, label=label)
-        _show_satisfied(axes)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False, fontsize=8)
+            unsatisfied = _unsatisfied(100 * published["mean"])
+            (shown["published polystep (wall time)"],) = axes.plot(
+                published["seconds"], unsatisfied, "k--", linewidth=1.4
+            )
+    _show_satisfied(panels[0])
+    legend_beside(figure, dict(sorted(shown.items())), (1 - 2.9 / width, 0.89))
     return figure
+
+
+def _setting(entry: Entry) -> str:
+    return f"{entry.method}, study {entry.study}"
 
 
 def _best_by_size(entries: Sequence[Entry]) -> list[tuple[tuple[str, str], list[Entry]]]:
@@ -129,22 +139,12 @@ def _curve_over_seconds(entry: Entry, histories: Mapping[str, "DataFrame"]) -> M
     return mean_curve([Curve(*(values[curve.cost > 0] for values in curve)) for curve in known])
 
 
-def _draw_over_seconds(axes: "Axes", entry: Entry, curve: MeanCurve, look: Look, position: int) -> None:
-    colour, marker = look
+def _draw_over_seconds(axes: "Axes", curve: MeanCurve, style: Mapping[str, Any]) -> Any:
     lowest, highest = _unsatisfied(100 * curve.lowest), _unsatisfied(100 * curve.highest)
-    axes.fill_between(curve.cost, lowest, highest, step="post", color=colour, alpha=0.15, linewidth=0)
-    axes.plot(
-        curve.cost,
-        _unsatisfied(100 * curve.mean),
-        color=colour,
-        marker=marker,
-        markersize=4,
-        markevery=0.15,
-        drawstyle="steps-post",
-        linestyle=_LINE_STYLES[position % len(_LINE_STYLES)],
-        linewidth=1.6,
-        label=f"{entry.method}, study {entry.study}, n={len(entry.runs)}",
-    )
+    axes.fill_between(curve.cost, lowest, highest, step="post", color=style["color"], alpha=0.15, linewidth=0)
+    mean = _unsatisfied(100 * curve.mean)
+    (line,) = axes.plot(curve.cost, mean, **style, markersize=4, markevery=0.15, drawstyle="steps-post", linewidth=1.6)
+    return line
 
 
 def _unsatisfied(percentages: Iterable[float]) -> Numbers:

@@ -184,7 +184,14 @@ def _protocol_section(
     if drawn:
         title = f"Test scores, protocol {protocol}"
         lines += writer.figure(title, partial(score_bars, drawn, looks), file_stem("scores", protocol))
-    for task, members in groupby(drawn, key=lambda group: group.task):
+    policies = control_entries(drawn)
+    for environment, entries in groupby(policies, key=lambda entry: entry.environment):
+        title = f"Return on {environment}, protocol {protocol}"
+        name = file_stem("return", environment, protocol)
+        lines += writer.figure(title, partial(return_figure, list(entries), histories, looks), name)
+    searched = {entry.group.task for entry in policies}
+    others = [group for group in drawn if group.task not in searched]
+    for task, members in groupby(others, key=lambda group: group.task):
         title = f"Learning curves on task {task}, protocol {protocol}"
         name = file_stem("learning_curves", task, protocol)
         lines += writer.figure(title, partial(learning_curves, list(members), histories, looks), name)
@@ -210,15 +217,12 @@ def _maxsat_section(
 def _control_section(
     groups: Sequence[Group], histories: Mapping[str, "DataFrame"], looks: Mapping[str, Look], writer: _Writer
 ) -> list[str]:
-    """Policies and their quantisation; nothing where none has been searched."""
+    """Policies of all protocols and their quantisation; nothing where none has been searched."""
     entries = control_entries(groups)
     if not entries:
         return []
     lines = writer.table(control_table(entries, histories))
     lines += writer.figure("Quantised policies", partial(robustness_figure, entries, looks), "control_quantisation")
-    for environment, members in groupby(entries, key=lambda entry: entry.environment):
-        figure = partial(return_figure, environment, list(members), histories, looks)
-        lines += writer.figure(f"Return on {environment}", figure, file_stem("control", environment))
     return lines
 
 

@@ -76,7 +76,7 @@ def test_runs_without_counted_steps_have_no_such_number(add_control_run):
     for histories in ({}, {run.name: history}):
         (row,) = control_table(entries_of([run]), histories).rows
         assert row["until_solved"] is None
-        assert not return_figure("cartpole", entries_of([run]), histories, method_looks([])).axes[0].lines[1:]
+        assert not return_figure(entries_of([run]), histories, method_looks([])).axes[0].lines[1:]
 
 
 def test_return_figure_has_a_panel_for_each_policy_and_currency(add_control_run):
@@ -85,15 +85,16 @@ def test_return_figure_has_a_panel_for_each_policy_and_currency(add_control_run)
         add_control_run("cartpole_binary"),
         add_control_run("cartpole_binary", "openai_es", study="paper", start=-20.0),
     ]
-    figure = return_figure("cartpole", entries_of(runs), histories_of(runs), method_looks(["polystep", "openai_es"]))
+    figure = return_figure(entries_of(runs), histories_of(runs), method_looks(["polystep", "openai_es"]))
     assert [axes.get_title() for axes in figure.axes[:3]] == ["float policy", "int8 policy", "binary policy"]
+    assert figure.get_suptitle() == "Return on cartpole, validation, protocol default"
     # the dotted line of what counts as solved, then one line per entry
     assert [len(axes.lines) for axes in figure.axes] == [2, 1, 3, 2, 1, 3]
     assert figure.axes[0].lines[1].get_xdata().tolist() == [1000, 2000, 3000, 4000, 5000, 6000]
     assert figure.axes[3].lines[1].get_xdata() == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
     assert figure.axes[2].lines[1].get_ydata()[-1] in (600, 580)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["polystep, study default", "openai_es, study paper"]
+    assert labels == ["openai_es, study paper", "polystep, study default"]
 
 
 def test_robustness_figure_shows_returns_beside_published_ones(add_control_run):
@@ -118,6 +119,8 @@ def test_the_report_shows_them_where_there_are_such_runs(add_control_run, tmp_pa
     add_control_run()
     summary = build_report(tmp_path / "records", tmp_path / "output")
     written = {path.name for path in summary.written}
-    assert {"control.md", "control_quantisation.png", "control_cartpole.png"} <= written
+    assert {"control.md", "control_quantisation.png", "return_cartpole_default.png"} <= written
+    # those of returns tell more
+    assert not any(name.startswith("learning_curves") for name in written)
     text = (tmp_path / "output" / "REPORT.md").read_text()
-    assert "### Control: float, int8 and binary policies" in text and "figures/control_cartpole.png" in text
+    assert "### Control: float, int8 and binary policies" in text and "figures/return_cartpole_default.png" in text

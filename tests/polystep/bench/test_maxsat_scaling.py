@@ -130,9 +130,9 @@ def test_seconds_figure_has_a_panel_for_each_size_that_was_run(add_maxsat_run):
     looks = method_looks(["polystep", "probsat"])
     figure = seconds_figure(entries_of(runs), histories_of(runs), looks)
     assert [axes.get_title() for axes in figure.axes] == ["1,000 variables", "100,000 variables"]
-    small, large = ([line.get_label() for line in axes.lines] for axes in figure.axes)
-    assert small == ["polystep, study paper, n=1", "probsat, study paper, n=1"]
-    assert large == ["polystep, study paper, n=1", "published polystep (wall time)"]
+    assert [len(axes.lines) for axes in figure.axes] == [2, 2]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["polystep, study paper", "probsat, study paper", "published polystep (wall time)"]
     published = figure.axes[1].lines[1]
     assert len(published.get_xdata()) == 50 and numpy.min(published.get_ydata()) == pytest.approx(2.01, abs=0.01)
     assert seconds_figure(entries_of(runs[3:]), histories_of(runs), looks) is None
