@@ -14,7 +14,7 @@ from polystep.bench.sweeps.standing import find_standings
 from polystep.contracts import ExpectedError
 from scripts.console import EXIT_STATUS, RECORDS, RESULTS, console, explain
 from scripts.report import expected_runs, show_summary, statements
-from scripts.sweep import launch, plan, show_plan
+from scripts.sweep import launch, minutes_left, plan, show_plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if status == EXIT_STATUS["interrupted"]:
             console.print("interrupted; repeat the command to continue")
             return status
-        console.rule(f"report, after {(time.monotonic() - started) / 60:.1f} minutes", align="left")
+        estimate = minutes_left(runs, standings)
+        expected_minutes = f", {estimate:.1f} by the plan" if estimate else ""
+        console.rule(f"report, after {(time.monotonic() - started) / 60:.1f} minutes{expected_minutes}", align="left")
         expected = expected_runs([run.planned for run in runs])
         show_summary(build_report(RECORDS, RESULTS, expected, statements()), console)
     except ExpectedError as error:

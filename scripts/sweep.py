@@ -72,7 +72,7 @@ def plan(settings: Sequence[str], config_dir: Path | None = None) -> tuple[Launc
 
 def show_plan(title: str, runs: Sequence[SweepRun], standings: Standings) -> None:
     """Print how many runs of each task and study are in which state, and the minutes that the rest takes here."""
-    left = _minutes_left(runs, standings)
+    left = minutes_left(runs, standings)
     estimate = "" if not left else f", about {left:.0f} minutes left, by times measured on two cores"
     _print(f"{title}: {len(runs)} runs{estimate}")
     table = Table()
@@ -84,10 +84,21 @@ def show_plan(title: str, runs: Sequence[SweepRun], standings: Standings) -> Non
     for group in dict.fromkeys(run.group for run in runs):
         members = [run for run in runs if run.group == group]
         counts = [sum(standings[run.identity].state == state for run in members) for state in states]
-        minutes = _minutes_left(members, standings)
+        minutes = minutes_left(members, standings)
         estimate = "?" if minutes is None else f"{minutes:.0f}"
         table.add_row(*group, str(len(members)), *(str(count or "") for count in counts), estimate)
     console.print(table)
+
+
+def minutes_left(runs: Sequence[SweepRun], standings: Standings) -> float | None:
+    """Of the runs to do, side by side where they fit; None where a run has no estimate."""
+    left = 0.0
+    for run in runs:
+        if standings[run.identity].state in TO_DO:
+            if run.planned.minutes is None:
+                return None
+            left += run.planned.minutes / at_a_time(run.cores)
+    return left
 
 
 def show_unfinished(runs: Sequence[SweepRun], standings: Standings) -> None:
@@ -152,17 +163,6 @@ def _short_titles(runs: Sequence[SweepRun]) -> dict[str, str]:
     common = set.intersection(*(set(run.planned.overrides) for run in runs)) if len(runs) > 1 else set()
     telling = {run.identity: [part for part in run.planned.overrides if part not in common] for run in runs}
     return {identity: " ".join(parts) for identity, parts in telling.items()}
-
-
-def _minutes_left(runs: Sequence[SweepRun], standings: Standings) -> float | None:
-    """Of the runs to do, side by side where they fit; None where a run has no estimate."""
-    left = 0.0
-    for run in runs:
-        if standings[run.identity].state in TO_DO:
-            if run.planned.minutes is None:
-                return None
-            left += run.planned.minutes / at_a_time(run.cores)
-    return left
 
 
 def _under_way(standings: Iterable[Standing]) -> int:

@@ -35,7 +35,7 @@ def headline_table(groups: Sequence[Group]) -> Table:
         "Test scores, mean ± population standard deviation over n seeds (shown below five), at the checkpoint that validation "
         "chose. Published: the best of all looks at the test set; of policies, the last one.",
         "Runs with published settings that ended before the published number of steps say so. Of several settings or rivals, "
-        "the one with the best validation score.",
+        "the one with the best validation score. Equal time: every method had the seconds shown.",
     )
     return Table("headline", "Headline", columns, rows, notes)
 
@@ -48,10 +48,12 @@ def headline_figures(groups: Sequence[Group]) -> list[tuple[str, str]]:
     others = [group for group in groups if not of_published_distribution(group.task)]
     protocols = {group.protocol for group in others}
     if protocol := next((name for name in (EQUAL_TIME, DEFAULT, PAPER) if name in protocols), None):
-        tasks = {group.task for group in others if group.protocol == protocol}
-        task = "snn" if "snn" in tasks else min(tasks)
-        curves = f"Learning curves, task {task}, protocol {protocol}"
-        figures.append((curves, file_stem("learning_curves", task, protocol)))
+        members = [group for group in others if group.protocol == protocol]
+        # of returns, which are no such curves, there is a figure for each environment
+        if tasks := {group.task for group in members} - {entry.group.task for entry in control_entries(members)}:
+            task = "snn" if "snn" in tasks else min(tasks)
+            curves = f"Learning curves, task {task}, protocol {protocol}"
+            figures.append((curves, file_stem("learning_curves", task, protocol)))
         figures.append((f"Test scores, protocol {protocol}", file_stem("scores", protocol)))
     if len(others) < len(groups):
         figures[1:] = [("MAX-SAT over its sizes", "maxsat_sizes")]
@@ -68,7 +70,7 @@ def _row(groups: Sequence[Group]) -> dict[str, Cell]:
     for protocol in _OWN:
         found = [group for group in groups if _is_own(group) and group.protocol == protocol]
         if own := reference_group(found) if found else None:
-            row[protocol] = f"{own.selected}{_cut_short(own)}"
+            row[protocol] = f"{own.selected}{_cut_short(own)}{_seconds(own)}"
             shown.append(own)
     others = [group for group in groups if not _is_own(group)]
     without = [g for g in others if g.protocol == EQUAL_TIME and not g.optimizer.startswith(_GRADIENT_METHODS)]
@@ -100,3 +102,9 @@ def _cut_short(group: Group) -> str:
     if cost is None or not cost.steps or steps is None or steps.mean >= cost.steps:
         return ""
     return f", {steps.mean:.0f} of {cost.steps:.0f} steps"
+
+
+def _seconds(group: Group) -> str:
+    """The budget of runs whose rivals had as many seconds."""
+    seconds = (group.runs[0].config.get("budget") or {}).get("seconds") if group.protocol == EQUAL_TIME else None
+    return "" if seconds is None else f", {seconds:g} s"

@@ -1,6 +1,7 @@
 """The command that works through a profile and reports."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,7 @@ def test_a_profile_is_planned_worked_through_reported_and_then_skipped(command: 
     status, shown = command(FIRST, SECOND)
     assert status == 0
     assert "run 1 of 2, about 6 minutes left" in shown and "run 2 of 2, about 4 minutes left" in shown
+    assert re.search(r"report, after [\d.]+ minutes, 6.0 by the plan", shown)
     assert "report from 2 finished runs" in shown and Path("results/reproduction/REPORT.md").exists()
     assert shown.index("run 2 of 2") < shown.index("report from")
     assert [record.status for record in records()] == ["finished"] * 2

@@ -10,10 +10,11 @@ def rows(*runs):
 
 def test_a_row_shows_what_is_published_and_what_is_reached_here(add_run) -> None:
     matched = {"study": "matched_time", "protocol": "matched-time"}
+    timed = {"config": {"seed": 42, "optimizer": {"name": "polystep"}, "budget": {"seconds": 300.0}}}
     (row,) = rows(
         add_run(test=0.75),
         add_run(test=0.96, study="default", protocol="default"),
-        add_run(test=0.95, **matched),
+        add_run(test=0.95, **matched, **timed),
         add_run("spsa", test=0.8, **matched),
         add_run("openai_es", test=0.85, **matched),
         add_run("adam_surrogate", test=0.97, candidates=0, **matched),
@@ -21,7 +22,7 @@ def test_a_row_shows_what_is_published_and_what_is_reached_here(add_run) -> None
     )
     assert row["published"] == "93.36 ± 0.22 %"
     assert row["paper"] == "75.00 % (n=1), 200 of 3540 steps"
-    assert row["default"] == "96.00 % (n=1)" and row["matched-time"] == "95.00 % (n=1)"
+    assert row["default"] == "96.00 % (n=1)" and row["matched-time"] == "95.00 % (n=1), 300 s"
     assert row["rival"] == "85.00 % (n=1), openai_es" and row["gradients"] == "97.00 % (n=1), adam_surrogate"
     assert len(row["sources"]) == 5
 
@@ -58,5 +59,7 @@ def test_figures(add_run) -> None:
     ]
     satisfied = add_run(task="maxsat_100v", study="matched_time", protocol="matched-time")
     assert headline_figures(group_runs([satisfied])) == [("MAX-SAT over its sizes", "maxsat_sizes")]
-    stems = [stem for _, stem in headline_figures(group_runs([snn, satisfied]))]
+    policy = add_run(task="acrobot", study="default", protocol="default")
+    assert [stem for _, stem in headline_figures(group_runs([policy]))] == ["scores_default"]
+    stems = [stem for _, stem in headline_figures(group_runs([snn, policy, satisfied]))]
     assert stems == ["learning_curves_snn_default", "maxsat_sizes"]
