@@ -45,10 +45,12 @@ class Quantity:
     def __str__(self) -> str:
         """Mean ± standard deviation, and n where it is below five."""
         form = _format(self.unit)
-        text = _number(self.mean, form)
         if form.spread and self.std is not None:
-            text += f" ± {_number(self.std, form)}"
-        text += form.symbol
+            if form == _OTHER_FORMAT:
+                form = form._replace(number=f",.{_decimals(max(abs(self.mean), self.std))}f")
+            text = f"{_number(self.mean, form)} ± {_number(self.std, form)}{form.symbol}"
+        else:
+            text = _number(self.mean, form) + form.symbol
         return f"{text} (n={self.n})" if form.spread and self.n < ENOUGH_SEEDS else text
 
 
@@ -155,6 +157,11 @@ def average(values: Mapping[int, float | None], unit: str) -> Quantity | None:
 
 def _format(unit: str) -> _Format:
     return _FORMATS.get(unit, _OTHER_DIFFERENCE if unit.startswith("difference of ") else _OTHER_FORMAT)
+
+
+def _decimals(value: float) -> int:
+    """Digits after the point that show four significant ones, of which a spread needs no more."""
+    return 0 if value == 0 else max(0, 3 - math.floor(math.log10(value)))
 
 
 def _number(value: float, form: _Format) -> str:

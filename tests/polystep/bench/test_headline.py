@@ -29,7 +29,7 @@ def test_a_row_shows_what_is_published_and_what_is_reached_here(add_run) -> None
 
 def test_policies_stand_beside_the_last_published_one(add_run) -> None:
     (row,) = rows(add_run(task="acrobot_int8", study="default", protocol="default"))
-    assert row["published"] == "-83.8 ± 3.264 (n=3)"
+    assert row["published"] == "-83.80 ± 3.26 (n=3)"
 
 
 def test_other_instances_that_only_met_rivals_are_left_out(add_run) -> None:

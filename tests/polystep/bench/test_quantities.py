@@ -14,7 +14,10 @@ def test_quantities_show_percent_spread_and_few_seeds() -> None:
     assert str(Quantity(1234.56, 1.0, 5, "seconds")) == "1,234.6 ± 1.0"
     assert str(Quantity(30755520, 0.0, 5, "count")) == "30,755,520"
     assert str(Quantity(-0.0123, None, 5, "difference of fraction")) == "-1.23 points"
-    assert str(Quantity(0.241234, 0.05, 5, "squared error")) == "0.2412 ± 0.05"
+    assert str(Quantity(0.241234, 0.05, 5, "squared error")) == "0.2412 ± 0.0500"
+    assert str(Quantity(-77.9312, 0.60041, 5, "")) == "-77.93 ± 0.60"
+    assert str(Quantity(500.0, 0.0, 5, "")) == "500.0 ± 0.0" and str(Quantity(0.0, 0.0, 5, "")) == "0 ± 0"
+    assert str(Quantity(500.0, None, 5, "")) == "500"
 
 
 def test_average_ignores_unknown_values_and_claims_no_spread_of_one() -> None:
