@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -19,10 +19,15 @@ from omegaconf.errors import OmegaConfBaseException
 from polystep.bench.schema import ConfigError, unknown
 
 
-def compose_config(
-    config_dir: Path, overrides: Sequence[str], name: str = "config"
-) -> tuple[DictConfig, Mapping[str, str]]:
-    """The configuration of one run and the chosen name of each group; raises ConfigError for what cannot be composed.
+class Composed(NamedTuple):
+    """The configuration of one run, and the chosen name of each group."""
+
+    config: DictConfig
+    choices: Mapping[str, str]
+
+
+def compose_config(config_dir: Path, overrides: Sequence[str], name: str = "config") -> Composed:
+    """The configuration that Hydra composes; raises ConfigError for what cannot be composed.
 
     `name`: the file to start from. The folders of `hydra.searchpath=[file:///FOLDER]` add choices.
     """
@@ -34,16 +39,16 @@ def compose_config(
     plain = [override for override in parsed if override.key_or_group not in {*groups, _SEARCH_PATH}]
     if all(item.type is OverrideType.CHANGE and not item.key_or_group.startswith("hydra") for item in plain):
         # as Hydra does it; reading the files, which runs of a sweep share, is what takes time
-        composed = copy.deepcopy(_compose_from(folders, chosen, name))
+        composed = _compose_from(folders, chosen, name)
+        composed = composed._replace(config=copy.deepcopy(composed.config))
         try:
             for override in plain:
-                OmegaConf.update(composed, override.key_or_group, override.value())
+                OmegaConf.update(composed.config, override.key_or_group, override.value())
         except OmegaConfBaseException as error:
             raise ConfigError(_one_line(error)) from None
     else:
         composed = _compose(config_dir, overrides, name)
-    choices = dict(composed.hydra.runtime.choices)
-    return OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]), choices
+    return composed
 
 
 def check_overrides(config_dir: Path, arguments: Sequence[str]) -> None:
@@ -102,7 +107,7 @@ def _check_names(folders: Sequence[Path], overrides: Sequence[Override], root: s
             if name not in valid:
                 message = f"{override.key_or_group}={name} does not exist; choose one of {', '.join(valid)}"
                 raise ConfigError(message)
-    known = _compose_from(folders, [override for override in chosen if not override.is_sweep_override()], root)
+    known = _compose_from(folders, [override for override in chosen if not override.is_sweep_override()], root).config
     for override in overrides:
         name = override.key_or_group
         if name not in groups and not name.startswith("hydra") and not (override.is_add() or override.is_delete()):
@@ -117,13 +122,13 @@ def _choices(override: Override) -> list[str]:
     return [] if override.is_sweep_override() else [str(override.value())]
 
 
-def _compose_from(folders: Sequence[Path], overrides: Sequence[Override], name: str = "config") -> DictConfig:
+def _compose_from(folders: Sequence[Path], overrides: Sequence[Override], name: str = "config") -> Composed:
     extra = [search_path_override(folders[1:])] if len(folders) > 1 else []
     return _compose_once(folders[0], (*(str(override.input_line) for override in overrides), *extra), name)
 
 
 @cache
-def _compose_once(config_dir: Path, overrides: tuple[str, ...], name: str) -> DictConfig:
+def _compose_once(config_dir: Path, overrides: tuple[str, ...], name: str) -> Composed:
     """Not to be changed by the caller."""
     return _compose(config_dir, overrides, name)
 
@@ -157,7 +162,7 @@ def _check_path(known: DictConfig, keys: Sequence[str], groups: set[str]) -> Non
     place: Any = known
     for depth, key in enumerate(keys):
         if not isinstance(place, DictConfig) or key not in place:
-            valid = [str(name) for name in place if name != "hydra"] if isinstance(place, DictConfig) else []
+            valid = [str(name) for name in place] if isinstance(place, DictConfig) else []
             raise ConfigError(unknown(".".join(keys[: depth + 1]), key, valid if depth else [*valid, *groups]))
         place = place._get_node(key)
 
@@ -169,12 +174,17 @@ def _parse(overrides: Sequence[str], parser: OverridesParser | None = None) -> l
         raise ConfigError(_one_line(error)) from None
 
 
-def _compose(config_dir: Path, overrides: Sequence[str], name: str) -> DictConfig:
+def _compose(config_dir: Path, overrides: Sequence[str], name: str) -> Composed:
     try:
         with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
-            return compose(name, overrides=list(overrides), return_hydra_config=True)
+            config = compose(name, overrides=list(overrides), return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_one_line(error)) from None
+    # what Hydra says of itself, several times as large as all else, would be copied with it
+    return Composed(
+        OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]),
+        dict(config.hydra.runtime.choices),
+    )
 
 
 def _one_line(error: Exception) -> str:
