@@ -97,6 +97,18 @@ def test_return_figure_has_a_panel_for_each_policy_and_currency(add_control_run)
     assert labels == ["openai_es, study paper", "polystep, study default"]
 
 
+def test_lengths_of_episodes_are_compared_by_their_ratios(add_control_run):
+    runs = [
+        add_control_run("acrobot", start=-300.0, steps=2),
+        add_control_run("acrobot", "openai_es", start=-350.0, steps=2),
+    ]
+    axes = return_figure(entries_of(runs), histories_of(runs), method_looks(["polystep", "openai_es"])).axes[0]
+    places = axes.transData.transform([(1000, value) for value in (-400, -200, -100)])[:, 1]
+    assert places[1] - places[0] == pytest.approx(places[2] - places[1]) and places[0] < places[1]
+    # the worst return is a tick, which need not be in view
+    assert -400 < axes.get_ylim()[0] < -250
+
+
 def test_robustness_figure_shows_returns_beside_published_ones(add_control_run):
     runs = [
         add_control_run(seed=1),
