@@ -1,6 +1,7 @@
 """Control as figures: return over environment steps and over seconds, and what quantised policies lose."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -73,28 +74,32 @@ def _compare_lengths(axes: "Axes", ticks: Sequence[float]) -> None:
 
 def robustness_figure(entries: Sequence[Entry], looks: Mapping[str, Look]) -> "Figure":
     """One panel per environment and activation: last return of every method, seeds as dots, the validation-selected one as a
-    bar across; hatched outlines are published last returns.
+    bar across; hatched outlines are published last returns. `entries` are sorted by environment.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    environments = sorted({entry.environment for entry in entries})
-    labels = list(dict.fromkeys(_label(entry) for entry in entries))
-    height = 1.0 + 0.42 * len(labels)
-    figure = Figure(figsize=(13.5, 1.0 + height * len(environments)), layout="constrained")
+    labels = {
+        environment: list(dict.fromkeys(_label(entry) for entry in members))
+        for environment, members in groupby(entries, key=lambda entry: entry.environment)
+    }
+    heights = [1.0 + 0.42 * len(known) for known in labels.values()]
+    figure = Figure(figsize=(13.5, 1.0 + sum(heights)), layout="constrained")
     figure.suptitle("Returns of float, int8 and binary policies, test, last", fontsize=13)
-    panels = figure.subplots(len(environments), len(ACTIVATIONS), sharey=True, sharex="row", squeeze=False)
-    for axes_row, environment in zip(panels, environments, strict=True):
+    panels = figure.subplots(
+        len(labels), len(ACTIVATIONS), sharey="row", sharex="row", squeeze=False, height_ratios=heights
+    )
+    for axes_row, (environment, known) in zip(panels, labels.items(), strict=True):
         for axes, activation in zip(axes_row, ACTIVATIONS, strict=True):
             style_axes(axes, "x")
             axes.set(title=f"{environment}, {activation}", xlabel="return")
             axes.margins(x=0.2)
             for entry in entries:
                 if (entry.environment, entry.activation) == (environment, activation):
-                    _draw_bars(axes, labels.index(_label(entry)), entry, looks[entry.group.optimizer].colour)
-        axes_row[0].set_yticks(range(len(labels)), labels, fontsize=8.5)
-        axes_row[0].set_ylim(len(labels) - 0.4, -0.6)
+                    _draw_bars(axes, known.index(_label(entry)), entry, looks[entry.group.optimizer].colour)
+        axes_row[0].set_yticks(range(len(known)), known, fontsize=8.5)
+        axes_row[0].set_ylim(len(known) - 0.4, -0.6)
     handles = [
         Patch(facecolor="0.6", label="mean over seeds"),
         Line2D([], [], marker="o", linestyle="", color="black", markersize=3.5, label="one seed"),

@@ -147,7 +147,7 @@ def write_figures(figures: Sequence[tuple[str, Callable[[], "Figure"]]], folder:
 
 
 def write_figure(figure: "Figure", folder: Path, name: str) -> list[Path]:
-    """Write `<folder>/<name>` as PNG (150 dots per inch) and PDF, each atomically.
+    """Write `<folder>/<name>` as PNG (120 dots per inch) and PDF, each atomically.
 
     Raises StorageError where that is impossible.
     """
@@ -155,7 +155,7 @@ def write_figure(figure: "Figure", folder: Path, name: str) -> list[Path]:
     for kind, metadata in _METADATA.items():
         paths.append(folder / f"{name}.{kind}")
         with atomic_path(paths[-1]) as temporary:
-            figure.savefig(temporary, format=kind, dpi=150, metadata=metadata)
+            figure.savefig(temporary, format=kind, dpi=120, metadata=metadata)
         # Arranging takes as long as drawing, and once is enough.
         figure.set_layout_engine("none")
     return paths

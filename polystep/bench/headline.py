@@ -44,20 +44,28 @@ def headline_figures(groups: Sequence[Group]) -> list[tuple[str, str]]:
     """Title and file stem of the two figures that show most: learning curves on one task, and MAX-SAT over its sizes or the
     scores of all methods; fewer where less has run.
     """
+    policies = control_entries(groups)
+    elsewhere = {entry.group.task for entry in policies}
+    others = [group for group in groups if group.task not in elsewhere and not of_published_distribution(group.task)]
     figures = []
-    others = [group for group in groups if not of_published_distribution(group.task)]
-    protocols = {group.protocol for group in others}
-    if protocol := next((name for name in (EQUAL_TIME, DEFAULT, PAPER) if name in protocols), None):
-        members = [group for group in others if group.protocol == protocol]
-        # of returns, which are no such curves, there is a figure for each environment
-        if tasks := {group.task for group in members} - {entry.group.task for entry in control_entries(members)}:
-            task = "snn" if "snn" in tasks else min(tasks)
-            curves = f"Learning curves, task {task}, protocol {protocol}"
-            figures.append((curves, file_stem("learning_curves", task, protocol)))
+    if protocol := _shown_protocol(others):
+        tasks = {group.task for group in others if group.protocol == protocol}
+        task = "snn" if "snn" in tasks else min(tasks)
+        curves = f"Learning curves, task {task}, protocol {protocol}"
+        figures.append((curves, file_stem("learning_curves", task, protocol)))
         figures.append((f"Test scores, protocol {protocol}", file_stem("scores", protocol)))
-    if len(others) < len(groups):
+    elif protocol := _shown_protocol([entry.group for entry in policies]):
+        for environment in sorted({entry.environment for entry in policies if entry.group.protocol == protocol}):
+            title = f"Return on {environment}, protocol {protocol}"
+            figures.append((title, file_stem("return", environment, protocol)))
+    if any(of_published_distribution(group.task) for group in groups):
         figures[1:] = [("MAX-SAT over its sizes", "maxsat_sizes")]
     return figures
+
+
+def _shown_protocol(groups: Sequence[Group]) -> str | None:
+    protocols = {group.protocol for group in groups}
+    return next((name for name in (EQUAL_TIME, DEFAULT, PAPER) if name in protocols), None)
 
 
 def _row(groups: Sequence[Group]) -> dict[str, Cell]:

@@ -181,9 +181,6 @@ def _protocol_section(
     lines = [line for table in tables if table.rows for line in writer.table(table)]
     # formulas of the published distribution have figures over sizes and seconds
     drawn = [group for group in groups if not of_published_distribution(group.task)]
-    if drawn:
-        title = f"Test scores, protocol {protocol}"
-        lines += writer.figure(title, partial(score_bars, drawn, looks), file_stem("scores", protocol))
     policies = control_entries(drawn)
     for environment, entries in groupby(policies, key=lambda entry: entry.environment):
         title = f"Return on {environment}, protocol {protocol}"
@@ -191,6 +188,9 @@ def _protocol_section(
         lines += writer.figure(title, partial(return_figure, list(entries), histories, looks), name)
     searched = {entry.group.task for entry in policies}
     others = [group for group in drawn if group.task not in searched]
+    if others:
+        title = f"Test scores, protocol {protocol}"
+        lines += writer.figure(title, partial(score_bars, others, looks), file_stem("scores", protocol))
     for task, members in groupby(others, key=lambda group: group.task):
         title = f"Learning curves on task {task}, protocol {protocol}"
         name = file_stem("learning_curves", task, protocol)

@@ -128,8 +128,9 @@ def _published(condition: Condition, unit: str) -> str | None:
 
 
 def published_unit(condition: Condition) -> str:
-    """The unit of what is compared, as the name of its published metric tells it."""
-    metric = condition.score.published[2] if condition.score.published else "accuracy"
+    """The unit of what is compared, as the name of a published metric tells it."""
+    named = [score.published for score in (condition.score, condition.minus) if score and score.published]
+    metric = named[0][2] if named else "accuracy"
     unit = "fraction" if metric.endswith("accuracy") else "MB" if metric.endswith("_mb_mean") else ""
     return f"difference of {unit}" if condition.minus or condition.minus_published else unit
 

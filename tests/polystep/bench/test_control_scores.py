@@ -133,6 +133,6 @@ def test_the_report_shows_them_where_there_are_such_runs(add_control_run, tmp_pa
     written = {path.name for path in summary.written}
     assert {"control.md", "control_quantisation.png", "return_cartpole_default.png"} <= written
     # those of returns tell more
-    assert not any(name.startswith("learning_curves") for name in written)
+    assert not any(name.startswith(("learning_curves", "scores")) for name in written)
     text = (tmp_path / "output" / "REPORT.md").read_text()
     assert "### Control: float, int8 and binary policies" in text and "figures/return_cartpole_default.png" in text

@@ -60,6 +60,6 @@ def test_figures(add_run) -> None:
     satisfied = add_run(task="maxsat_100v", study="matched_time", protocol="matched-time")
     assert headline_figures(group_runs([satisfied])) == [("MAX-SAT over its sizes", "maxsat_sizes")]
     policy = add_run(task="acrobot", study="default", protocol="default")
-    assert [stem for _, stem in headline_figures(group_runs([policy]))] == ["scores_default"]
+    assert [stem for _, stem in headline_figures(group_runs([policy]))] == ["return_acrobot_default"]
     stems = [stem for _, stem in headline_figures(group_runs([snn, policy, satisfied]))]
     assert stems == ["learning_curves_snn_default", "maxsat_sizes"]
