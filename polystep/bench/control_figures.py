@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -21,7 +22,7 @@ _WORST = {"cartpole": 0.0, "acrobot": -500.0}
 """Where bars begin."""
 _LENGTHS = {"acrobot": (-500, -300, -200, -150, -100, -80, -70)}
 """Where every step costs one, so that a return is the length of an episode: ticks."""
-_LABEL_WIDTH = 24
+_LABEL_WIDTH = 28
 
 
 def return_figure(
@@ -84,9 +85,21 @@ def robustness_figure(entries: Sequence[Entry], looks: Mapping[str, Look]) -> "F
         environment: list(dict.fromkeys(_label(entry) for entry in members))
         for environment, members in groupby(entries, key=lambda entry: entry.environment)
     }
-    heights = [1.0 + 0.42 * len(known) for known in labels.values()]
-    figure = Figure(figsize=(13.5, 1.0 + sum(heights)), layout="constrained")
-    figure.suptitle("Returns of float, int8 and binary policies, test, last", fontsize=13)
+    heights = [0.42 * len(known) for known in labels.values()]
+    top, between, bottom = 0.9, 0.9, 1.0
+    width, height = 13.5, top + sum(heights) + between * (len(labels) - 1) + bottom
+    # Finding this layout would take as long as drawing it.
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(
+        left=2.3 / width,
+        right=1 - 0.2 / width,
+        top=1 - top / height,
+        bottom=bottom / height,
+        wspace=0.06,
+        hspace=between * len(labels) / sum(heights),
+    )
+    title = "Returns of float, int8 and binary policies, test, last"
+    figure.suptitle(title, fontsize=13, y=1 - 0.2 / height)
     panels = figure.subplots(
         len(labels), len(ACTIVATIONS), sharey="row", sharex="row", squeeze=False, height_ratios=heights
     )
@@ -98,7 +111,7 @@ def robustness_figure(entries: Sequence[Entry], looks: Mapping[str, Look]) -> "F
             for entry in entries:
                 if (entry.environment, entry.activation) == (environment, activation):
                     _draw_bars(axes, known.index(_label(entry)), entry, looks[entry.group.optimizer].colour)
-        axes_row[0].set_yticks(range(len(known)), known, fontsize=8.5)
+        axes_row[0].set_yticks(range(len(known)), [fill(label, _LABEL_WIDTH) for label in known], fontsize=8.5)
         axes_row[0].set_ylim(len(known) - 0.4, -0.6)
     handles = [
         Patch(facecolor="0.6", label="mean over seeds"),
@@ -106,7 +119,7 @@ def robustness_figure(entries: Sequence[Entry], looks: Mapping[str, Look]) -> "F
         Line2D([], [], marker="|", linestyle="", color="black", markersize=11, label="validation-selected, mean"),
         Patch(facecolor="none", edgecolor="0.4", hatch="////", label="published"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="lower center", ncols=4, frameon=False, fontsize=9)
     return figure
 
 

@@ -1,5 +1,7 @@
 """MAX-SAT as figures: satisfied share over sizes and over seconds, and seconds per step over sizes."""
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -29,19 +31,23 @@ _BySize = Mapping[int, Quantity | None]
 def size_figure(entries: Sequence[Entry], looks: Mapping[str, Look]) -> "Figure":
     """Left: the satisfied share of every method and study over the number of variables; right: seconds per step.
 
-    Of several settings of a method the one with the best share is shown. Published values, of every method that has some, are
-    dashed with open markers.
+    Of several settings of a method the one that most sizes have is shown, then the one with the best share. Published values,
+    of every method that has some, are dashed with open markers.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13.5, 5.4), layout="constrained")
-    figure.suptitle("MAX-SAT over sizes: random formulas, 4.27 clauses of three literals per variable", fontsize=13)
+    # Finding this layout would take as long as drawing it.
+    figure = Figure(figsize=(13.5, 5.8))
+    figure.subplots_adjust(left=0.055, right=0.79, bottom=0.09, top=0.91, wspace=0.16)
+    title = "MAX-SAT over sizes: random formulas, 4.27 clauses of three literals per variable"
+    figure.suptitle(title, fontsize=13, x=0.42)
     left, right = figure.subplots(1, 2)
     for axes in (left, right):
         style_axes(axes, "both")
         logarithmic(axes, "x")
         axes.set(xlabel="variables")
     logarithmic(right, "y")
+    right.minorticks_off()
     right.set(ylabel="seconds per step")
     by_label = {f"{optimizer}, study {study}": best for (optimizer, study), best in _best_by_size(entries)}
     styles = line_styles([(best[0].optimizer, label) for label, best in by_label.items()], looks)
@@ -55,7 +61,8 @@ def size_figure(entries: Sequence[Entry], looks: Mapping[str, Look]) -> "Figure"
         _draw_shares(left, shares, style, f"published {optimizer}")
         _draw_costs(right, {size: published_seconds_per_step(size, optimizer) for size in PUBLISHED_SIZES}, style)
     _show_satisfied(left)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=9)
+    handles, names = left.get_legend_handles_labels()
+    legend_beside(figure, dict(zip(names, handles, strict=True)), (0.795, 0.93))
     return figure
 
 
@@ -105,20 +112,29 @@ def _setting(entry: Entry) -> str:
 
 
 def _best_by_size(entries: Sequence[Entry]) -> list[tuple[tuple[str, str], list[Entry]]]:
-    """By optimiser and study: of each size the entry with the best share, smallest size first."""
+    """By optimiser and study: of each size the entry whose optimiser is set as on most sizes, then the one with the best share;
+    smallest size first.
+    """
 
     def key(entry: Entry) -> tuple[str, str]:
         return entry.optimizer, entry.study
 
     found = []
     for names, members in groupby(sorted(entries, key=key), key=key):
-        best: dict[int, Entry] = {}
-        for entry in members:
-            rival = best.get(entry.variables)
-            if entry.satisfied and (not rival or not rival.satisfied or entry.satisfied.mean > rival.satisfied.mean):
-                best[entry.variables] = entry
-        found.append((names, [best[size] for size in sorted(best)]))
+        scored = [(entry.satisfied.mean, entry) for entry in members if entry.satisfied]
+        sizes = Counter(_optimizer_settings(entry) for _, entry in scored)
+        best: dict[int, tuple[tuple[int, float], Entry]] = {}
+        for share, entry in scored:
+            rank = (sizes[_optimizer_settings(entry)], share)
+            if entry.variables not in best or rank > best[entry.variables][0]:
+                best[entry.variables] = (rank, entry)
+        found.append((names, [best[size][1] for size in sorted(best)]))
     return found
+
+
+def _optimizer_settings(entry: Entry) -> str:
+    settings = {name: value for name, value in entry.runs[0].config["optimizer"].items() if name != "seed"}
+    return json.dumps(settings, sort_keys=True)
 
 
 def _draw_shares(axes: "Axes", shares: _BySize, style: Mapping[str, Any], label: str) -> None:
