@@ -40,8 +40,8 @@ def return_figure(
     styles = line_styles(sorted(zip(optimizers, labels, strict=True)), looks)
     # Finding this layout for every figure would take as long as drawing it.
     figure = Figure(figsize=(13.5, 7.5))
-    figure.subplots_adjust(left=0.055, right=0.845, bottom=0.07, top=0.9, wspace=0.05, hspace=0.22)
-    figure.suptitle(f"Return on {environment}, validation, protocol {protocol}", fontsize=13, x=0.45)
+    figure.subplots_adjust(left=0.055, right=0.8, bottom=0.07, top=0.9, wspace=0.05, hspace=0.22)
+    figure.suptitle(f"Return on {environment}, validation, protocol {protocol}", fontsize=13, x=0.43)
     shown: dict[str, Any] = {}
     panels = figure.subplots(len(_PANELS), len(ACTIVATIONS), sharey=True, sharex="row")
     for axes, activation in zip(panels[0], ACTIVATIONS, strict=True):
@@ -59,7 +59,7 @@ def return_figure(
                     shown[label] = _draw(axes, curve, styles[label])
     if environment in _LENGTHS:
         _compare_lengths(panels[0, 0], _LENGTHS[environment])
-    legend_beside(figure, {label: shown[label] for label in styles if label in shown}, (0.85, 0.91))
+    legend_beside(figure, {label: shown[label] for label in styles if label in shown}, (0.805, 0.91))
     return figure
 
 

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -108,7 +109,7 @@ def seconds_figure(
 
 
 def _setting(entry: Entry) -> str:
-    return f"{entry.method}, study {entry.study}"
+    return fill(f"{entry.method}, study {entry.study}", 32)
 
 
 def _best_by_size(entries: Sequence[Entry]) -> list[tuple[tuple[str, str], list[Entry]]]:

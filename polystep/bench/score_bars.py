@@ -95,7 +95,11 @@ def _bars(groups: Sequence[Group], looks: Mapping[str, Look]) -> list[_Bar]:
     for score, group in scored:
         colour = looks[group.optimizer].colour
         label = entry_label(group, groups, _LABEL_WIDTH) + _cut_short(group)
+        # room for more lines than a bar is high
+        room = 0.4 * max(0, label.count("\n") - 1)
+        place += room
         bars.append(_Bar(place, score, label, colour, False))
+        place += room
         if group.published_best and group.optimizer not in shown:
             # several settings of a method have one published score
             shown.add(group.optimizer)

@@ -4,9 +4,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -59,12 +61,21 @@ def at_a_time(cores: int | None) -> int:
     return 1 if cores is None else max(1, own_cores() // cores)
 
 
+_processes = threading.Lock()
+"""Starting a process also reads the statuses of others that have ended; what two threads read at once, one of them loses, and a
+run that is done counts as dead.
+"""
+
+
 def _in_own_process(
     context: ForkServerContext, perform: Perform, run: SweepRun, folder: SweepFolder, cores: int, log: Path | None
 ) -> int:
     process = context.Process(target=_work, args=(perform, run, folder, cores, log))
-    process.start()
-    process.join()
+    with _processes:
+        process.start()
+    wait([process.sentinel])
+    with _processes:
+        process.join()
     status = process.exitcode or 0
     if status < 0:
         status, name = KILLED_STATUS, signal.Signals(-status).name
