@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from polystep.bench.control_scores import ACTIVATIONS, ENVIRONMENT_STEPS, SOLVED, Entry
-from polystep.bench.curves import Curve, MeanCurve, mean_curve, validation_curve
+from polystep.bench.curves import MeanCurve, after_start, mean_curve, validation_curve
 from polystep.bench.figures import Look, entry_label, legend_beside, line_styles, logarithmic, style_axes
 from polystep.bench.quantities import Quantity
 
@@ -35,9 +35,9 @@ def return_figure(
     from matplotlib.figure import Figure
 
     environment, protocol = entries[0].environment, entries[0].group.protocol
-    labels = [entry_label(entry.group, [other.group for other in entries], _LABEL_WIDTH) for entry in entries]
-    optimizers = [entry.group.optimizer for entry in entries]
-    styles = line_styles(sorted(zip(optimizers, labels, strict=True)), looks)
+    groups = [entry.group for entry in entries]
+    labels = [entry_label(group, groups, _LABEL_WIDTH) for group in groups]
+    styles = line_styles(sorted(zip([group.optimizer for group in groups], labels, strict=True)), looks)
     # Finding this layout for every figure would take as long as drawing it.
     figure = Figure(figsize=(13.5, 7.5))
     figure.subplots_adjust(left=0.055, right=0.8, bottom=0.07, top=0.9, wspace=0.05, hspace=0.22)
@@ -130,8 +130,7 @@ def _label(entry: Entry) -> str:
 def _curve(entry: Entry, histories: Mapping[str, "DataFrame"], column: str) -> MeanCurve | None:
     known = [histories[run.name] for run in entry.group.runs if run.name in histories]
     curves = [validation_curve(history, column) for history in known if column in history]
-    # a logarithmic axis has no place for the start
-    return mean_curve([Curve(*(values[curve.cost > 0] for values in curve)) for curve in curves])
+    return mean_curve([after_start(curve) for curve in curves])
 
 
 def _draw(axes: "Axes", curve: MeanCurve, style: Mapping[str, Any]) -> Any:

@@ -61,6 +61,11 @@ def validation_curve(history: "DataFrame", column: str) -> Curve:
     return Curve(cost[seen], score[seen])
 
 
+def after_start(curve: Curve) -> Curve:
+    """What was observed once something had been spent: a logarithmic axis has no place for the start."""
+    return Curve(*(values[curve.cost > 0] for values in curve))
+
+
 def mean_curve(curves: Sequence[Curve]) -> MeanCurve | None:
     """Curves of several seeds on the union of their costs, each carrying its last observation forward.
 

@@ -6,6 +6,7 @@ from itertools import groupby
 from polystep.bench.comparison import reference_group
 from polystep.bench.control_scores import control_entries
 from polystep.bench.groups import METHOD_OF_THE_PAPER, Group
+from polystep.bench.learning_curves import with_learning_curves
 from polystep.bench.maxsat_scaling import of_published_distribution
 from polystep.bench.published import published_cost
 from polystep.bench.quantities import Quantity
@@ -44,12 +45,10 @@ def headline_figures(groups: Sequence[Group]) -> list[tuple[str, str]]:
     """Title and file stem of the two figures that show most: learning curves on one task, and MAX-SAT over its sizes or the
     scores of all methods; fewer where less has run.
     """
-    policies = control_entries(groups)
-    elsewhere = {entry.group.task for entry in policies}
-    others = [group for group in groups if group.task not in elsewhere and not of_published_distribution(group.task)]
+    policies, drawn = control_entries(groups), with_learning_curves(groups)
     figures = []
-    if protocol := _shown_protocol(others):
-        tasks = {group.task for group in others if group.protocol == protocol}
+    if protocol := _shown_protocol(drawn):
+        tasks = {group.task for group in drawn if group.protocol == protocol}
         task = "snn" if "snn" in tasks else min(tasks)
         curves = f"Learning curves, task {task}, protocol {protocol}"
         figures.append((curves, file_stem("learning_curves", task, protocol)))

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from polystep.bench.curves import Curve, MeanCurve, Numbers, mean_curve, validation_curve
+from polystep.bench.control_scores import control_entries
+from polystep.bench.curves import MeanCurve, Numbers, after_start, mean_curve, validation_curve
 from polystep.bench.figures import Look, entry_label, legend_beside, line_styles, logarithmic, style_axes
 from polystep.bench.groups import Group, marked_scores
+from polystep.bench.maxsat_scaling import of_published_distribution
 from polystep.bench.published import published_cost, published_curve
 from polystep.bench.quantities import number
 from polystep.bench.records import RunRecord
@@ -40,13 +42,13 @@ class _Line:
     def scale(self) -> float:
         return 100 if self.group.unit == "fraction" else 1
 
-    def curve(self, column: str, after_start: bool) -> MeanCurve | None:
-        """None where there is nothing to show over this currency. `after_start`: from where all seeds have spent something."""
+    def curve(self, column: str, spent: bool) -> MeanCurve | None:
+        """None where there is nothing to show over this currency. `spent`: from where all seeds have spent something."""
         if column == CANDIDATES and not self.group.evaluates_candidates:
             return None
         curves = [validation_curve(history, column) for _, history in self.runs]
-        if after_start:
-            curves = [Curve(*(values[curve.cost > 0] for values in curve)) for curve in curves]
+        if spent:
+            curves = [after_start(curve) for curve in curves]
         curve = mean_curve(curves)
         return curve and MeanCurve(curve.cost, *(scores * self.scale for scores in curve[1:]))
 
@@ -76,6 +78,14 @@ class _Line:
         return [(float(cost), float(score)) for cost, score in means if cost > 0]
 
 
+def with_learning_curves(groups: Sequence[Group]) -> list[Group]:
+    """Those of `groups` that are drawn as learning curves and score bars: policies have figures of their returns, formulas of
+    the published distribution figures over sizes and seconds.
+    """
+    elsewhere = {entry.group.task for entry in control_entries(groups)}
+    return [group for group in groups if group.task not in elsewhere and not of_published_distribution(group.task)]
+
+
 def learning_curves(
     groups: Sequence[Group], histories: Mapping[str, "DataFrame"], looks: Mapping[str, Look]
 ) -> "Figure":
@@ -95,13 +105,13 @@ def learning_curves(
     figure = Figure(figsize=(13.5, 5.4))
     figure.subplots_adjust(left=0.055, right=0.745, bottom=0.185, top=0.91, wspace=0.05)
     figure.suptitle(f"Learning curves on task {first.task}, protocol {first.protocol}", fontsize=13, x=0.4)
-    known = [column for column in _PANELS if published or any(line.curve(column, after_start=True) for line in lines)]
+    known = [column for column in _PANELS if published or any(line.curve(column, spent=True) for line in lines)]
     columns = known or ["seconds"]
     panels = figure.subplots(1, len(columns), sharey=True, squeeze=False).flatten()
     for axes, column in zip(panels, columns, strict=True):
         style_axes(axes, "both")
         axes.set_xlabel(_PANELS[column])
-        costs = [curve.cost for line in lines if (curve := line.curve(column, after_start=True))]
+        costs = [curve.cost for line in lines if (curve := line.curve(column, spent=True))]
         if _spans_decades(costs + [curve[column].to_numpy() for _, curve in published]):
             logarithmic(axes, "x")
             axes.minorticks_off()
@@ -137,7 +147,7 @@ def _lines(
 def _draw(axes: "Axes", line: _Line, column: str) -> None:
     colour, marker = line.style["color"], line.style["marker"]
     style = {**line.style, "linewidth": 1.6}
-    curve = line.curve(column, after_start=axes.get_xscale() == "log")
+    curve = line.curve(column, spent=axes.get_xscale() == "log")
     if curve is None:
         level = line.level()
         if level is not None and not line.group.evaluates_candidates:

@@ -1,6 +1,5 @@
 """MAX-SAT as figures: satisfied share over sizes and over seconds, and seconds per step over sizes."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -9,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from polystep.bench.curves import Curve, MeanCurve, Numbers, mean_curve, validation_curve
+from polystep.bench.curves import MeanCurve, Numbers, after_start, mean_curve, validation_curve
 from polystep.bench.figures import Look, legend_beside, line_styles, logarithmic, style_axes
+from polystep.bench.labels import flat_settings
 from polystep.bench.maxsat_scaling import PUBLISHED_SIZES, Entry, published_seconds_per_step, published_share
 from polystep.bench.published import published_curve
 from polystep.bench.quantities import Quantity
@@ -50,9 +50,9 @@ def size_figure(entries: Sequence[Entry], looks: Mapping[str, Look]) -> "Figure"
     logarithmic(right, "y")
     right.minorticks_off()
     right.set(ylabel="seconds per step")
-    by_label = {f"{optimizer}, study {study}": best for (optimizer, study), best in _best_by_size(entries)}
-    styles = line_styles([(best[0].optimizer, label) for label, best in by_label.items()], looks)
-    for label, best in by_label.items():
+    lines = [(optimizer, f"{optimizer}, study {study}", best) for (optimizer, study), best in _best_by_size(entries)]
+    styles = line_styles([(optimizer, label) for optimizer, label, _ in lines], looks)
+    for _, label, best in lines:
         style = styles[label] | {"markersize": 5, "linewidth": 1.6}
         _draw_shares(left, {entry.variables: entry.satisfied for entry in best}, style, label)
         _draw_costs(right, {entry.variables: entry.seconds_per_step for entry in best}, style)
@@ -133,9 +133,8 @@ def _best_by_size(entries: Sequence[Entry]) -> list[tuple[tuple[str, str], list[
     return found
 
 
-def _optimizer_settings(entry: Entry) -> str:
-    settings = {name: value for name, value in entry.runs[0].config["optimizer"].items() if name != "seed"}
-    return json.dumps(settings, sort_keys=True)
+def _optimizer_settings(entry: Entry) -> frozenset[tuple[str, str]]:
+    return frozenset(flat_settings(entry.runs[0].config["optimizer"]).items())
 
 
 def _draw_shares(axes: "Axes", shares: _BySize, style: Mapping[str, Any], label: str) -> None:
@@ -152,8 +151,7 @@ def _draw_costs(axes: "Axes", costs: _BySize, style: Mapping[str, Any]) -> None:
 
 def _curve_over_seconds(entry: Entry, histories: Mapping[str, "DataFrame"]) -> MeanCurve | None:
     known = [validation_curve(histories[run.name], "seconds") for run in entry.runs if run.name in histories]
-    # a logarithmic axis has no place for the start
-    return mean_curve([Curve(*(values[curve.cost > 0] for values in curve)) for curve in known])
+    return mean_curve([after_start(curve) for curve in known])
 
 
 def _draw_over_seconds(axes: "Axes", curve: MeanCurve, style: Mapping[str, Any]) -> Any:

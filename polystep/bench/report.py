@@ -20,9 +20,9 @@ from polystep.bench.groups import Group, group_runs
 from polystep.bench.headline import headline_table
 from polystep.bench.identity import run_identity
 from polystep.bench.intake import VERSIONS, name_mixed_versions, take_in
-from polystep.bench.learning_curves import learning_curves
+from polystep.bench.learning_curves import learning_curves, with_learning_curves
 from polystep.bench.maxsat_figures import seconds_figure, size_figure
-from polystep.bench.maxsat_scaling import maxsat_entries, maxsat_table, of_published_distribution
+from polystep.bench.maxsat_scaling import maxsat_entries, maxsat_table
 from polystep.bench.page.document import Chapter, PageContent, report_page
 from polystep.bench.records import RunRecord
 from polystep.bench.rendering import Table, escape_markdown, file_stem, to_markdown, write_table
@@ -179,19 +179,15 @@ def _protocol_section(
         time_to_90_table(groups, histories),
     )
     lines = [line for table in tables if table.rows for line in writer.table(table)]
-    # formulas of the published distribution have figures over sizes and seconds
-    drawn = [group for group in groups if not of_published_distribution(group.task)]
-    policies = control_entries(drawn)
-    for environment, entries in groupby(policies, key=lambda entry: entry.environment):
+    for environment, entries in groupby(control_entries(groups), key=lambda entry: entry.environment):
         title = f"Return on {environment}, protocol {protocol}"
         name = file_stem("return", environment, protocol)
         lines += writer.figure(title, partial(return_figure, list(entries), histories, looks), name)
-    searched = {entry.group.task for entry in policies}
-    others = [group for group in drawn if group.task not in searched]
-    if others:
+    drawn = with_learning_curves(groups)
+    if drawn:
         title = f"Test scores, protocol {protocol}"
-        lines += writer.figure(title, partial(score_bars, others, looks), file_stem("scores", protocol))
-    for task, members in groupby(others, key=lambda group: group.task):
+        lines += writer.figure(title, partial(score_bars, drawn, looks), file_stem("scores", protocol))
+    for task, members in groupby(drawn, key=lambda group: group.task):
         title = f"Learning curves on task {task}, protocol {protocol}"
         name = file_stem("learning_curves", task, protocol)
         lines += writer.figure(title, partial(learning_curves, list(members), histories, looks), name)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from polystep.bench.curves import Curve, mean_curve, validation_curve
+from polystep.bench.curves import after_start, mean_curve, validation_curve
 from polystep.bench.figures import Look
 from polystep.bench.groups import Group
 from polystep.bench.page.charts import Series, chart_with_legend, line_chart, swatch
@@ -73,8 +73,7 @@ def _series(
         dash = settings[group.optimizer]
         settings[group.optimizer] += 1
         curves = [validation_curve(histories[run.name], column) for run in group.runs if run.name in histories]
-        # a logarithmic axis has no place for the start
-        mean = mean_curve([Curve(*(values[curve.cost > 0] for values in curve)) for curve in curves])
+        mean = mean_curve([after_start(curve) for curve in curves])
         if mean is None:
             continue
         lines = [[(float(x), float(y) * scale) for x, y in zip(mean.cost, ys, strict=True)] for ys in mean[1:]]

@@ -154,3 +154,10 @@ def test_the_report_shows_them_where_there_are_such_runs(add_maxsat_run, tmp_pat
     text = (tmp_path / "output" / "REPORT.md").read_text()
     assert "### MAX-SAT over sizes" in text and "![MAX-SAT over seconds](figures/maxsat_seconds.png)" in text
     assert "| maxsat_1000v | 98.09 ± 0.12 % |" in text
+
+
+def test_runs_without_a_share_leave_the_figure_without_their_line(add_maxsat_run):
+    runs = [add_maxsat_run(metrics={"steps": 200}), add_maxsat_run(optimizer="mezo", test=0.9)]
+    left = size_figure(entries_of(runs), method_looks(["polystep", "mezo"])).axes[0]
+    labels = [line.get_label() for line in left.lines if not line.get_label().startswith("published")]
+    assert labels == ["mezo, study paper"]
