@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 from polystep.bench.claims.verdicts import judge_all
-from polystep.bench.files import StorageError, write_text
 from polystep.bench.groups import group_runs
 from polystep.bench.headline import headline_figures, headline_table
 from polystep.bench.intake import take_in
 from polystep.bench.rendering import escape_markdown, to_markdown
 from polystep.bench.tuning import TUNING_PROTOCOL
 from polystep.contracts import ExpectedError
+from polystep.files import StorageError, write_text
 from scripts.console import ROOT, console, explain
 from scripts.report import statements
 

@@ -15,9 +15,9 @@ from hydra.utils import instantiate
 from PIL import Image
 
 from polystep.bench.checkpoint import load_checkpoint
-from polystep.bench.files import atomic_path
 from polystep.bench.records import read_record
 from polystep.contracts import ExpectedError
+from polystep.files import atomic_path
 from scripts.console import RESULTS, explain
 
 

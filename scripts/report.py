@@ -16,12 +16,12 @@ from polystep.bench.claims.published_runs import read_defects
 from polystep.bench.claims.statements import complete_profiles, read_statements
 from polystep.bench.claims.verdicts import Statements
 from polystep.bench.composition import compose_config
-from polystep.bench.files import json_value
 from polystep.bench.launch import resolve_settings
 from polystep.bench.processes import map_in_processes
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.report import ReportSummary, build_report
 from polystep.contracts import ExpectedError
+from polystep.files import json_value
 from scripts.console import CONFIGS, RECORDS, RESULTS, explain
 
 _SEED = re.compile(r"seed=\d+")

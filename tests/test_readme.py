@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from polystep.bench.files import StorageError
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator
+from polystep.files import StorageError
 from scripts.readme import RECORDS, with_results
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from polystep.bench.files import StorageError, atomic_path
 from polystep.contracts import State
+from polystep.files import StorageError, atomic_path
 
 
 def save_checkpoint(path: Path, state: State) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy
 from numpy.typing import NDArray
 
-from polystep.bench.files import StorageError
+from polystep.files import StorageError
 
 if TYPE_CHECKING:
     from pandas import DataFrame

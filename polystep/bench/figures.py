@@ -6,9 +6,9 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from polystep.bench.files import atomic_path
 from polystep.bench.groups import Group
 from polystep.bench.processes import map_in_processes
+from polystep.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,8 +4,8 @@ import hashlib
 import json
 from typing import Any
 
-from polystep.bench.files import json_value
 from polystep.bench.records import RECORD_VERSION
+from polystep.files import json_value
 
 NOT_IDENTIFYING = ("records", "data_dir", "device", "threads", "logger", "checkpoint_seconds")
 """Settings that say where and how a run is computed and shown, not what is computed."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, get_args
 import numpy
 
 from polystep.bench.curves import read_history
-from polystep.bench.files import StorageError
 from polystep.bench.quantities import number
 from polystep.bench.records import RunRecord, Status, read_records
+from polystep.files import StorageError
 
 if TYPE_CHECKING:
     from pandas import DataFrame

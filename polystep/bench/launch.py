@@ -11,10 +11,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from polystep.bench.files import json_value
 from polystep.bench.observers import Observer
 from polystep.bench.runner import Run
 from polystep.bench.schema import ConfigError, check_node, describe, fits, unknown
+from polystep.files import json_value
 
 SECTIONS = ("task", "optimizer", "budget", "evaluation", "logger")
 SETTINGS: dict[str, Any] = {

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from polystep.bench.files import StorageError
 from polystep.contracts import ExpectedError
+from polystep.files import StorageError
 
 LOCK = ".lock"
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from polystep.bench.files import StorageError, read_json, write_json, write_text
+from polystep.files import StorageError, read_json, write_json, write_text
 
 RECORD_VERSION = 1
 Status = Literal["finished", "failed", "interrupted"]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from polystep.bench.files import write_text
 from polystep.bench.quantities import CensoredMedian, Difference, Estimate, Points, Quantity
+from polystep.files import write_text
 
 MISSING = "—"
 

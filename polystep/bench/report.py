@@ -15,7 +15,6 @@ from polystep.bench.control_figures import return_figure, robustness_figure
 from polystep.bench.control_scores import control_entries, control_table
 from polystep.bench.costs import budget_table, normalised_budget_table, time_to_90_table
 from polystep.bench.figures import Look, method_looks, write_figures
-from polystep.bench.files import write_text
 from polystep.bench.groups import Group, group_runs
 from polystep.bench.headline import headline_table
 from polystep.bench.identity import run_identity
@@ -29,6 +28,7 @@ from polystep.bench.rendering import Table, escape_markdown, file_stem, to_markd
 from polystep.bench.score_bars import score_bars
 from polystep.bench.tables import early_curve_table, environments_table, results_table
 from polystep.bench.tuning import TUNING_PROTOCOL, tuning_table
+from polystep.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
 from polystep.bench.environment import describe_environment
-from polystep.bench.files import StorageError, json_value
 from polystep.bench.identity import planned_identity, run_identity, run_name
 from polystep.bench.ledger import Budget, Ledger, MeteredObjective
 from polystep.bench.lock import exclusive
@@ -22,6 +21,7 @@ from polystep.bench.observers import Observer
 from polystep.bench.records import RunRecord, read_record, write_history, write_record
 from polystep.contracts import DiagnosableTask, ExpectedError, Optimizer, State, Task
 from polystep.evaluation.sharded import Processes, ProcessLost
+from polystep.files import StorageError, json_value
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from polystep.bench.files import StorageError, read_json, write_json
 from polystep.bench.lock import read_lock
 from polystep.bench.sweeps.plan import SweepRun
+from polystep.files import StorageError, read_json, write_json
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from polystep.bench.files import StorageError
 from polystep.bench.identity import planned_identity
 from polystep.bench.lock import read_lock
 from polystep.bench.records import RunRecord, read_record
 from polystep.bench.sweeps.folder import latest_submissions
 from polystep.bench.sweeps.plan import SweepRun
+from polystep.files import StorageError
 
 State = Literal["done", "running", "queued", "failed", "missing"]
 STATES: tuple[State, ...] = get_args(State)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
-from polystep.bench.files import StorageError
+from polystep.files import StorageError
 
 BASE = torch.arange(12.0).reshape(3, 4)
 STATE: dict[str, Any] = {

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polystep.bench.curves import Curve, cost_to_reach, mean_curve, read_history, validation_curve
-from polystep.bench.files import StorageError
+from polystep.files import StorageError
 
 
 def curve(*points: tuple[float, float]) -> Curve:

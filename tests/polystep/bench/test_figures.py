@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from polystep.bench.figures import entry_label, logarithmic, method_looks, write_figure, write_figures
-from polystep.bench.files import StorageError
 from polystep.bench.groups import group_runs
+from polystep.files import StorageError
 
 
 def figure() -> Figure:

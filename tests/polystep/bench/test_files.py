@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from polystep.bench.files import StorageError, atomic_path, json_value, read_json, write_json, write_text
 from polystep.bench.report import build_report
+from polystep.files import StorageError, atomic_path, json_value, read_json, write_json, write_text
 
 WRITING_CALLS = ("mkstemp", "fsync", "replace")
 

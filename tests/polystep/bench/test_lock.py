@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from polystep.bench.files import StorageError
 from polystep.bench.lock import RunBusyError, exclusive, read_lock
+from polystep.files import StorageError
 
 
 def test_a_held_run_is_refused_and_its_process_named(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from polystep.bench.curves import read_history
-from polystep.bench.files import StorageError
 from polystep.bench.records import (
     HISTORY_COLUMNS,
     RECORD_VERSION,
@@ -17,6 +16,7 @@ from polystep.bench.records import (
     write_history,
     write_record,
 )
+from polystep.files import StorageError
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from polystep.bench import figures
-from polystep.bench.files import StorageError, write_text
 from polystep.bench.report import build_report
+from polystep.files import StorageError, write_text
 from scripts.report import main
 
 KINDS = (

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
-from polystep.bench.files import StorageError
 from polystep.bench.lock import RunBusyError, exclusive
 from polystep.bench.records import read_record
 from polystep.bench.runner import Evaluation
 from polystep.contracts import ExpectedError
+from polystep.files import StorageError
 from tests.polystep.bench.spy_run import STEPS, SpyTask, interrupt, result
 
 

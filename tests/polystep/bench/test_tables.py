@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from polystep.bench.files import StorageError
 from polystep.bench.groups import Group, best_first, group_runs
 from polystep.bench.published import published_curve
 from polystep.bench.quantities import Quantity
@@ -21,6 +20,7 @@ from polystep.bench.rendering import (
     write_table,
 )
 from polystep.bench.tables import early_curve_table, environments_table, results_table
+from polystep.files import StorageError
 
 SMALL = Table(
     "small",

@@ -1,0 +1,37 @@
+"""Records of runs: what a run leaves behind, how it is identified, stored, bundled and checked.
+
+The harness writes records and reports read them; neither imports the other, both import this package.
+"""
+
+from polystep.records.bundle import read_bundle, write_bundle
+from polystep.records.identity import cell_id, run_id, settings_id
+from polystep.records.record import (
+    CLOCKS,
+    COUNTERS,
+    FORMAT,
+    STEP_CLOCKS,
+    RecordError,
+    Row,
+    RunRecord,
+    history_columns,
+    read_record,
+    write_record,
+)
+
+__all__ = [
+    "CLOCKS",
+    "COUNTERS",
+    "FORMAT",
+    "STEP_CLOCKS",
+    "RecordError",
+    "Row",
+    "RunRecord",
+    "cell_id",
+    "history_columns",
+    "read_bundle",
+    "read_record",
+    "run_id",
+    "settings_id",
+    "write_bundle",
+    "write_record",
+]

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+
+from polystep.records import RecordError, RunRecord, read_bundle, write_bundle
+from tests.polystep.records.conftest import MakeRecord
+
+
+def test_runs_are_read_back_in_order_of_their_names(make_record: MakeRecord, tmp_path: Path) -> None:
+    records = [make_record(seed=seed, name=f"run{seed}") for seed in (3, 1, 2)]
+    write_bundle(tmp_path / "study.jsonl", records)
+    assert list(read_bundle(tmp_path / "study.jsonl")) == sorted(records, key=lambda record: record.name)
+
+
+def test_a_bundle_that_was_cut_off_loses_one_run(make_record: MakeRecord, tmp_path: Path) -> None:
+    path = tmp_path / "study.jsonl"
+    write_bundle(path, [make_record(name="a"), make_record(name="b")])
+    path.write_bytes(path.read_bytes()[:-100])
+    first, second = read_bundle(path)
+    assert isinstance(first, RunRecord) and first.name == "a"
+    assert isinstance(second, RecordError) and "study.jsonl line 2 cannot be read as JSON" in str(second)
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe\n", b"NaN\n", b"null\n", b"\n", b"[]\n"])
+def test_a_damaged_line_is_named_and_the_rest_is_read(make_record: MakeRecord, tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "study.jsonl"
+    write_bundle(path, [make_record()])
+    path.write_bytes(damage + path.read_bytes())
+    fault, record = read_bundle(path)
+    assert isinstance(fault, RecordError) and "line 1" in str(fault)
+    assert record == make_record()
+
+
+def test_a_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="study.jsonl cannot be read"):
+        list(read_bundle(tmp_path / "study.jsonl"))
