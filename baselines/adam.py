@@ -6,7 +6,7 @@ from torch import Tensor
 from polystep.ask_tell import NonFiniteLossError
 from polystep.contracts import DifferentiableObjective, GradientKind, GradientUnavailable, Objective, State, StepReport
 from polystep.layout import ParameterLayout
-from polystep.schedule import Schedule
+from polystep.schedule import Moment, Schedule
 from polystep.validation import non_negative, positive, positive_schedule
 
 
@@ -53,14 +53,14 @@ class Adam:
         """The current point (D,); do not change it in place."""
         return self._point
 
-    def step(self, objective: Objective) -> StepReport:
+    def step(self, objective: Objective, used: float) -> StepReport:
         """One gradient and one step along it; NonFiniteLossError where the gradient is not finite."""
         loss, gradient = self._differentiable(objective).gradient(self._point, self._kind)
         if not gradient.isfinite().all():
             raise NonFiniteLossError(
                 f"the {self._kind} gradient of step {self._step} is NaN or infinite; reduce learning_rate"
             )
-        self._adam.param_groups[0]["lr"] = self._learning_rate.at(self._step, 1.0)
+        self._adam.param_groups[0]["lr"] = self._learning_rate.at(Moment(self._step, used))
         self._point.grad = gradient
         self._adam.step()
         self._step += 1

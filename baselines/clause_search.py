@@ -138,7 +138,7 @@ class ClauseSearch(ABC):
         best = min(self._chains, key=lambda chain: chain.best_cost).best
         return torch.from_numpy(2 * best.astype(np.float32) - 1).to(self._point.device)
 
-    def step(self, objective: Objective) -> StepReport:
+    def step(self, objective: Objective, used: float) -> StepReport:
         """Flips in all searches; raises ClausesUnavailable where the task has no clauses."""
         return clause_objective(objective).search(self._flip)
 

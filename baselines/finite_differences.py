@@ -55,8 +55,8 @@ class FiniteDifferences(PolyStep):
 
     def _respond(self, losses: Tensor, directions: Tensor) -> tuple[Tensor, dict[str, float]]:
         forward, backward = losses.squeeze(-1).chunk(2, dim=1)
-        slopes = (forward - backward) / (2 * self._radius.at(self._step, 1.0))
+        slopes = (forward - backward) / (2 * self._radius.at(self._now))
         slopes = torch.where(torch.isfinite(slopes), slopes, 0.0)
         coordinates = torch.einsum("pj,pji->pi", slopes, directions[:, : slopes.shape[1]])
-        coordinates *= -self._step_size.at(self._step, 1.0)
+        coordinates *= -self._step_size.at(self._now)
         return coordinates, {"slope_norm": float(slopes.norm())}

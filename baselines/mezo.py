@@ -34,4 +34,4 @@ class MeZO(TwoPointOptimizer):
         self._epsilon = positive(epsilon, "epsilon")
 
     def _gains(self) -> tuple[float, float]:
-        return self._learning_rate.at(self._step, 1.0), self._epsilon
+        return self._learning_rate.at(self._now), self._epsilon

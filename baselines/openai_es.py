@@ -1,6 +1,7 @@
 """OpenAI-ES: evolution strategies with mirrored sampling, one gradient estimate from ranked losses per generation."""
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -11,7 +12,7 @@ from polystep.candidates import SeededCandidates
 from polystep.contracts import State
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
-from polystep.schedule import Schedule
+from polystep.schedule import Moment, Schedule
 from polystep.validation import non_negative, positive_schedule
 
 Shaping = Literal["ranks", "ranks_by_position", "z_score"]
@@ -42,8 +43,8 @@ class OpenAIES(PointOptimizer):
     ):
         """`population`: candidates per generation, even. `sigma`: standard deviation of the perturbations. `shaping`: what
         becomes of the losses, see `centred_ranks`, `centred_ranks_by_position` and `z_scores`. `report`: the solution is
-        theta, or, as in the published MAX-SAT runs, the candidate with the lowest loss so far. Schedules are read at g.
-        Raises ValueError.
+        theta, or, as in the published MAX-SAT runs, the candidate with the lowest loss so far. Schedules over steps are
+        read at g. Raises ValueError.
         """
         if population < 2 or population % 2:
             raise ValueError(
@@ -67,10 +68,14 @@ class OpenAIES(PointOptimizer):
         """Theta or the best candidate so far (D,), as `report` says."""
         return self._best if self._report_best else self._point
 
+    @property
+    def _generation(self) -> Moment:
+        return replace(self._now, step=self._step + 1)
+
     def _propose(self) -> SeededCandidates:
         """Pair after pair, +sigma e before -sigma e."""
         seeds = [derive_seed(self._seed, "openai_es", self._step, pair) for pair in range(self._pairs)]
-        sigma = self._sigma.at(self._step + 1, 1.0)
+        sigma = self._sigma.at(self._generation)
         self._candidates = SeededCandidates(
             self._point,
             torch.tensor(seeds).repeat_interleave(2),
@@ -86,7 +91,7 @@ class OpenAIES(PointOptimizer):
         for first in range(0, len(utilities), 2):
             gradient.add_(self._candidates.noise(first), alpha=utilities[first] - utilities[first + 1])
         gradient /= len(utilities) * float(self._candidates.scale[0])
-        rate = self._learning_rate.at(self._step + 1, 1.0)
+        rate = self._learning_rate.at(self._generation)
         before = self._point
         self._point = (before + rate * gradient) * (1 - rate * self._weight_decay)
         return {"gradient_norm": float(gradient.norm()), "movement": float((self._point - before).norm())}

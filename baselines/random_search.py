@@ -41,7 +41,7 @@ class RandomSearch(PointOptimizer):
     def _propose(self) -> SeededCandidates:
         """The incumbent first."""
         seeds = [derive_seed(self._seed, "random_search", self._step, n) for n in range(self._population)]
-        scale = torch.full((self._population,), self._sigma.at(self._step, 1.0))
+        scale = torch.full((self._population,), self._sigma.at(self._now))
         scale[0] = 0.0
         self._candidates = SeededCandidates(self._point, torch.tensor(seeds), scale)
         return self._candidates

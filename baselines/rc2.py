@@ -32,7 +32,7 @@ class Rc2:
         """The optimal assignment as -1 and 1, or the starting point."""
         return self._point
 
-    def step(self, objective: Objective) -> StepReport:
+    def step(self, objective: Objective, used: float) -> StepReport:
         """Solve; raises ClausesUnavailable where the task has no clauses, ExpectedError where python-sat is missing."""
         if self._report is None:
             self._report = clause_objective(objective).search(self._solve)

@@ -78,7 +78,7 @@ class StableBaselines(ABC):
         """The point of the policy (D,); do not change it in place."""
         return self._point
 
-    def step(self, objective: Objective) -> StepReport:
+    def step(self, objective: Objective, used: float) -> StepReport:
         """Act and learn; the loss is minus the mean return of the episodes that ended, None where none did.
 
         Raises EnvironmentUnavailable, and NonFiniteLossError where the policy is not finite afterwards.

@@ -1,6 +1,7 @@
 """PolyStep: forward-only training by softmax-weighted (one-sided optimal-transport) polytope steps."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -12,7 +13,7 @@ from polystep.contracts import State
 from polystep.geometry import Polytope, bias_rotations, haar_rotations, polytope_vertices
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
-from polystep.schedule import Schedule, as_schedule
+from polystep.schedule import Moment, Schedule, as_schedule
 from polystep.subspace import RowSubspace, Subspace
 from polystep.update import Adaptive, Coasting, Update
 from polystep.weighting import Softmax, Weighting
@@ -80,11 +81,12 @@ class PolyStep(PointOptimizer):
         self._generator = named_generator(seed, "polystep", device=device)
         self._full_steps = self._draw = 0
         self._bias: Tensor | None = None
-        self._temperature_now()
+        self._temperature_at(Moment(0, 0.0))
 
     def _propose(self) -> ParticleCandidates:
         """Probe points, particle-major, then vertex, then probe; none on a coasting step."""
         particles, dimension = self.subspace.particles, self.subspace.particle_dimension
+        self._now = replace(self._now, temperature=self._temperature_at(self._now))
         if not self._coasting.is_full(self._step):
             directions = self._vertices.new_empty(0, len(self._vertices), dimension)
         else:
@@ -92,17 +94,17 @@ class PolyStep(PointOptimizer):
             if self._biased and self._bias is not None:
                 rotations = bias_rotations(rotations, self._bias)
             directions = torch.einsum("pij,vj->pvi", rotations, self._vertices)
-        radius = self._probe_radius.at(self._step, self._temperature_now())
+        radius = self._probe_radius.at(self._now)
         offsets = (directions.unsqueeze(2) * (radius * self._scales).unsqueeze(-1)).reshape(-1, dimension)
         particle = torch.arange(len(directions), device=offsets.device)
         particle = particle.repeat_interleave(len(self._vertices) * len(self._scales))
         self._directions = directions
         return ParticleCandidates(self._point, self.subspace, particle, offsets)
 
-    def _temperature_now(self) -> float:
-        temperature = self._temperature.at(self._step, 0.0)
+    def _temperature_at(self, now: Moment) -> float:
+        temperature = self._temperature.at(now)
         if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature} at step {self._step}")
+            raise ValueError(f"temperature must be positive, got {temperature} at step {now.step}")
         return temperature
 
     def _learn(self, losses: Tensor) -> dict[str, float]:
@@ -113,7 +115,7 @@ class PolyStep(PointOptimizer):
         shape = (len(directions), len(self._vertices), len(self._scales))
         coordinates, diagnostics = self._respond(losses.float().reshape(shape), directions)
         displacement = self.subspace.lift(coordinates)
-        movement = self._update.move(displacement, self._step, self._point)
+        movement = self._update.move(displacement, self._now, self._point)
         if all_finite(movement):
             self._point = self._point + movement
             self._coasting.record(displacement, movement)
@@ -130,10 +132,11 @@ class PolyStep(PointOptimizer):
     def _respond(self, losses: Tensor, directions: Tensor) -> tuple[Tensor, dict[str, float]]:
         """Coordinates (P, d) of the displacement, and diagnostics, for losses (P, V, K) along unit directions (P, V, d)."""
         costs = replace_non_finite(losses).mean(-1)
-        temperature = self._temperature_now()
+        temperature = self._now.temperature
+        assert temperature is not None
         weights = self._weighting.weights(costs, temperature)
         coordinates = torch.einsum("pv,pvi->pi", weights, directions)
-        coordinates *= self._step_radius.at(self._step, temperature)
+        coordinates *= self._step_radius.at(self._now)
         spread = float((costs.amax(1) - costs.amin(1)).max())
         return coordinates, {"cost_range_over_temperature": spread / temperature}
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from polystep.candidates import Candidates
 from polystep.contracts import AskTellOptimizer, State, StepReport
 from polystep.layout import ParameterLayout
+from polystep.schedule import Moment
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -25,11 +26,12 @@ class PointOptimizer(AskTellOptimizer):
         """`point`: start (D,), not changed."""
         self._point = layout.copy_of(point)
         self._step = 0
+        self._now = Moment(0, 0.0)
         self._expected: int | None = None
 
     @abstractmethod
     def _propose(self) -> Candidates:
-        """The candidates of step `_step`; possibly none."""
+        """The candidates of step `_step`, which begins `_now`; possibly none."""
 
     @abstractmethod
     def _learn(self, losses: Tensor) -> dict[str, float]:
@@ -40,12 +42,13 @@ class PointOptimizer(AskTellOptimizer):
         """The current point (D,); do not change it in place."""
         return self._point
 
-    def ask(self) -> Candidates:
-        """The candidates of the next step."""
+    def ask(self, used: float) -> Candidates:
+        """The candidates of the next step, before which the share `used` of the budget is used."""
         if self._expected is not None:
             raise RuntimeError(
                 "ask() was called twice without tell(); give the losses of the first candidates to tell()"
             )
+        self._now = Moment(self._step, used)
         candidates = self._propose()
         self._expected = len(candidates)
         return candidates

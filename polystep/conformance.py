@@ -94,22 +94,24 @@ def check_optimizer(factory: Callable[..., Optimizer], steps: int = 5) -> None:
     optimizer = build(0)
     assert optimizer.solution.shape == start.shape, f"solution must have shape {tuple(start.shape)}"
     assert torch.equal(optimizer.solution, start), "before the first step the solution must be the starting point"
-    trajectory = _trajectory(optimizer, steps)
+    trajectory = _trajectory(optimizer, 0, steps)
     assert torch.equal(start, torch.linspace(-0.5, 0.5, layout.size)), "the starting point was changed in place"
-    assert torch.equal(torch.stack(trajectory), torch.stack(_trajectory(build(0), steps))), "same seed, different steps"
+    assert torch.equal(torch.stack(trajectory), torch.stack(_trajectory(build(0), 0, steps))), (
+        "same seed, different steps"
+    )
     objective = QuadraticObjective()
-    build(0).step(objective)
+    build(0).step(objective, 0.0)
     assert objective.spent != Spent(), "the first step evaluated neither candidates nor gradients through the objective"
     if objective.spent.candidate_evaluations:
-        assert not torch.equal(trajectory[-1], _trajectory(build(1), steps)[-1]), "the seed changes nothing"
+        assert not torch.equal(trajectory[-1], _trajectory(build(1), 0, steps)[-1]), "the seed changes nothing"
     assert torch.isfinite(trajectory[-1]).all(), "the solution is not finite"
     for interrupted_after in range(steps):
         first = build(0)
-        _trajectory(first, interrupted_after)
+        _trajectory(first, 0, interrupted_after, steps)
         state = _copy(first.state_dict())
         second = build(0)
         second.load_state_dict(state)
-        resumed = _trajectory(second, steps - interrupted_after)
+        resumed = _trajectory(second, interrupted_after, steps)
         assert torch.equal(resumed[-1], trajectory[-1]), f"resuming after {interrupted_after} steps gives other numbers"
     assert torch.equal(torch.get_rng_state(), global_state), "the global random state was used"
 
@@ -182,11 +184,12 @@ def _check_gradient(objective: DifferentiableObjective, kind: GradientKind, poin
         )
 
 
-def _trajectory(optimizer: Optimizer, steps: int) -> list[Tensor]:
+def _trajectory(optimizer: Optimizer, first: int, last: int, budget: int | None = None) -> list[Tensor]:
+    """The points before and after each step from `first` to `last` of `budget`, or of `last`, steps."""
     objective = QuadraticObjective()
     points = [optimizer.solution.clone()]
-    for _ in range(steps):
-        optimizer.step(objective)
+    for step in range(first, last):
+        optimizer.step(objective, step / (budget or last))
         points.append(optimizer.solution.clone())
     return points
 

@@ -220,8 +220,8 @@ class Optimizer(Protocol):
         """The point that the method would report now, shape (D,)."""
         ...
 
-    def step(self, objective: Objective) -> StepReport:
-        """One step of the method on one objective."""
+    def step(self, objective: Objective, used: float) -> StepReport:
+        """One step of the method on one objective; `used`: share of the budget that is used before it, from 0 to 1."""
         ...
 
     def state_dict(self) -> State:
@@ -291,15 +291,15 @@ class AskTellOptimizer(ABC):
     """Base of optimisers that see losses only: `step` is ask, evaluate, tell."""
 
     @abstractmethod
-    def ask(self) -> Candidates:
-        """The candidates of the next step; possibly none."""
+    def ask(self, used: float) -> Candidates:
+        """The candidates of the next step, before which the share `used` of the budget is used; possibly none."""
 
     @abstractmethod
     def tell(self, losses: Tensor) -> StepReport:
         """Take the losses of the candidates last asked for and move."""
 
-    def step(self, objective: Objective) -> StepReport:
+    def step(self, objective: Objective, used: float) -> StepReport:
         """Ask, evaluate, tell."""
-        candidates = self.ask()
+        candidates = self.ask(used)
         losses = objective.losses(candidates) if len(candidates) else torch.empty(0)
         return self.tell(losses)

@@ -1,59 +1,69 @@
-"""Values that change over the steps of a run."""
+"""Values that change over a run: functions of the used share of its budget, or, for published settings, of the step."""
 
 import math
 from dataclasses import dataclass
 from typing import Protocol
 
 
-class Schedule(Protocol):
-    """A number for every step t = 0, 1, ...; `temperature` is the temperature of that step."""
+@dataclass(frozen=True)
+class Moment:
+    """Where a run is before a step: t = 0, 1, ...; the share of the budget that is used, 0 to 1; the temperature, if any."""
 
-    def at(self, step: int, temperature: float) -> float:
-        """The value at `step`."""
+    step: int
+    used: float
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.used <= 1:
+            raise ValueError(f"the used share of the budget must lie in [0, 1], got {self.used}")
+
+
+class Schedule(Protocol):
+    """A number for every moment of a run."""
+
+    def at(self, now: Moment) -> float:
+        """The value of the step that begins now."""
         ...
 
 
 @dataclass(frozen=True)
 class Constant:
-    """The same value at every step."""
+    """The same value throughout."""
 
     value: float
 
-    def at(self, step: int, temperature: float) -> float:
+    def at(self, now: Moment) -> float:
         """value"""
         return self.value
 
 
 @dataclass(frozen=True)
-class ProportionalToTemperature:
-    """factor x temperature: what the author's library makes of a radius given as a plain number (method section 5)."""
-
-    factor: float
-
-    def at(self, step: int, temperature: float) -> float:
-        """factor x temperature"""
-        return self.factor * temperature
-
-
-@dataclass(frozen=True)
 class Linear:
-    """start + (end - start) min(t/steps, 1)."""
+    """start + (end - start) used: from `start` to `end` over the budget, whatever it counts."""
 
     start: float
     end: float
-    steps: int
 
-    def __post_init__(self) -> None:
-        _require_steps(self.steps)
-
-    def at(self, step: int, temperature: float) -> float:
-        """start + (end - start) min(t/steps, 1)"""
-        return self.start + (self.end - self.start) * min(step / self.steps, 1.0)
+    def at(self, now: Moment) -> float:
+        """start + (end - start) used"""
+        return _linear(self.start, self.end, now.used)
 
 
 @dataclass(frozen=True)
 class Cosine:
-    """end + (start - end)(1 + cos(pi min(t/steps, 1)))/2 (method section 9)."""
+    """end + (start - end)(1 + cos(pi used))/2: from `start` to `end` over the budget, whatever it counts."""
+
+    start: float
+    end: float
+
+    def at(self, now: Moment) -> float:
+        """end + (start - end)(1 + cos(pi used))/2"""
+        return _cosine(self.start, self.end, now.used)
+
+
+@dataclass(frozen=True)
+class LinearOverSteps:
+    """start + (end - start) min(t/steps, 1), of published settings."""
 
     start: float
     end: float
@@ -62,29 +72,58 @@ class Cosine:
     def __post_init__(self) -> None:
         _require_steps(self.steps)
 
-    def at(self, step: int, temperature: float) -> float:
+    def at(self, now: Moment) -> float:
+        """start + (end - start) min(t/steps, 1)"""
+        return _linear(self.start, self.end, min(now.step / self.steps, 1.0))
+
+
+@dataclass(frozen=True)
+class CosineOverSteps:
+    """end + (start - end)(1 + cos(pi min(t/steps, 1)))/2, of published settings."""
+
+    start: float
+    end: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        _require_steps(self.steps)
+
+    def at(self, now: Moment) -> float:
         """end + (start - end)(1 + cos(pi min(t/steps, 1)))/2"""
-        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * min(step / self.steps, 1.0))) / 2
+        return _cosine(self.start, self.end, min(now.step / self.steps, 1.0))
 
 
 @dataclass(frozen=True)
 class ReversedCosine:
     """`end` at t = 0 and `start` ever after: what the published MAX-SAT runs computed where a cosine was meant.
 
-    Their constructor took its arguments in another order than the call gave them (method section 9).
+    Their constructor took its arguments in another order than the call gave them.
     """
 
     start: float
     end: float
 
-    def at(self, step: int, temperature: float) -> float:
+    def at(self, now: Moment) -> float:
         """end if t = 0, else start"""
-        return self.end if step == 0 else self.start
+        return self.end if now.step == 0 else self.start
+
+
+@dataclass(frozen=True)
+class ProportionalToTemperature:
+    """factor x temperature: what the author's library makes of a radius given as a plain number."""
+
+    factor: float
+
+    def at(self, now: Moment) -> float:
+        """factor x temperature; ValueError where the method has no temperature."""
+        if now.temperature is None:
+            raise ValueError("a value proportional to the temperature needs a method that has one, such as PolyStep")
+        return self.factor * now.temperature
 
 
 @dataclass(frozen=True)
 class ScaledToSize:
-    """schedule x sqrt(size/reference): radii that were tuned at `reference` parameters, used at `size` (protocol section 6)."""
+    """schedule x sqrt(size/reference): radii that were tuned at `reference` parameters, used at `size`."""
 
     schedule: Schedule
     size: int
@@ -94,9 +133,9 @@ class ScaledToSize:
         if self.size < 1 or self.reference < 1:
             raise ValueError(f"size and reference must be at least 1, got {self.size} and {self.reference}")
 
-    def at(self, step: int, temperature: float) -> float:
+    def at(self, now: Moment) -> float:
         """schedule x sqrt(size/reference)"""
-        return self.schedule.at(step, temperature) * math.sqrt(self.size / self.reference)
+        return self.schedule.at(now) * math.sqrt(self.size / self.reference)
 
 
 def as_schedule(value: "float | Schedule", name: str) -> Schedule:
@@ -106,6 +145,14 @@ def as_schedule(value: "float | Schedule", name: str) -> Schedule:
             raise ValueError(f"{name} must be a finite number or a schedule, got {value}")
         return Constant(float(value))
     return value
+
+
+def _linear(start: float, end: float, share: float) -> float:
+    return start + (end - start) * share
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
 def _require_steps(steps: int) -> None:

@@ -9,14 +9,14 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
-from polystep.schedule import Schedule, as_schedule
+from polystep.schedule import Moment, Schedule, as_schedule
 
 
 class Update(Protocol):
     """A rule with memory; `forget` drops the memory, `state_dict` holds it."""
 
-    def move(self, displacement: Tensor, step: int, point: Tensor) -> Tensor:
-        """Movement (D,) for a displacement (D,) at step t from `point` (D,)."""
+    def move(self, displacement: Tensor, now: Moment, point: Tensor) -> Tensor:
+        """Movement (D,) for the displacement (D,) of the step that begins now from `point` (D,)."""
         ...
 
     def forget(self) -> None:
@@ -35,7 +35,7 @@ class Update(Protocol):
 class Plain:
     """Move by the displacement."""
 
-    def move(self, displacement: Tensor, step: int, point: Tensor) -> Tensor:
+    def move(self, displacement: Tensor, now: Moment, point: Tensor) -> Tensor:
         """The displacement."""
         return displacement
 
@@ -63,9 +63,9 @@ class Clipped:
             raise ValueError(f"bound must be positive, got {bound}")
         self.bound, self.rule = bound, rule or Plain()
 
-    def move(self, displacement: Tensor, step: int, point: Tensor) -> Tensor:
+    def move(self, displacement: Tensor, now: Moment, point: Tensor) -> Tensor:
         """The movement that ends in the box."""
-        target = point + self.rule.move(displacement, step, point)
+        target = point + self.rule.move(displacement, now, point)
         return target.clamp_(-self.bound, self.bound).sub_(point)
 
     def forget(self) -> None:
@@ -97,9 +97,9 @@ class Momentum:
         self.start, self.end, self.warmup_steps = start, end, warmup_steps
         self._velocity: Tensor | None = None
 
-    def move(self, displacement: Tensor, step: int, point: Tensor) -> Tensor:
+    def move(self, displacement: Tensor, now: Moment, point: Tensor) -> Tensor:
         """The new velocity."""
-        beta = self.start + min(1.0, step / self.warmup_steps) * (self.end - self.start)
+        beta = self.start + min(1.0, now.step / self.warmup_steps) * (self.end - self.start)
         self._velocity = displacement if self._velocity is None else beta * self._velocity + displacement
         return self._velocity
 
@@ -143,7 +143,7 @@ class Adaptive:
         self._second: Tensor | None = None
         self._count = 0
 
-    def move(self, displacement: Tensor, step: int, point: Tensor) -> Tensor:
+    def move(self, displacement: Tensor, now: Moment, point: Tensor) -> Tensor:
         """The movement of the rule above."""
         first = torch.zeros_like(displacement) if self._first is None else self._first
         second = torch.zeros_like(displacement) if self._second is None else self._second
@@ -152,7 +152,7 @@ class Adaptive:
         self._count += 1
         mean = self._first / (1 - self.beta1**self._count)
         scale = (self._second / (1 - self.beta2**self._count)).sqrt() + self.epsilon
-        movement: Tensor = self.learning_rate.at(step, 1.0) * (mean / scale - self.weight_decay * point)
+        movement: Tensor = self.learning_rate.at(now) * (mean / scale - self.weight_decay * point)
         return movement
 
     def forget(self) -> None:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from polystep.contracts import ExpectedError
-from polystep.schedule import Schedule, as_schedule
+from polystep.schedule import Moment, Schedule, as_schedule
 
 
 class SettingError(ExpectedError, ValueError):
@@ -33,13 +33,13 @@ class PositiveSchedule:
     name: str
     may_vanish: bool
 
-    def at(self, step: int, temperature: float) -> float:
-        """The value at `step`; SettingError where it is out of range."""
-        value = self.schedule.at(step, temperature)
+    def at(self, now: Moment) -> float:
+        """The value now; SettingError where it is out of range."""
+        value = self.schedule.at(now)
         if not (0 < value < math.inf or (value == 0 and self.may_vanish)):
             bound = "at least 0" if self.may_vanish else "above 0"
             raise SettingError(
-                f"{self.name} must be {bound} at every step, got {value} at step {step}; change the start, the end or the "
+                f"{self.name} must be {bound} at every step, got {value} at step {now.step}; change the start, the end or the "
                 "length of its schedule"
             )
         return value
@@ -50,5 +50,5 @@ def positive_schedule(value: float | Schedule, name: str, may_vanish: bool = Fal
     if isinstance(value, int | float):
         return as_schedule(positive(value, name), name)
     checked = PositiveSchedule(value, name, may_vanish)
-    checked.at(0, 1.0)
+    checked.at(Moment(0, 0.0))
     return checked

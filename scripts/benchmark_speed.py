@@ -83,7 +83,7 @@ def _measure(task_name: str, options: argparse.Namespace, console: Console) -> l
         instantiate(settings["optimizer"], layout=task.layout, point=task.initial_point(42))
         for settings in (config, published)
     )
-    candidates = optimizer.ask()
+    candidates = optimizer.ask(0.0)
     chosen = torch.linspace(0, len(candidates) - 1, min(count, len(candidates))).long()
     subset = candidates.part(chosen)
     rows: list[dict[str, Cell]] = []
@@ -102,7 +102,7 @@ def _measure(task_name: str, options: argparse.Namespace, console: Console) -> l
                          "difference": f"{float((losses - reference).abs().max()):.1e}"})  # fmt: skip
 
     add_rows("particles", subset, PATHS)
-    moved = other.ask()
+    moved = other.ask(0.0)
     particles = torch.linspace(0, moved.subspace.particles - 1, PUBLISHED_PARTICLES).long()
     add_rows(
         "published", moved.part(torch.isin(moved.particle, particles).nonzero().squeeze(1)), ("functional", "fused")
@@ -113,7 +113,7 @@ def _measure(task_name: str, options: argparse.Namespace, console: Console) -> l
     add_rows("dense", DenseCandidates(mirrored.dense(slice(0, DENSE))), ("functional", "fused"))
     add_rows("mirrored", mirrored, ("functional", "fused"))
     optimizer.tell(task.next_objective().losses(candidates))
-    seconds = _median_seconds(lambda: optimizer.step(task.next_objective()), 10 * repeats)
+    seconds = _median_seconds(lambda: optimizer.step(task.next_objective(), 0.0), 10 * repeats)
     rate = round(len(candidates) / seconds)
     rows.append(
         {"task": task_name, "kind": "training step", "path": "fused", "candidates": len(candidates), "rate": rate}

@@ -51,8 +51,8 @@ def _measure(task_name: str, activation: str, repeats: int, console: Console) ->
     fused = tasks["fused"]
     optimizer = instantiate(config["optimizer"], layout=fused.layout, point=fused.initial_point(config["seed"]))
     for _ in range(TRAINED_STEPS):
-        optimizer.step(fused.next_objective())
-    asked = optimizer.ask()
+        optimizer.step(fused.next_objective(), 0.0)
+    asked = optimizer.ask(0.0)
     candidates = DenseCandidates(asked.dense(slice(0, len(asked))))
     measured: dict[str, tuple[int, float]] = {
         path: _rate(partial(_play, tasks[path], candidates), 1 if path == "gymnasium" else repeats)
@@ -77,7 +77,7 @@ def _play(task: Any, candidates: DenseCandidates) -> int:
 
 def _train(task: Any, optimizer: Any) -> int:
     objective = task.next_objective()
-    optimizer.step(objective)
+    optimizer.step(objective, 0.0)
     return int(objective.spent.environment_steps)
 
 

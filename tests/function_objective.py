@@ -32,14 +32,14 @@ def check_useless_losses_change_nothing(build: Callable[[], PointOptimizer], obj
     """A step of which all losses are `bad` is refused and can be repeated, as if it had not been."""
     undisturbed, disturbed = build(), build()
     for optimizer in (undisturbed, disturbed):
-        optimizer.step(objective)
+        optimizer.step(objective, 0.0)
     before = disturbed.solution.clone()
-    candidates = disturbed.ask()
+    candidates = disturbed.ask(0.0)
     with pytest.raises(NonFiniteLossError, match="candidate losses of step 1 are NaN or infinite"):
         disturbed.tell(torch.full((len(candidates),), bad))
     assert torch.equal(disturbed.solution, before)
     disturbed.tell(objective.losses(candidates))
-    undisturbed.step(objective)
+    undisturbed.step(objective, 0.0)
     for optimizer in (undisturbed, disturbed):
-        optimizer.step(objective)
+        optimizer.step(objective, 0.0)
     assert torch.equal(disturbed.solution, undisturbed.solution)

@@ -50,7 +50,7 @@ model = torch.nn.Linear(3, 2)
 evaluator = FunctionalEvaluator(model, torch.nn.functional.mse_loss)
 optimizer = PolyStep(evaluator.layout, evaluator.layout.point_of(model), seed=0, particle_dimension=2)
 objective = BatchObjective(evaluator, torch.ones(4, 3), torch.zeros(4, 2))
-losses = [optimizer.step(objective).loss for _ in range(30)]
+losses = [optimizer.step(objective, step / 30).loss for step in range(30)]
 assert losses[-1] < losses[0], losses
 """
     done = subprocess.run(

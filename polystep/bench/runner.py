@@ -119,8 +119,8 @@ class Run:
                 "the processes of this run have different settings, data or code; start them with the same"
             )
         self._resume(task, optimizer)
-        while self.processes.agree(0.0) < 1:
-            optimizer.step(self.processes.share(task.next_objective()))
+        while (used := self.processes.agree(0.0)) < 1:
+            optimizer.step(self.processes.share(task.next_objective()), used)
 
     def _prepare(self) -> tuple[Task, Optimizer]:
         self._ledger = Ledger()
@@ -167,7 +167,7 @@ class Run:
             with self._ledger.clock("data"):
                 objective = MeteredObjective(self.processes.share(task.next_objective()), self._ledger)
             with self._ledger.clock("optimizer"):
-                report = optimizer.step(objective)
+                report = optimizer.step(objective, before)
             self._step += 1
             self._finished = report.finished
             if not self._finished:

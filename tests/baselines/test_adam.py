@@ -17,7 +17,7 @@ from polystep.candidates import Candidates
 from polystep.conformance import QuadraticObjective, check_optimizer
 from polystep.contracts import GradientUnavailable, Spent
 from polystep.layout import ParameterLayout
-from polystep.schedule import Cosine, Linear
+from polystep.schedule import Cosine, LinearOverSteps, Moment
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 LAYOUT = ParameterLayout({"weight": (2, 3)})
@@ -44,48 +44,48 @@ class Bowl:
         return (slopes * point.square()).sum() / 2, slopes * point
 
 
-@pytest.mark.parametrize("settings", [{}, {"weight_decay": 0.1}, {"learning_rate": Cosine(0.1, 0.0, 5), "beta1": 0.5}])
+@pytest.mark.parametrize("settings", [{}, {"weight_decay": 0.1}, {"learning_rate": Cosine(0.1, 0.0), "beta1": 0.5}])
 def test_it_obeys_the_contract(settings: dict[str, Any]) -> None:
     check_optimizer(lambda **arguments: Adam(**arguments, **settings))
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
 def test_it_is_adam_with_decoupled_decay(weight_decay: float) -> None:
-    optimizer = adam(gradient="surrogate", learning_rate=Linear(0.1, 0.02, 4), beta1=0.8, beta2=0.9, epsilon=1e-3,
+    optimizer = adam(gradient="surrogate", learning_rate=LinearOverSteps(0.1, 0.02, 4), beta1=0.8, beta2=0.9, epsilon=1e-3,
                      weight_decay=weight_decay)  # fmt: skip
     point, first, second = torch.linspace(-1, 1, 6).double(), torch.zeros(6).double(), torch.zeros(6).double()
     for step in range(1, 8):
-        report = optimizer.step(Bowl())
+        report = optimizer.step(Bowl(), 0.0)
         gradient = torch.arange(6.0) * point
         assert report.loss == pytest.approx(float((gradient * point).sum()) / 2)
         assert report.diagnostics["gradient_norm"] == pytest.approx(float(gradient.norm()), rel=1e-5)
         first, second = 0.8 * first + 0.2 * gradient, 0.9 * second + 0.1 * gradient**2
         direction = first / (1 - 0.8**step) / ((second / (1 - 0.9**step)).sqrt() + 1e-3)
-        point = point - Linear(0.1, 0.02, 4).at(step - 1, 1.0) * (direction + weight_decay * point)
+        point = point - LinearOverSteps(0.1, 0.02, 4).at(Moment(step - 1, 0.0)) * (direction + weight_decay * point)
         torch.testing.assert_close(optimizer.solution.double(), point, rtol=1e-5, atol=1e-6)
 
 
 def test_it_minimises() -> None:
     optimizer, objective = adam(learning_rate=0.05), QuadraticObjective()
-    losses = [optimizer.step(objective).loss for _ in range(300)]
+    losses = [optimizer.step(objective, 0.0).loss for _ in range(300)]
     assert losses[-1] is not None and losses[-1] < 1e-6
 
 
 def test_it_asks_for_its_kind_of_gradient_alone() -> None:
     objective = Bowl()
-    adam(gradient="smooth").step(objective)
+    adam(gradient="smooth").step(objective, 0.0)
     assert objective.asked == ["smooth"] and objective.spent == Spent()
 
 
 def test_a_state_is_independent_of_later_steps() -> None:
     optimizer, objective = adam(), QuadraticObjective()
-    optimizer.step(objective)
+    optimizer.step(objective, 0.0)
     state = optimizer.state_dict()
     ends = []
     for restored in (optimizer, adam(), adam()):
         restored.load_state_dict(state)
         for _ in range(3):
-            restored.step(objective)
+            restored.step(objective, 0.0)
         ends.append(restored.solution)
     assert torch.equal(ends[0], ends[1]) and torch.equal(ends[1], ends[2])
 
@@ -103,7 +103,7 @@ def test_a_state_is_independent_of_later_steps() -> None:
 def test_a_missing_gradient_is_refused_with_the_alternatives(kind: Any, message: str) -> None:
     optimizer = adam(gradient=kind)
     with pytest.raises(GradientUnavailable, match=message):
-        optimizer.step(Bowl())
+        optimizer.step(Bowl(), 0.0)
     assert torch.equal(optimizer.solution, torch.linspace(-1, 1, 6))
 
 
@@ -115,7 +115,7 @@ def test_an_objective_without_gradients_is_refused() -> None:
             return torch.zeros(len(candidates))
 
     with pytest.raises(GradientUnavailable, match="no exact gradient; use a gradient-free optimiser such as"):
-        adam().step(Losses())
+        adam().step(Losses(), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_bad_settings_are_named(settings: dict[str, float], message: str) -> Non
 def test_a_gradient_that_is_not_finite_ends_the_run_and_moves_nothing() -> None:
     optimizer = adam(torch.full((6,), float("inf")), gradient="surrogate")
     with pytest.raises(NonFiniteLossError, match="the surrogate gradient of step 0 is NaN or infinite; reduce"):
-        optimizer.step(Bowl())
+        optimizer.step(Bowl(), 0.0)
     assert optimizer.solution.isinf().all() and optimizer.state_dict()["step"] == 0
 
 

@@ -21,7 +21,7 @@ from baselines.spsa import SPSA
 from polystep.ask_tell import PointOptimizer
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
 from polystep.layout import ParameterLayout
-from polystep.schedule import Constant, Cosine, Linear
+from polystep.schedule import Constant, CosineOverSteps, LinearOverSteps
 from polystep.subspace import FullSpace, HybridSubspace
 from polystep.update import Momentum
 from polystep.validation import SettingError
@@ -29,11 +29,13 @@ from tests.function_objective import check_useless_losses_change_nothing
 
 LAYOUT = ParameterLayout({"fc1.weight": (3, 5), "fc1.bias": (3,), "fc2.weight": (2, 3), "fc2.bias": (2,)})
 RIVALS: dict[str, Callable[..., PointOptimizer]] = {
-    "openai_es": partial(OpenAIES, population=8, sigma=0.1, learning_rate=Linear(0.1, 0.0, 40), weight_decay=0.1),
-    "openai_es z_score": partial(OpenAIES, population=8, sigma=Cosine(0.1, 0.01, 40), shaping="z_score"),
+    "openai_es": partial(
+        OpenAIES, population=8, sigma=0.1, learning_rate=LinearOverSteps(0.1, 0.0, 40), weight_decay=0.1
+    ),
+    "openai_es z_score": partial(OpenAIES, population=8, sigma=CosineOverSteps(0.1, 0.01, 40), shaping="z_score"),
     "spsa": partial(SPSA, a=0.01, c=0.1, steps=40),
     "mezo": partial(MeZO, learning_rate=0.001, epsilon=0.1),
-    "random_search": partial(RandomSearch, population=8, sigma=Cosine(0.3, 0.01, 40)),
+    "random_search": partial(RandomSearch, population=8, sigma=CosineOverSteps(0.3, 0.01, 40)),
     "finite_differences": partial(FiniteDifferences, subspace=FullSpace, particle_dimension=4, redraw_every=2),
     "finite_differences hybrid": lambda *arguments: FiniteDifferences(
         *arguments, subspace=HybridSubspace, update=Momentum(), step_size=0.01
@@ -63,24 +65,24 @@ def test_run_from_a_checkpoint_file_is_bit_equal(
 ) -> None:
     optimizer, resumed = build(), build()
     for _ in range(taken_after):
-        optimizer.step(bowl)
+        optimizer.step(bowl, 0.0)
     save_checkpoint(tmp_path / "state", optimizer.state_dict())
-    resumed.step(bowl)
-    resumed.ask()
+    resumed.step(bowl, 0.0)
+    resumed.ask(0.0)
     resumed.load_state_dict(load_checkpoint(tmp_path / "state"))
     for _ in range(25):
-        report, again = optimizer.step(bowl), resumed.step(bowl)
+        report, again = optimizer.step(bowl, 0.0), resumed.step(bowl, 0.0)
         assert torch.equal(optimizer.solution, resumed.solution)
         assert (report.loss, report.diagnostics) == (again.loss, again.diagnostics)
 
 
 def test_state_does_not_change_with_later_steps(build: Callable[..., PointOptimizer], bowl: Any) -> None:
     optimizer = build()
-    optimizer.step(bowl)
+    optimizer.step(bowl, 0.0)
     state = optimizer.state_dict()
     stored = copy.deepcopy(state)
     for _ in range(3):
-        optimizer.step(bowl)
+        optimizer.step(bowl, 0.0)
     for (path, value), (stored_path, stored_value) in zip(leaves(state), leaves(stored), strict=True):
         assert path == stored_path
         assert torch.equal(torch.as_tensor(value), torch.as_tensor(stored_value)), path
@@ -99,14 +101,14 @@ def test_global_random_states_are_left_alone(build: Callable[..., PointOptimizer
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     optimizer = build()
     for _ in range(8):
-        optimizer.step(bowl)
+        optimizer.step(bowl, 0.0)
     assert torch.equal(torch.get_rng_state(), before[0])
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])
     assert random.getstate() == before[2]
 
 
 def test_seed_determines_the_candidates(build: Callable[..., PointOptimizer]) -> None:
-    one, same, other = (build(seed).ask().dense(slice(None)) for seed in (3, 3, 4))
+    one, same, other = (build(seed).ask(0.0).dense(slice(None)) for seed in (3, 3, 4))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
@@ -115,7 +117,7 @@ def test_loss_goes_down(build: Callable[..., PointOptimizer], bowl: Any) -> None
     optimizer = build()
     start = float(bowl.function(optimizer.solution.unsqueeze(0)))
     for _ in range(40):
-        optimizer.step(bowl)
+        optimizer.step(bowl, 0.0)
     assert float(bowl.function(optimizer.solution.unsqueeze(0))) < 0.9 * start
 
 
@@ -125,14 +127,14 @@ def test_candidate_without_a_finite_loss_leaves_no_trace(
 ) -> None:
     optimizer = build()
     for _ in range(3):
-        candidates = optimizer.ask()
+        candidates = optimizer.ask(0.0)
         losses = bowl.losses(candidates)
         losses[1] = bad
         report = optimizer.tell(losses)
         assert report.diagnostics["non_finite"] == 1
         assert report.loss == pytest.approx(losses[torch.isfinite(losses)].mean().item())
         assert all(math.isfinite(value) for value in report.diagnostics.values())
-    optimizer.step(bowl)
+    optimizer.step(bowl, 0.0)
     assert optimizer.solution.abs().max() < 3
 
 
@@ -151,7 +153,7 @@ def test_order_of_candidates_and_losses_agrees(name: str, bowl: Any) -> None:
         optimizer = RIVALS[name](LAYOUT, torch.linspace(-1, 1, LAYOUT.size), seed)
         start = float(bowl.function(optimizer.solution.unsqueeze(0)))
         for _ in range(5):
-            optimizer.step(bowl)
+            optimizer.step(bowl, 0.0)
         improved += float(bowl.function(optimizer.solution.unsqueeze(0))) < start
     assert improved >= 15
 
@@ -206,7 +208,7 @@ def test_point_that_does_not_fit_the_layout_is_refused(rival: Callable[..., Any]
 
 @pytest.mark.parametrize("rival", [OpenAIES, RandomSearch])
 def test_schedule_that_leaves_its_range_stops_with_an_explanation(rival: Callable[..., Any], bowl: Any) -> None:
-    optimizer = rival(LAYOUT, torch.zeros(LAYOUT.size), 0, sigma=Linear(0.1, 0.0, 2))
+    optimizer = rival(LAYOUT, torch.zeros(LAYOUT.size), 0, sigma=LinearOverSteps(0.1, 0.0, 2))
     with pytest.raises(SettingError, match=r"sigma must be above 0 at every step, got 0\.0 at step 2"):
         for _ in range(3):
-            optimizer.step(bowl)
+            optimizer.step(bowl, 0.0)

@@ -116,7 +116,7 @@ def test_finds_optima(name):
     for seed in range(5):
         clauses = random_clauses(10, 80, seed=seed)
         optimizer = solver(name, clauses, flips_per_step=20_000)
-        report = optimizer.step(ClausesOnly(clauses))
+        report = optimizer.step(ClausesOnly(clauses), 0.0)
         assert best_cost(optimizer, clauses) == clauses.least_cost() == report.diagnostics["best"]
         assert report.finished == (clauses.least_cost() == 0)
         assert report.loss >= report.diagnostics["best"]
@@ -128,7 +128,7 @@ def test_stops_where_everything_is_satisfied(name):
     objective = ClausesOnly(clauses)
     optimizer = solver(name, clauses)
     for _ in range(2):
-        assert optimizer.step(objective).finished
+        assert optimizer.step(objective, 0.0).finished
         flips = objective.spent.candidate_evaluations
         assert best_cost(optimizer, clauses) == 0 and 0 < flips < 100_000
         # about nine clauses hold a variable
@@ -142,7 +142,7 @@ def test_chains_differ_and_threads_change_nothing(name, monkeypatch):
     def run(threads, chains):
         monkeypatch.setattr(clause_search.numba, "get_num_threads", lambda: threads)
         optimizer = solver(name, clauses, chains=chains, flips_per_step=500)
-        reports = [optimizer.step(ClausesOnly(clauses)) for _ in range(3)]
+        reports = [optimizer.step(ClausesOnly(clauses), 0.0) for _ in range(3)]
         return optimizer, [report.loss for report in reports]
 
     (alone, one), (_, two), (several, three) = run(1, 3), run(3, 3), run(1, 1)
@@ -218,7 +218,7 @@ def test_the_start_is_what_the_point_says():
     optimizer = solver("walksat", clauses)
     start = (optimizer.solution > 0).byte().numpy()
     optimizer.flips_per_step = 1
-    optimizer.step(ClausesOnly(clauses))
+    optimizer.step(ClausesOnly(clauses), 0.0)
     assert (optimizer._chains[0].values != start).sum() == 1
 
 
@@ -232,7 +232,7 @@ def test_tasks_without_clauses_are_refused():
     with pytest.raises(
         ClausesUnavailable, match="works on clauses, which NoClauses does not have; use it with task=maxsat"
     ):
-        solver("probsat", SomeClauses()).step(NoClauses())
+        solver("probsat", SomeClauses()).step(NoClauses(), 0.0)
 
 
 @pytest.mark.parametrize("optimizer", ["probsat", "walksat", "rc2"])
@@ -250,7 +250,7 @@ class TestRc2:
     def solve(self, clauses, seconds=30.0):
         layout, start = ParameterLayout({"x": (clauses.variables,)}), torch.full((clauses.variables,), -3.0)
         optimizer = Rc2(layout, start, 0, seconds=seconds)
-        return optimizer, optimizer.step(ClausesOnly(clauses))
+        return optimizer, optimizer.step(ClausesOnly(clauses), 0.0)
 
     @settings(max_examples=30, deadline=None)
     @given(clause_sets())
@@ -264,7 +264,7 @@ class TestRc2:
         _, report = self.solve(clauses)
         for name in SOLVERS:
             optimizer = solver(name, clauses)
-            optimizer.step(ClausesOnly(clauses))
+            optimizer.step(ClausesOnly(clauses), 0.0)
             assert best_cost(optimizer, clauses) == report.loss
 
     def test_keeps_the_start_where_time_runs_out(self):
@@ -279,7 +279,7 @@ class TestRc2:
         again = Rc2(ParameterLayout({"x": (20,)}), torch.zeros(20), 0)
         again.load_state_dict(optimizer.state_dict())
         objective = ClausesOnly(clauses)
-        assert again.step(objective) == report and objective.spent == Spent()
+        assert again.step(objective, 0.0) == report and objective.spent == Spent()
         assert torch.equal(again.solution, optimizer.solution)
 
     def test_says_what_to_install(self, monkeypatch):
@@ -290,4 +290,4 @@ class TestRc2:
 
 def test_conformance_clauses_cannot_all_be_satisfied():
     optimizer = solver("walksat", SomeClauses())
-    assert optimizer.step(QuadraticObjective()).diagnostics["best"] > 0
+    assert optimizer.step(QuadraticObjective(), 0.0).diagnostics["best"] > 0

@@ -66,8 +66,8 @@ def test_equals_plain_pycma_with_the_same_normal_numbers(
     }
     plain = cma.CMAEvolutionStrategy(torch.linspace(-1, 1, dimension).double().numpy(), 0.3, options)
     for _ in range(30):
-        optimizer.step(objective(function))
-        samples = plain.ask()
+        optimizer.step(objective(function), 0.0)
+        samples = plain.ask(0.0)
         plain.tell(samples, function(torch.tensor(np.stack(samples), dtype=torch.float32)).tolist())
         np.testing.assert_array_equal(optimizer.solution.numpy(), plain.mean.astype(np.float32))
 
@@ -91,15 +91,15 @@ def test_resuming_is_bit_equal_over_many_generations(
     optimizer = build(dimension, **settings)
     resumed = build(dimension, **settings)
     for generation in range(30):
-        optimizer.step(objective(function))
+        optimizer.step(objective(function), 0.0)
         if generation % 7 == 3:
             resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
         elif generation > 3:
-            resumed.step(objective(function))
+            resumed.step(objective(function), 0.0)
             assert_equal(optimizer, resumed)
     for _ in range(15 if dimension > 100 else 300):
-        optimizer.step(objective(function))
-        resumed.step(objective(function))
+        optimizer.step(objective(function), 0.0)
+        resumed.step(objective(function), 0.0)
         assert_equal(optimizer, resumed)
 
 
@@ -116,15 +116,15 @@ def test_resuming_carries_what_pycma_does_against_ill_conditioning(objective: An
     ):
         optimizer = build(8)
         for _ in range(20):
-            optimizer.step(objective(ill_conditioned))
+            optimizer.step(objective(ill_conditioned), 0.0)
         getattr(optimizer._strategy, relieve)(condition)
-        optimizer.step(objective(ill_conditioned))
+        optimizer.step(objective(ill_conditioned), 0.0)
         resumed = build(8)
         resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
         assert optimizer._strategy.gp.isidentity == (relieve != "alleviate_conditioning")
         for _ in range(200):
-            optimizer.step(objective(ill_conditioned))
-            resumed.step(objective(ill_conditioned))
+            optimizer.step(objective(ill_conditioned), 0.0)
+            resumed.step(objective(ill_conditioned), 0.0)
             assert_equal(optimizer, resumed)
         assert float(ill_conditioned(optimizer.solution.unsqueeze(0))) < 1.0
 
@@ -132,12 +132,12 @@ def test_resuming_carries_what_pycma_does_against_ill_conditioning(objective: An
 def test_resuming_carries_a_redistributed_step_size(objective: Any) -> None:
     optimizer = build(20, covariance="diagonal", sigma=1e-6)
     while not hasattr(optimizer._strategy.sm, "standard_deviations"):
-        optimizer.step(objective(slope))
+        optimizer.step(objective(slope), 0.0)
     resumed = build(20, covariance="diagonal", sigma=1e-6)
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for _ in range(20):
-        optimizer.step(objective(slope))
-        resumed.step(objective(slope))
+        optimizer.step(objective(slope), 0.0)
+        resumed.step(objective(slope), 0.0)
         assert_equal(optimizer, resumed)
 
 
@@ -148,10 +148,10 @@ def test_nothing_else_of_the_strategy_matters(covariance: Any, objective: Any) -
     """
     optimizer, resumed = build(320, covariance=covariance), build(320, covariance=covariance)
     for _ in range(25):
-        optimizer.step(objective(ill_conditioned))
+        optimizer.step(objective(ill_conditioned), 0.0)
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for one in (optimizer, resumed):
-        one.step(objective(ill_conditioned))
+        one.step(objective(ill_conditioned), 0.0)
     display = {"countevals", "mean_old_old", "itereigenupdated", "_last_multiplier"}
     for part in ("", "sm", "sigma_vec", "adapt_sigma", "gp"):
         original, copied = (getattr(es, part) if part else es for es in (optimizer._strategy, resumed._strategy))
@@ -167,7 +167,7 @@ def test_solves_rosenbrock(objective: Any) -> None:
 
     optimizer = build(6)
     for _ in range(400):
-        optimizer.step(objective(rosenbrock))
+        optimizer.step(objective(rosenbrock), 0.0)
     torch.testing.assert_close(optimizer.solution, torch.ones(6), rtol=0, atol=1e-3)
 
 
@@ -175,7 +175,7 @@ def test_run_goes_on_where_pycma_would_stop(objective: Any) -> None:
     for function in (lambda points: points.square().sum(1), lambda points: torch.zeros(len(points))):
         optimizer = build(5)
         for _ in range(500):
-            optimizer.step(objective(function))
+            optimizer.step(objective(function), 0.0)
         assert optimizer._strategy.stop()
         assert torch.isfinite(optimizer.solution).all()
 
@@ -185,7 +185,7 @@ def test_best_ever_is_the_candidate_with_the_lowest_loss_so_far(objective: Any) 
     assert torch.equal(optimizer.solution, torch.linspace(-1, 1, 5))
     lowest, best = math.inf, optimizer.solution
     for step in range(20):
-        candidates, _ = optimizer.ask(), mean.ask()
+        candidates, _ = optimizer.ask(0.0), mean.ask(0.0)
         losses = candidates.dense(slice(None)).square().sum(1) + 10 * (step % 3)
         if losses.min() < lowest:
             lowest, best = float(losses.min()), candidates.points[losses.argmin()]
@@ -204,7 +204,7 @@ def test_covariance_is_diagonal_from_1000_parameters_on() -> None:
 
 def test_candidate_without_a_finite_loss_ranks_last(objective: Any) -> None:
     strange, high = build(6), build(6)
-    losses = [torch.arange(len(optimizer.ask()), dtype=torch.float32) for optimizer in (strange, high)]
+    losses = [torch.arange(len(optimizer.ask(0.0)), dtype=torch.float32) for optimizer in (strange, high)]
     losses[0][2], losses[1][2] = math.nan, 1e5
     strange.tell(losses[0])
     high.tell(losses[1])
@@ -220,7 +220,7 @@ def test_nothing_is_printed_and_warning_filters_stay(
         warnings.simplefilter("always")
         optimizer = build(dimension, covariance="diagonal")
         for _ in range(15):
-            candidates = optimizer.ask()
+            candidates = optimizer.ask(0.0)
             losses = slope(candidates.dense(slice(None)))
             losses[0] = math.nan
             optimizer.tell(losses)

@@ -39,14 +39,14 @@ def test_movement_is_gradient_descent_within_the_subspace(subspace: str, objecti
     z = torch.zeros(optimizer.subspace.particles, 4, requires_grad=True)
     bowl((START + optimizer.subspace.lift(z)).unsqueeze(0)).sum().backward()
     expected = START - 0.1 * optimizer.subspace.lift(z.grad)
-    optimizer.step(objective(bowl))
+    optimizer.step(objective(bowl), 0.0)
     torch.testing.assert_close(optimizer.solution, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("subspace", SUBSPACES)
 def test_candidates_are_those_of_polystep(subspace: str) -> None:
     settings = {"subspace": SUBSPACES[subspace], "particle_dimension": 4, "probe_radius": 0.5}
-    ours, theirs = differences(**settings).ask(), PolyStep(LAYOUT, START, 3, **settings).ask()
+    ours, theirs = differences(**settings).ask(0.0), PolyStep(LAYOUT, START, 3, **settings).ask(0.0)
     assert torch.equal(ours.dense(slice(None)), theirs.dense(slice(None)))
 
 
@@ -58,8 +58,8 @@ def test_polystep_tends_to_it_at_high_temperature(update: Callable[[], Any], obj
     ours = differences(update=update(), step_size=step_size, **settings)
     theirs = PolyStep(LAYOUT, START, 3, update=update(), temperature=temperature, step_radius=temperature, **settings)
     for _ in range(5):
-        ours.step(objective(bowl))
-        theirs.step(objective(bowl))
+        ours.step(objective(bowl), 0.0)
+        theirs.step(objective(bowl), 0.0)
     torch.testing.assert_close(ours.solution, theirs.solution, rtol=1e-2, atol=2e-3)
     assert not torch.allclose(ours.solution, START, atol=0.02)
 
@@ -67,7 +67,7 @@ def test_polystep_tends_to_it_at_high_temperature(update: Callable[[], Any], obj
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_direction_without_a_finite_loss_contributes_nothing(bad: float) -> None:
     optimizer = differences(subspace=FullSpace, step_size=0.1)
-    candidates = optimizer.ask()
+    candidates = optimizer.ask(0.0)
     losses = candidates.dense(slice(None)).sum(1)
     losses[0] = bad
     report = optimizer.tell(losses)
@@ -80,6 +80,6 @@ def test_direction_without_a_finite_loss_contributes_nothing(bad: float) -> None
 
 def test_cost_is_that_of_polystep(objective: Any) -> None:
     ours, theirs = objective(bowl), objective(bowl)
-    differences(subspace=SUBSPACES["row"]).step(ours)
-    PolyStep(LAYOUT, START, 3, subspace=SUBSPACES["row"], particle_dimension=4).step(theirs)
+    differences(subspace=SUBSPACES["row"]).step(ours, 0.0)
+    PolyStep(LAYOUT, START, 3, subspace=SUBSPACES["row"], particle_dimension=4).step(theirs, 0.0)
     assert ours.spent == theirs.spent

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from baselines.openai_es import OpenAIES, centred_ranks, centred_ranks_by_position, z_scores
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
-from polystep.schedule import Linear
+from polystep.schedule import LinearOverSteps
 
 LOSSES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0, 1e6]), min_size=2, max_size=20)
 
@@ -46,13 +46,13 @@ def test_equals_its_equations(function: Callable[[Tensor], Tensor], objective: A
         5,
         population=12,
         sigma=0.125,
-        learning_rate=Linear(0.5, 0.0, generations),
+        learning_rate=LinearOverSteps(0.5, 0.0, generations),
         weight_decay=0.25,
         shaping=shaping,
     )
     noise = []
     for _ in range(generations):
-        candidates = optimizer.ask()
+        candidates = optimizer.ask(0.0)
         noise.append(torch.stack([candidates.noise(n) for n in range(0, 12, 2)]).double().numpy())
         optimizer.tell(objective(function).losses(candidates))
     rates = [0.5 * (1 - g / generations) for g in range(1, generations + 1)]
@@ -63,7 +63,7 @@ def test_equals_its_equations(function: Callable[[Tensor], Tensor], objective: A
 
 def test_pairs_are_neighbours_and_mirror_each_other() -> None:
     point = torch.linspace(-1, 1, 50)
-    candidates = OpenAIES(ParameterLayout({"x": (50,)}), point, 3, population=6, sigma=0.5).ask()
+    candidates = OpenAIES(ParameterLayout({"x": (50,)}), point, 3, population=6, sigma=0.5).ask(0.0)
     moved = candidates.dense(slice(None)) - point
     torch.testing.assert_close(moved[::2], -moved[1::2])
     assert candidates.seeds.tolist() == [derive_seed(3, "openai_es", 0, pair // 2) for pair in range(6)]
@@ -72,8 +72,8 @@ def test_pairs_are_neighbours_and_mirror_each_other() -> None:
 
 
 def test_last_generation_of_the_published_rate_stands_still(objective: Any) -> None:
-    optimizer = OpenAIES(ParameterLayout({"x": (5,)}), torch.ones(5), 0, learning_rate=Linear(0.01, 0.0, 4))
-    reports = [optimizer.step(objective(lambda points: points.square().sum(1))) for _ in range(4)]
+    optimizer = OpenAIES(ParameterLayout({"x": (5,)}), torch.ones(5), 0, learning_rate=LinearOverSteps(0.01, 0.0, 4))
+    reports = [optimizer.step(objective(lambda points: points.square().sum(1)), 0.0) for _ in range(4)]
     moved = [report.diagnostics["movement"] / report.diagnostics["gradient_norm"] for report in reports]
     assert moved == pytest.approx([0.0075, 0.005, 0.0025, 0.0])
 
@@ -89,7 +89,7 @@ def test_noise_is_never_held_for_more_than_one_direction(objective: Any) -> None
             return result
 
     optimizer = OpenAIES(ParameterLayout({"x": (1000,)}), torch.zeros(1000), 0, population=20)
-    losses = objective(lambda points: points.square().sum(1)).losses(optimizer.ask())
+    losses = objective(lambda points: points.square().sum(1)).losses(optimizer.ask(0.0))
     with LargestTensor() as largest:
         optimizer.tell(losses)
     assert largest.seen == 1000
@@ -108,13 +108,13 @@ def test_best_sample_is_reported_where_asked_and_changes_nothing_else(objective:
             resumed.load_state_dict(best.state_dict())
             best = resumed
         for one in (mean, best):
-            candidates = one.ask()
+            candidates = one.ask(0.0)
             losses = objective(lambda points: points.square().sum(1)).losses(candidates)
             one.tell(losses)
         seen += list(zip(losses.tolist(), candidates.dense(slice(None)), strict=True))
         assert torch.equal(best.solution, min(seen, key=lambda pair: pair[0])[1])
         assert torch.equal(mean.solution, best._point)
-    best.tell(torch.full((len(best.ask()),), math.inf).index_fill_(0, torch.tensor([0]), 1e9))
+    best.tell(torch.full((len(best.ask(0.0)),), math.inf).index_fill_(0, torch.tensor([0]), 1e9))
     assert torch.equal(best.solution, min(seen, key=lambda pair: pair[0])[1])
     with pytest.raises(ValueError, match="report must be 'mean' or 'best_ever', got 'last'"):
         optimizer("last")
@@ -123,13 +123,13 @@ def test_best_sample_is_reported_where_asked_and_changes_nothing_else(objective:
 def test_plateau_leaves_the_point_where_it_is(objective: Any) -> None:
     for shaping in ("ranks", "z_score"):
         optimizer = OpenAIES(ParameterLayout({"x": (5,)}), torch.ones(5), 0, shaping=shaping)
-        optimizer.step(objective(lambda points: torch.full((len(points),), 0.3)))
+        optimizer.step(objective(lambda points: torch.full((len(points),), 0.3)), 0.0)
         assert torch.equal(optimizer.solution, torch.ones(5))
 
 
 def test_ranks_by_position_move_along_all_noise_on_a_plateau(objective: Any) -> None:
     optimizer = OpenAIES(ParameterLayout({"x": (5,)}), torch.ones(5), 0, population=4, shaping="ranks_by_position")
-    noise = torch.stack([(candidate - 1) / 0.02 for candidate in optimizer.ask().dense(slice(0, 4))[::2]])
+    noise = torch.stack([(candidate - 1) / 0.02 for candidate in optimizer.ask(0.0).dense(slice(0, 4))[::2]])
     optimizer.tell(torch.full((4,), 0.3))
     # each -e ranks two places of three above its +e
     torch.testing.assert_close(optimizer.solution, 1 - 0.01 * (2 / 3) * noise.sum(0) / (4 * 0.02))

@@ -31,7 +31,7 @@ def test_openai_es_equals_that_of_evosax(function: Callable[[Tensor], Tensor], o
         key, settings = jax.random.key(0), theirs.default_params
         state = theirs.init(key, jax.numpy.asarray(START.numpy()), settings)
         for _ in range(40):
-            candidates = ours.ask()
+            candidates = ours.ask(0.0)
             losses = objective(function).losses(candidates)
             ours.tell(losses)
             points = jax.numpy.asarray(candidates.dense(slice(None)).numpy())
@@ -46,7 +46,7 @@ def test_spsa_equals_that_of_noisyopt(
     noisyopt = pytest.importorskip("noisyopt", reason="pip install -c constraints.txt -e '.[crosscheck]'")
     ours, signs = SPSA(LAYOUT, START, 5, a=0.0005, c=0.125, A=2, steps=200), []
     for _ in range(200):
-        candidates = ours.ask()
+        candidates = ours.ask(0.0)
         signs.append(candidates.noise(0).double().numpy())
         ours.tell(objective(function).losses(candidates))
     drawn = iter(signs)

@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from polystep.bench.composition import compose_config
+from polystep.schedule import Moment
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -36,7 +37,7 @@ def test_published_settings(optimizer: str, steps: int, validate_every: int, set
 def test_published_rate_falls_linearly_and_ends_at_zero() -> None:
     rate = instantiate(composed("study=paper", "optimizer=openai_es")["optimizer"]["learning_rate"])
     for g in (1, 2500, 10000):
-        assert rate.at(g, 1.0) == pytest.approx(0.01 * (1 - g / 10000), abs=1e-12)
+        assert rate.at(Moment(g, 0.0)) == pytest.approx(0.01 * (1 - g / 10000), abs=1e-12)
 
 
 def test_finite_differences_have_the_settings_of_polystep() -> None:

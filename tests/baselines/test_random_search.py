@@ -17,7 +17,7 @@ def search(**settings: Any) -> RandomSearch:
 
 
 def test_incumbent_is_the_first_of_the_candidates_and_the_others_surround_it() -> None:
-    points = search(population=2000).ask().dense(slice(None))
+    points = search(population=2000).ask(0.0).dense(slice(None))
     assert points.shape == (2000, 6)
     assert torch.equal(points[0], torch.zeros(6))
     assert points[1:].std() == pytest.approx(0.25, rel=0.05)
@@ -25,7 +25,7 @@ def test_incumbent_is_the_first_of_the_candidates_and_the_others_surround_it() -
 
 def test_best_candidate_takes_over() -> None:
     optimizer = search()
-    points = optimizer.ask().dense(slice(None))
+    points = optimizer.ask(0.0).dense(slice(None))
     report = optimizer.tell(torch.tensor([3.0, 4, 5, 2, 6, 7, 8, 9, 2.5, 4]))
     assert torch.equal(optimizer.solution, points[3])
     assert report.diagnostics["improved"] == 1
@@ -34,7 +34,7 @@ def test_best_candidate_takes_over() -> None:
 @pytest.mark.parametrize("losses", [[3.0] * 10, [3.0] + [4.0] * 9, [3.0] + [math.nan] * 9])
 def test_incumbent_stays_on_a_tie_or_when_no_candidate_is_better(losses: list[float]) -> None:
     optimizer = search()
-    optimizer.ask()
+    optimizer.ask(0.0)
     report = optimizer.tell(torch.tensor(losses))
     assert torch.equal(optimizer.solution, torch.zeros(6))
     assert report.diagnostics["improved"] == 0
@@ -42,7 +42,7 @@ def test_incumbent_stays_on_a_tie_or_when_no_candidate_is_better(losses: list[fl
 
 def test_incumbent_without_a_finite_loss_is_replaced() -> None:
     optimizer = search()
-    points = optimizer.ask().dense(slice(None))
+    points = optimizer.ask(0.0).dense(slice(None))
     optimizer.tell(torch.tensor([math.nan, math.inf, 5.0, 4.0, 9, 9, 9, 9, 9, 9]))
     assert torch.equal(optimizer.solution, points[3])
 
@@ -52,7 +52,7 @@ def test_loss_never_rises_on_a_fixed_objective(objective: Any) -> None:
     optimizer = search()
     values = []
     for _ in range(60):
-        optimizer.step(bowl)
+        optimizer.step(bowl, 0.0)
         values.append(float(bowl.function(optimizer.solution.unsqueeze(0))))
     assert values == sorted(values, reverse=True)
     assert values[-1] < 0.1 * 6
@@ -64,5 +64,5 @@ def test_luck_of_an_earlier_batch_gives_no_advantage(objective: Any) -> None:
     for step in range(10):
         for optimizer, shift in ((plain, 0.0), (shifted, 100.0 * (-1) ** step)):
             bowl = objective(lambda points, shift=shift: (points.double() - 1).square().sum(1) + shift)
-            optimizer.step(bowl)
+            optimizer.step(bowl, 0.0)
     assert torch.equal(plain.solution, shifted.solution)

@@ -55,7 +55,7 @@ def test_it_learns(kind):
         },
     }
     optimizer = build(kind, **settings[kind])
-    losses = [optimizer.step(QuadraticObjective()).loss for _ in range(8)]
+    losses = [optimizer.step(QuadraticObjective(), 0.0).loss for _ in range(8)]
     assert losses[0] > -1.8 and losses[-1] < -2.2
 
 
@@ -63,10 +63,10 @@ def test_it_learns(kind):
 def test_quantised_heads_learn_nothing(kind):
     optimizer = build(kind, quantised_heads=True)
     for _ in range(2):
-        report = optimizer.step(WithoutDerivatives())
+        report = optimizer.step(WithoutDerivatives(), 0.0)
     assert report.diagnostics["movement"] == 0 and torch.equal(optimizer.solution, START)
     learning = build(kind)
-    learning.step(WithoutDerivatives())
+    learning.step(WithoutDerivatives(), 0.0)
     assert not torch.equal(learning.solution, START)
 
 
@@ -76,15 +76,15 @@ def test_run_from_a_checkpoint_file_is_bit_equal(kind, taken_after, tmp_path):
     """Replayed transitions, which wrap round here, and moments included."""
     optimizer, resumed = build(kind), build(kind)
     for _ in range(taken_after):
-        optimizer.step(QuadraticObjective())
+        optimizer.step(QuadraticObjective(), 0.0)
     state = optimizer.state_dict()
     kept = copy.deepcopy(state)
     save_checkpoint(tmp_path / "state", state)
-    resumed.step(QuadraticObjective())
+    resumed.step(QuadraticObjective(), 0.0)
     resumed.load_state_dict(load_checkpoint(tmp_path / "state"))
     assert str(resumed.state_dict()) == str(kept)
     for _ in range(3):
-        report, again = optimizer.step(QuadraticObjective()), resumed.step(QuadraticObjective())
+        report, again = optimizer.step(QuadraticObjective(), 0.0), resumed.step(QuadraticObjective(), 0.0)
         assert torch.equal(optimizer.solution, resumed.solution)
         assert report == again
     assert str(state) == str(kept)
@@ -96,7 +96,7 @@ def test_random_numbers_belong_to_the_seed_and_global_ones_are_left_alone(kind):
     points = []
     for seed in (1, 1, 2):
         optimizer = build(kind, seed)
-        optimizer.step(QuadraticObjective())
+        optimizer.step(QuadraticObjective(), 0.0)
         points.append(optimizer.solution)
     assert torch.equal(points[0], points[1]) and not torch.equal(points[0], points[2])
     assert torch.equal(torch.get_rng_state(), before[0])
@@ -107,7 +107,7 @@ def test_random_numbers_belong_to_the_seed_and_global_ones_are_left_alone(kind):
 @pytest.mark.parametrize("kind", [PPO, DQN])
 def test_environment_steps_are_charged_by_the_objective(kind):
     ledger = Ledger()
-    build(kind).step(MeteredObjective(QuadraticObjective(), ledger))
+    build(kind).step(MeteredObjective(QuadraticObjective(), ledger), 0.0)
     assert ledger.spent.environment_steps == 64 and ledger.spent.candidate_evaluations == 0
 
 
@@ -119,16 +119,16 @@ def test_objectives_without_an_environment_are_refused_with_alternatives():
             raise AssertionError
 
     with pytest.raises(EnvironmentUnavailable, match="task=control, or use another optimiser, such as"):
-        build(PPO).step(MeteredObjective(Losses(), Ledger()))
+        build(PPO).step(MeteredObjective(Losses(), Ledger()), 0.0)
 
 
 def test_continuous_actions_are_for_ppo():
     task = ControlTask("Pendulum-v1", 0)
     ppo, dqn = (build(kind, layout=task.layout, point=task.initial_point(0)) for kind in (PPO, DQN))
     with pytest.raises(EnvironmentUnavailable, match=r"discrete actions, and the environment has Box.*optimizer=ppo"):
-        dqn.step(task.next_objective())
+        dqn.step(task.next_objective(), 0.0)
     objective = task.next_objective()
-    ppo.step(objective)
+    ppo.step(objective, 0.0)
     assert objective.spent.environment_steps == 64
     assert torch.isfinite(ppo.solution).all() and not torch.equal(ppo.solution, task.initial_point(0))
 

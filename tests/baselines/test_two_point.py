@@ -12,7 +12,7 @@ from torch import Tensor
 from baselines.mezo import MeZO
 from baselines.spsa import SPSA
 from polystep.layout import ParameterLayout
-from polystep.schedule import Linear
+from polystep.schedule import LinearOverSteps
 
 LAYOUT = ParameterLayout({"x": (7,)})
 
@@ -31,7 +31,7 @@ def spsa_reference(
 def directions_of(optimizer: SPSA | MeZO, objective: Any, steps: int) -> Any:
     directions = []
     for _ in range(steps):
-        candidates = optimizer.ask()
+        candidates = optimizer.ask(0.0)
         directions.append(candidates.noise(0).double().numpy())
         optimizer.tell(objective.losses(candidates))
     return directions
@@ -55,7 +55,7 @@ def test_spsa_equals_its_equations(function: Callable[[Tensor], Tensor], objecti
 
 def test_mezo_equals_its_equations(function: Callable[[Tensor], Tensor], objective: Any) -> None:
     start = torch.linspace(-1, 1, 7, dtype=torch.float64)
-    optimizer = MeZO(LAYOUT, start, 5, learning_rate=Linear(0.0005, 0.0, 200), epsilon=2**-7)
+    optimizer = MeZO(LAYOUT, start, 5, learning_rate=LinearOverSteps(0.0005, 0.0, 200), epsilon=2**-7)
     directions = directions_of(optimizer, objective(function), 200)
     theta = start.clone()
     for t, z in enumerate(map(torch.from_numpy, directions)):
@@ -77,7 +77,7 @@ class TestBoth:
         optimizer = build(LAYOUT, start, 0)
         address = optimizer.solution.data_ptr()
         for _ in range(3):
-            optimizer.step(objective(lambda points: (points - 1).square().sum(1)))
+            optimizer.step(objective(lambda points: (points - 1).square().sum(1)), 0.0)
         assert optimizer.solution.data_ptr() == address
         assert not torch.equal(optimizer.solution, start)
         assert torch.equal(start, torch.zeros(7))
@@ -90,8 +90,8 @@ class TestBoth:
     @pytest.mark.parametrize("losses", [[math.nan, 1.0], [1.0, math.inf]])
     def test_step_with_one_loss_is_skipped(self, build: Callable[..., Any], losses: list[float]) -> None:
         optimizer = build(LAYOUT, torch.zeros(7), 0)
-        first = optimizer.ask().noise(0)
+        first = optimizer.ask(0.0).noise(0)
         report = optimizer.tell(torch.tensor(losses))
         assert torch.equal(optimizer.solution, torch.zeros(7))
         assert report.diagnostics == {"non_finite": 1}
-        assert not torch.equal(optimizer.ask().noise(0), first)
+        assert not torch.equal(optimizer.ask(0.0).noise(0), first)

@@ -35,8 +35,8 @@ def follower() -> Follower:
 def test_calls_out_of_order_are_errors(follower: Follower) -> None:
     with pytest.raises(RuntimeError, match="without ask"):
         follower.tell(torch.zeros(4))
-    follower.ask()
-    for call in (follower.ask, follower.state_dict):
+    follower.ask(0.0)
+    for call in (lambda: follower.ask(0.0), follower.state_dict):
         with pytest.raises(RuntimeError):
             call()
     with pytest.raises(ValueError, match=r"shape \(4,\), one per candidate, got \(3,\)"):
@@ -47,7 +47,7 @@ def test_calls_out_of_order_are_errors(follower: Follower) -> None:
 
 
 def test_report_counts_and_leaves_out_what_is_not_finite(follower: Follower) -> None:
-    follower.ask()
+    follower.ask(0.0)
     report = follower.tell(torch.tensor([math.nan, 3.0, 1.0, -math.inf]))
     assert report.loss == 2.0
     assert report.diagnostics == {"non_finite": 2.0, "seen": 4.0}
@@ -56,16 +56,16 @@ def test_report_counts_and_leaves_out_what_is_not_finite(follower: Follower) -> 
 
 def test_step_without_candidates_has_no_loss(follower: Follower) -> None:
     for _ in range(2):
-        follower.ask()
+        follower.ask(0.0)
         follower.tell(torch.zeros(4))
-    assert len(follower.ask()) == 0
+    assert len(follower.ask(0.0)) == 0
     report = follower.tell(torch.empty(0))
     assert report.loss is None
     assert report.diagnostics == {}
 
 
 def test_failed_step_can_be_told_again(follower: Follower) -> None:
-    follower.ask()
+    follower.ask(0.0)
     with pytest.raises(NonFiniteLossError, match="all 4 candidate losses of step 0 are NaN or infinite"):
         follower.tell(torch.full((4,), math.nan))
     follower.tell(torch.tensor([2.0, 1, 2, 2]))
@@ -73,12 +73,12 @@ def test_failed_step_can_be_told_again(follower: Follower) -> None:
 
 
 def test_state_continues_and_abandons_the_step_begun(follower: Follower) -> None:
-    follower.ask()
+    follower.ask(0.0)
     follower.tell(torch.tensor([2.0, 1, 2, 2]))
     state: Any = follower.state_dict()
-    follower.ask()
+    follower.ask(0.0)
     follower.load_state_dict(state)
-    assert torch.equal(follower.ask().dense(slice(0, 1)), torch.tensor([[2.0, 4.0]]))
+    assert torch.equal(follower.ask(0.0).dense(slice(0, 1)), torch.tensor([[2.0, 4.0]]))
 
 
 def test_start_must_fit_and_is_not_changed() -> None:

@@ -113,7 +113,7 @@ class Idle:
     def __init__(self, layout: ParameterLayout, point: Tensor, seed: int):
         self.solution = point
 
-    def step(self, objective: Objective) -> StepReport:
+    def step(self, objective: Objective, used: float) -> StepReport:
         return StepReport(None)
 
     def state_dict(self) -> State:
@@ -131,7 +131,7 @@ def test_an_optimizer_that_evaluates_nothing_is_found() -> None:
 class Descent(Idle):
     """Plain gradient descent: its seed may change nothing."""
 
-    def step(self, objective: Any) -> StepReport:
+    def step(self, objective: Any, used: float) -> StepReport:
         loss, gradient = objective.gradient(self.solution, "exact")
         self.solution = self.solution - 0.1 * gradient
         return StepReport(float(loss))
@@ -150,9 +150,9 @@ def test_an_optimizer_that_follows_gradients_alone_needs_no_seed() -> None:
 class Greedy(Descent):
     """Also evaluates a candidate, always the same one."""
 
-    def step(self, objective: Any) -> StepReport:
+    def step(self, objective: Any, used: float) -> StepReport:
         objective.losses(DenseCandidates(self.solution.unsqueeze(0)))
-        return super().step(objective)
+        return super().step(objective, used)
 
 
 def test_an_optimizer_with_candidates_that_ignores_its_seed_is_found() -> None:

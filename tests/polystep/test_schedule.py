@@ -1,13 +1,17 @@
-"""Schedules (method sections 5 and 9)."""
+"""Schedules."""
 
 import math
 
 import pytest
 
+from polystep.bench.ledger import Budget, Ledger
 from polystep.schedule import (
     Constant,
     Cosine,
+    CosineOverSteps,
     Linear,
+    LinearOverSteps,
+    Moment,
     ProportionalToTemperature,
     ReversedCosine,
     ScaledToSize,
@@ -17,20 +21,38 @@ from polystep.schedule import (
 
 
 @pytest.mark.parametrize(
+    ("schedule", "used", "value"),
+    [
+        (Constant(3.0), 0.0, 3.0),
+        (Constant(3.0), 1.0, 3.0),
+        (Linear(5.0, 1.0), 0.0, 5.0),
+        (Linear(5.0, 1.0), 0.25, 4.0),
+        (Linear(5.0, 1.0), 1.0, 1.0),
+        (Linear(1.0, 5.0), 0.25, 2.0),
+        (Cosine(5.0, 1.0), 0.0, 5.0),
+        (Cosine(5.0, 1.0), 0.25, 3 + 2 * math.cos(math.pi / 4)),
+        (Cosine(5.0, 1.0), 0.5, 3.0),
+        (Cosine(5.0, 1.0), 1.0, 1.0),
+        (ScaledToSize(Linear(5.0, 1.0), 400, 100), 0.5, 6.0),
+    ],
+)
+def test_value_over_the_budget(schedule: Schedule, used: float, value: float) -> None:
+    """It knows no step: a run of seconds does not know how many it will make."""
+    for step in (0, 7, 10**9):
+        assert schedule.at(Moment(step, used)) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
     ("schedule", "step", "value"),
     [
-        (Constant(3.0), 0, 3.0),
-        (Constant(3.0), 999, 3.0),
-        (Linear(5.0, 1.0, 8), 0, 5.0),
-        (Linear(5.0, 1.0, 8), 2, 4.0),
-        (Linear(5.0, 1.0, 8), 8, 1.0),
-        (Linear(5.0, 1.0, 8), 9, 1.0),
-        (Linear(1.0, 5.0, 4), 1, 2.0),
-        (Cosine(5.0, 1.0, 8), 0, 5.0),
-        (Cosine(5.0, 1.0, 8), 2, 3 + 2 * math.cos(math.pi / 4)),
-        (Cosine(5.0, 1.0, 8), 4, 3.0),
-        (Cosine(5.0, 1.0, 8), 8, 1.0),
-        (Cosine(5.0, 1.0, 8), 16, 1.0),
+        (LinearOverSteps(5.0, 1.0, 8), 0, 5.0),
+        (LinearOverSteps(5.0, 1.0, 8), 2, 4.0),
+        (LinearOverSteps(5.0, 1.0, 8), 8, 1.0),
+        (LinearOverSteps(5.0, 1.0, 8), 9, 1.0),
+        (CosineOverSteps(5.0, 1.0, 8), 0, 5.0),
+        (CosineOverSteps(5.0, 1.0, 8), 2, 3 + 2 * math.cos(math.pi / 4)),
+        (CosineOverSteps(5.0, 1.0, 8), 8, 1.0),
+        (CosineOverSteps(5.0, 1.0, 8), 16, 1.0),
         (ReversedCosine(5.0, 0.5), 0, 0.5),
         (ReversedCosine(5.0, 0.5), 1, 5.0),
         (ReversedCosine(5.0, 0.5), 999, 5.0),
@@ -38,17 +60,38 @@ from polystep.schedule import (
         (ScaledToSize(ReversedCosine(3000.0, 600.0), 1000, 100_000), 1, 300.0),
     ],
 )
-def test_value(schedule: Schedule, step: int, value: float) -> None:
-    assert schedule.at(step, temperature=123.0) == pytest.approx(value)
+def test_value_over_steps(schedule: Schedule, step: int, value: float) -> None:
+    for used in (0.0, 0.3, 1.0):
+        assert schedule.at(Moment(step, used)) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 7, 181, 3540])
+@pytest.mark.parametrize(("over_budget", "over_steps"), [(Linear, LinearOverSteps), (Cosine, CosineOverSteps)])
+def test_with_a_budget_of_steps_both_kinds_are_the_same(over_budget: type, over_steps: type, steps: int) -> None:
+    budget, ledger = Budget(steps=steps), Ledger()
+    for step in range(steps + 1):
+        now = Moment(step, budget.used(step, ledger))
+        assert over_budget(0.3, 0.01).at(now) == pytest.approx(over_steps(0.3, 0.01, steps).at(now), rel=1e-14)
 
 
 def test_proportional_schedule_follows_the_temperature() -> None:
-    assert ProportionalToTemperature(2.0).at(7, temperature=0.5) == 1.0
+    assert ProportionalToTemperature(2.0).at(Moment(7, 0.1, temperature=0.5)) == 1.0
+
+
+def test_a_method_without_a_temperature_cannot_follow_one() -> None:
+    with pytest.raises(ValueError, match="needs a method that has one"):
+        ProportionalToTemperature(2.0).at(Moment(0, 0.0))
+
+
+@pytest.mark.parametrize("used", [-0.1, 1.1, 40.0, math.nan])
+def test_the_used_share_lies_between_0_and_1(used: float) -> None:
+    with pytest.raises(ValueError, match=rf"must lie in \[0, 1\], got {used}"):
+        Moment(0, used)
 
 
 def test_number_becomes_a_constant_and_a_schedule_stays() -> None:
     assert as_schedule(2, "step_radius") == Constant(2.0)
-    schedule = Linear(1.0, 0.0, 3)
+    schedule = Linear(1.0, 0.0)
     assert as_schedule(schedule, "step_radius") is schedule
 
 
@@ -58,7 +101,7 @@ def test_number_that_is_not_finite_is_an_error(value: float) -> None:
         as_schedule(value, "step_radius")
 
 
-@pytest.mark.parametrize("schedule", [Linear, Cosine])
+@pytest.mark.parametrize("schedule", [LinearOverSteps, CosineOverSteps])
 def test_schedule_without_steps_is_an_error(schedule: type) -> None:
     with pytest.raises(ValueError, match="at least 1 step, got 0"):
         schedule(1.0, 0.0, 0)

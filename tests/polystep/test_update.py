@@ -7,8 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from polystep.schedule import Cosine, Linear
+from polystep.schedule import CosineOverSteps, LinearOverSteps, Moment
 from polystep.update import Adaptive, Coasting, Momentum, Plain, Update
+
+
+def at(step: int) -> Moment:
+    return Moment(step, 0.0)
 
 
 @pytest.fixture
@@ -20,37 +24,37 @@ POINT = torch.zeros(5)
 
 
 def test_plain_update_moves_by_the_displacement(displacements: Tensor) -> None:
-    assert torch.equal(Plain().move(displacements[0], 0, POINT), displacements[0])
+    assert torch.equal(Plain().move(displacements[0], at(0), POINT), displacements[0])
 
 
 def test_momentum_is_an_undamped_velocity(displacements: Tensor) -> None:
     update = Momentum(start=0.5, end=0.5)
     for t in range(4):
         expected = sum(0.5 ** (t - s) * displacements[s] for s in range(t + 1))
-        torch.testing.assert_close(update.move(displacements[t], t, POINT), expected)
+        torch.testing.assert_close(update.move(displacements[t], at(t), POINT), expected)
 
 
 def test_steady_momentum_is_twenty_raw_steps() -> None:
     update = Momentum(start=0.95, end=0.95)
     for t in range(400):
-        movement = update.move(torch.ones(1), t, torch.zeros(1))
+        movement = update.move(torch.ones(1), at(t), torch.zeros(1))
     assert movement.item() == pytest.approx(20, rel=1e-5)
 
 
 @pytest.mark.parametrize(("step", "beta"), [(0, 0.5), (1, 0.55), (5, 0.75), (9, 0.95), (10, 0.95), (999, 0.95)])
 def test_momentum_warms_up_linearly(step: int, beta: float) -> None:
     update = Momentum(start=0.5, end=0.95, warmup_steps=9)
-    update.move(torch.ones(1), 0, torch.zeros(1))
-    assert update.move(torch.zeros(1), step, torch.zeros(1)).item() == pytest.approx(beta)
+    update.move(torch.ones(1), at(0), torch.zeros(1))
+    assert update.move(torch.zeros(1), at(step), torch.zeros(1)).item() == pytest.approx(beta)
 
 
 def test_momentum_warms_up_over_49_steps_by_default() -> None:
     update = Momentum()
-    update.move(torch.ones(1), 0, torch.zeros(1))
-    assert update.move(torch.zeros(1), 48, torch.zeros(1)).item() < 0.95
+    update.move(torch.ones(1), at(0), torch.zeros(1))
+    assert update.move(torch.zeros(1), at(48), torch.zeros(1)).item() < 0.95
     update.forget()
-    update.move(torch.ones(1), 0, torch.zeros(1))
-    assert update.move(torch.zeros(1), 49, torch.zeros(1)).item() == pytest.approx(0.95)
+    update.move(torch.ones(1), at(0), torch.zeros(1))
+    assert update.move(torch.zeros(1), at(49), torch.zeros(1)).item() == pytest.approx(0.95)
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
@@ -65,7 +69,7 @@ def test_adaptive_update_is_adam_with_decoupled_decay(
     for t, displacement in enumerate(displacements):
         parameter.grad = -displacement
         adam.step()
-        point = point + update.move(displacement, t, point)
+        point = point + update.move(displacement, at(t), point)
         torch.testing.assert_close(point, parameter.detach())
 
 
@@ -77,23 +81,23 @@ def test_adaptive_update_without_decay_is_adam(displacements: Tensor) -> None:
     for t, displacement in enumerate(displacements * 1e-6):
         parameter.grad = -displacement
         adam.step()
-        point = point + update.move(displacement, t, point)
+        point = point + update.move(displacement, at(t), point)
     torch.testing.assert_close(point, parameter.detach())
 
 
 def test_adaptive_rate_may_be_a_schedule() -> None:
-    update = Adaptive(Linear(0.4, 0.0, 4))
-    movements = [update.move(torch.ones(1), t, torch.zeros(1)).item() for t in range(5)]
+    update = Adaptive(LinearOverSteps(0.4, 0.0, 4))
+    movements = [update.move(torch.ones(1), at(t), torch.zeros(1)).item() for t in range(5)]
     assert movements == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.0], rel=1e-4)
 
 
 def test_adaptive_update_of_nothing_is_nothing() -> None:
-    assert torch.equal(Adaptive(0.1).move(torch.zeros(3), 0, torch.ones(3)), torch.zeros(3))
+    assert torch.equal(Adaptive(0.1).move(torch.zeros(3), at(0), torch.ones(3)), torch.zeros(3))
 
 
 UPDATES = pytest.mark.parametrize(
     "build",
-    [Plain, Momentum, lambda: Adaptive(Cosine(0.1, 0.0, 9), weight_decay=0.1)],
+    [Plain, Momentum, lambda: Adaptive(CosineOverSteps(0.1, 0.0, 9), weight_decay=0.1)],
     ids=["plain", "momentum", "adaptive"],
 )
 
@@ -103,23 +107,23 @@ UPDATES = pytest.mark.parametrize(
 def test_state_round_trip_is_bit_equal(build: Any, taken_after: int, displacements: Tensor) -> None:
     update: Update = build()
     for t in range(taken_after):
-        update.move(displacements[t], t, POINT)
+        update.move(displacements[t], at(t), POINT)
     state = update.state_dict()
-    expected = [update.move(displacements[t], t, POINT) for t in range(taken_after, 8)]
+    expected = [update.move(displacements[t], at(t), POINT) for t in range(taken_after, 8)]
     resumed: Update = build()
-    resumed.move(torch.ones(5), 0, POINT)
+    resumed.move(torch.ones(5), at(0), POINT)
     resumed.load_state_dict(state)
     for t in range(taken_after, 8):
-        assert torch.equal(resumed.move(displacements[t], t, POINT), expected[t - taken_after])
+        assert torch.equal(resumed.move(displacements[t], at(t), POINT), expected[t - taken_after])
 
 
 @UPDATES
 def test_forgetting_equals_a_new_start(build: Any, displacements: Tensor) -> None:
     update: Update = build()
-    update.move(displacements[0], 0, POINT)
+    update.move(displacements[0], at(0), POINT)
     update.forget()
     assert update.state_dict() == {}
-    assert torch.equal(update.move(displacements[1], 1, POINT), build().move(displacements[1], 1, POINT))
+    assert torch.equal(update.move(displacements[1], at(1), POINT), build().move(displacements[1], at(1), POINT))
 
 
 @pytest.mark.parametrize(

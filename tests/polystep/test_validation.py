@@ -5,7 +5,7 @@ import math
 import pytest
 
 from polystep.contracts import ExpectedError
-from polystep.schedule import Constant, Linear
+from polystep.schedule import Constant, LinearOverSteps, Moment
 from polystep.validation import SettingError, non_negative, positive, positive_schedule
 
 
@@ -24,22 +24,24 @@ def test_usable_values_pass() -> None:
     assert positive(0.5, "sigma") == 0.5
     assert non_negative(0.0, "decay") == 0.0
     assert positive_schedule(2, "sigma") == Constant(2.0)
-    assert positive_schedule(Linear(1.0, 0.5, 2), "sigma").at(1, 1.0) == 0.75
+    assert positive_schedule(LinearOverSteps(1.0, 0.5, 2), "sigma").at(Moment(1, 0.0)) == 0.75
 
 
 @pytest.mark.parametrize("first", [0.0, -1.0, math.nan])
 def test_schedule_with_an_unusable_start_is_refused_at_once(first: float) -> None:
     with pytest.raises(SettingError, match=f"sigma must be above 0 at every step, got {first} at step 0"):
-        positive_schedule(Linear(first, 1.0, 2), "sigma")
+        positive_schedule(LinearOverSteps(first, 1.0, 2), "sigma")
 
 
 def test_schedule_is_watched_at_every_step() -> None:
-    sigma, rate = (positive_schedule(Linear(1.0, 0.0, 2), "rate", may_vanish=vanish) for vanish in (False, True))
-    assert rate.at(2, 1.0) == 0.0
+    sigma, rate = (
+        positive_schedule(LinearOverSteps(1.0, 0.0, 2), "rate", may_vanish=vanish) for vanish in (False, True)
+    )
+    assert rate.at(Moment(2, 0.0)) == 0.0
     with pytest.raises(
         ExpectedError, match=r"rate must be above 0 at every step, got 0\.0 at step 2; change the start"
     ):
-        sigma.at(2, 1.0)
-    falling = positive_schedule(Linear(1.0, -1.0, 4), "rate", may_vanish=True)
+        sigma.at(Moment(2, 0.0))
+    falling = positive_schedule(LinearOverSteps(1.0, -1.0, 4), "rate", may_vanish=True)
     with pytest.raises(SettingError, match=r"rate must be at least 0 at every step, got -0\.5 at step 3"):
-        falling.at(3, 1.0)
+        falling.at(Moment(3, 0.0))

@@ -21,7 +21,7 @@ class Faulty(AskTellOptimizer):
     def __init__(self, layout: ParameterLayout, point: Tensor, fault: str, seed: int):
         self.solution, self._step, self._fault, self.seed = point, 0, Path(fault), seed
 
-    def ask(self) -> Candidates:
+    def ask(self, used: float) -> Candidates:
         return DenseCandidates(torch.stack([self.solution, self.solution + 1]))
 
     def tell(self, losses: Tensor) -> StepReport:

@@ -16,7 +16,7 @@ from tests.polystep.algorithm.conftest import SUBSPACES
 
 def test_coasting_steps_evaluate_nothing(build: Callable[..., PolyStep], quadratic: FunctionObjective) -> None:
     optimizer = build(coasting=Coasting(period=3))
-    reports = [optimizer.step(quadratic) for _ in range(7)]
+    reports = [optimizer.step(quadratic, 0.0) for _ in range(7)]
     assert quadratic.seen == [52, 52, 52]
     assert [report.loss is None for report in reports] == [False, True, True, False, True, True, False]
 
@@ -26,8 +26,8 @@ def test_candidates_of_a_coasting_step_are_written_out_as_no_points(
 ) -> None:
     for subspace in SUBSPACES.values():
         optimizer = build(subspace=subspace, coasting=Coasting(period=2))
-        optimizer.step(quadratic)
-        assert optimizer.ask().dense(slice(None)).shape == (0, 26)
+        optimizer.step(quadratic, 0.0)
+        assert optimizer.ask(0.0).dense(slice(None)).shape == (0, 26)
 
 
 @pytest.mark.parametrize("direction", ["transport", "total"])
@@ -38,7 +38,7 @@ def test_coasting_repeats_the_displacement_or_the_whole_movement(
     coasting = build(coasting=Coasting(period=3, decay=0.7, direction=direction), **settings)
     points = [coasting.solution]
     for _ in range(6):
-        coasting.step(quadratic)
+        coasting.step(quadratic, 0.0)
         points.append(coasting.solution)
     moved = [after - before for before, after in pairwise(points)]
     first = moved[0]
@@ -60,7 +60,7 @@ def test_projections_are_redrawn_every_so_many_full_steps(
     optimizer = build(subspace=SUBSPACES["row"], redraw_every=redraw_every, coasting=Coasting(period=period))
     seen = []
     for _ in range(5):
-        optimizer.step(quadratic)
+        optimizer.step(quadratic, 0.0)
         seen.append(optimizer.subspace.draw)
     assert seen == draws
 
@@ -68,7 +68,7 @@ def test_projections_are_redrawn_every_so_many_full_steps(
 def test_redraw_keeps_velocity_and_coasting(build: Callable[..., PolyStep], quadratic: FunctionObjective) -> None:
     settings = {"subspace": SUBSPACES["row"], "redraw_every": 1}
     optimizer = build(update=Momentum(), coasting=Coasting(period=2), weighting=Sinkhorn(), **settings)
-    optimizer.step(quadratic)
+    optimizer.step(quadratic, 0.0)
     state = optimizer.state_dict()
     assert set(state["update"]) == {"velocity"}
     assert set(state["coasting"]) == {"average"}
@@ -82,7 +82,7 @@ def test_memory_is_forgotten_at_its_interval_while_projections_stay(
     optimizer = build(update=Momentum(), weighting=Sinkhorn(), forget_every=3, **settings)
     memory = []
     for _ in range(7):
-        optimizer.step(quadratic)
+        optimizer.step(quadratic, 0.0)
         state = optimizer.state_dict()
         memory.append([bool(state[name]) for name in ("update", "weighting", "coasting", "bias")])
     assert memory == [[step % 3 != 0] * 4 for step in range(1, 8)]
@@ -93,9 +93,9 @@ def test_biased_rotation_probes_along_the_last_displacement(
     build: Callable[..., PolyStep], quadratic: FunctionObjective
 ) -> None:
     optimizer = build(particle_dimension=2, biased_rotation=True, redraw_every=0)
-    optimizer.step(quadratic)
+    optimizer.step(quadratic, 0.0)
     moved = optimizer.solution.reshape(-1, 2)
-    offsets = optimizer.ask().offset.reshape(-1, 4, 2)
+    offsets = optimizer.ask(0.0).offset.reshape(-1, 4, 2)
     torch.testing.assert_close(offsets[:, 0], moved / moved.norm(dim=1, keepdim=True), rtol=0, atol=1e-5)
 
 
@@ -104,5 +104,5 @@ def test_bias_survives_where_there_is_nothing_to_redraw(
 ) -> None:
     plain, biased = (build(subspace=FullSpace, biased_rotation=biased) for biased in (False, True))
     for optimizer in (plain, biased):
-        optimizer.step(quadratic)
-    assert not torch.allclose(plain.ask().offset, biased.ask().offset)
+        optimizer.step(quadratic, 0.0)
+    assert not torch.allclose(plain.ask(0.0).offset, biased.ask(0.0).offset)

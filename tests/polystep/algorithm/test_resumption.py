@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from polystep.algorithm import PolyStep
-from polystep.schedule import Cosine, Linear
+from polystep.schedule import Cosine, LinearOverSteps
 from polystep.update import Adaptive, Coasting, Momentum, Plain
 from polystep.weighting import Sinkhorn, Softmax
 from tests.function_objective import FunctionObjective
@@ -23,7 +23,11 @@ RESUMED = {
     "coasting transport": {"coasting": partial(Coasting, period=2), "update": partial(Adaptive, 0.05)},
     "biased": {"biased_rotation": True, "redraw_every": 3},
     "forgetting": {"update": Momentum, "forget_every": 3, "redraw_every": 2},
-    "scheduled": {"temperature": Cosine(2.0, 0.1, 6), "step_radius": Linear(1.0, 0.1, 6), "probes": 2},
+    "scheduled": {
+        "temperature": Cosine(2.0, 0.1),
+        "step_radius": LinearOverSteps(1.0, 0.1, 6),
+        "probes": 2,
+    },
     "simplex": {"polytope": "simplex", "redraw_every": 0},
 } | {
     f"{update.__name__} {weighting.__name__}": {
@@ -52,18 +56,19 @@ def test_resuming_is_bit_equal(
     configured: Callable[[str], PolyStep], name: str, taken_after: int, quadratic: FunctionObjective
 ) -> None:
     optimizer = configured(name)
-    for _ in range(taken_after):
-        optimizer.step(quadratic)
+    for step in range(taken_after):
+        optimizer.step(quadratic, step / 9)
     state = optimizer.state_dict()
     stored = copy.deepcopy(state)
-    points = [optimizer.solution.clone() for _ in range(5) if optimizer.step(quadratic)]
+    shares = [step / 9 for step in range(taken_after, taken_after + 5)]
+    points = [optimizer.solution.clone() for used in shares if optimizer.step(quadratic, used)]
     assert_equal_states(state, stored)
     resumed = configured(name)
-    resumed.step(quadratic)
+    resumed.step(quadratic, 0.0)
     resumed.load_state_dict(stored)
     assert_equal_states(resumed.state_dict(), stored)
-    for point in points:
-        resumed.step(quadratic)
+    for point, used in zip(points, shares, strict=True):
+        resumed.step(quadratic, used)
         assert torch.equal(resumed.solution, point)
 
 
@@ -84,7 +89,7 @@ def assert_equal_states(state: Any, other: Any) -> None:
 
 def test_state_cannot_be_taken_within_a_step(build: Callable[..., PolyStep]) -> None:
     optimizer = build()
-    optimizer.ask()
+    optimizer.ask(0.0)
     with pytest.raises(RuntimeError, match=r"between ask\(\) and tell\(\)"):
         optimizer.state_dict()
 
@@ -92,9 +97,9 @@ def test_state_cannot_be_taken_within_a_step(build: Callable[..., PolyStep]) -> 
 def test_loading_a_state_abandons_the_step_begun(build: Callable[..., PolyStep]) -> None:
     optimizer = build()
     state = optimizer.state_dict()
-    first = optimizer.ask().offset
+    first = optimizer.ask(0.0).offset
     optimizer.load_state_dict(state)
-    assert torch.equal(optimizer.ask().offset, first)
+    assert torch.equal(optimizer.ask(0.0).offset, first)
 
 
 def test_seed_determines_the_run(build: Callable[..., PolyStep], quadratic: FunctionObjective) -> None:
@@ -102,7 +107,7 @@ def test_seed_determines_the_run(build: Callable[..., PolyStep], quadratic: Func
     for seed in (3, 3, 4):
         optimizer = build(seed=seed)
         for _ in range(3):
-            optimizer.step(quadratic)
+            optimizer.step(quadratic, 0.0)
         points.append(optimizer.solution)
     assert torch.equal(points[0], points[1])
     assert not torch.equal(points[0], points[2])
@@ -112,7 +117,7 @@ def test_global_random_state_is_left_alone(configured: Callable[[str], PolyStep]
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     optimizer = configured("biased")
     for _ in range(3):
-        optimizer.step(quadratic)
+        optimizer.step(quadratic, 0.0)
     assert torch.equal(torch.get_rng_state(), before[0])
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])
     assert random.getstate() == before[2]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from polystep.algorithm import PolyStep
 from polystep.geometry import Polytope
-from polystep.schedule import Cosine, Linear, ProportionalToTemperature
+from polystep.schedule import Cosine, Linear, Moment, ProportionalToTemperature
 from polystep.update import Adaptive, Coasting, Momentum
 from polystep.weighting import Sinkhorn, Softmax
 from tests.function_objective import FunctionObjective, check_useless_losses_change_nothing
@@ -34,7 +34,7 @@ def test_linear_response_is_gradient_descent_for_every_rotation(
         probe_radius=probe_radius,
         redraw_every=0,
     )
-    optimizer.step(FunctionObjective(lambda points: points @ gradient))
+    optimizer.step(FunctionObjective(lambda points: points @ gradient), 0.0)
     size = step_radius * probe_radius / (dimension * temperature)
     expected = -size * optimizer.subspace.lift(coordinate_gradient(optimizer, gradient))
     torch.testing.assert_close(optimizer.solution, expected, rtol=0, atol=float(2e-3 * expected.norm()))
@@ -45,7 +45,7 @@ def test_several_probes_respond_at_their_mean_distance(
     build: Callable[..., PolyStep], gradient: Tensor, placement: str, mean_distance: float
 ) -> None:
     optimizer = build(temperature=1000.0, probes=3, probe_placement=placement)
-    optimizer.step(FunctionObjective(lambda points: points @ gradient))
+    optimizer.step(FunctionObjective(lambda points: points @ gradient), 0.0)
     expected = -mean_distance / (2 * 1000.0) * gradient
     torch.testing.assert_close(optimizer.solution, expected, rtol=0, atol=float(2e-3 * expected.norm()))
 
@@ -57,14 +57,14 @@ def test_plateau_freezes_the_point(
     build: Callable[..., PolyStep], subspace: str, polytope: Polytope, weighting: type
 ) -> None:
     optimizer = build(subspace=SUBSPACES[subspace], polytope=polytope, weighting=weighting(), temperature=0.1)
-    report = optimizer.step(FunctionObjective(lambda points: torch.full((len(points),), 2.5)))
+    report = optimizer.step(FunctionObjective(lambda points: torch.full((len(points),), 2.5)), 0.0)
     assert report.loss == 2.5
     assert optimizer.solution.abs().max() < 1e-6
 
 
 def test_small_temperature_moves_to_the_cheapest_vertices(build: Callable[..., PolyStep], gradient: Tensor) -> None:
     optimizer = build(temperature=1e-6, step_radius=0.5, probe_radius=0.1)
-    candidates = optimizer.ask()
+    candidates = optimizer.ask(0.0)
     losses = candidates.dense(slice(None)) @ gradient
     optimizer.tell(losses)
     best = losses.reshape(-1, 4).argmin(1)
@@ -75,7 +75,7 @@ def test_small_temperature_moves_to_the_cheapest_vertices(build: Callable[..., P
 @pytest.mark.parametrize("probes", [1, 3])
 def test_step_is_the_weighted_mean_of_the_step_vertices(build: Callable[..., PolyStep], probes: int) -> None:
     optimizer = build(temperature=0.7, step_radius=3.0, probe_radius=0.5, particle_dimension=3, probes=probes)
-    candidates = optimizer.ask()
+    candidates = optimizer.ask(0.0)
     losses = torch.randn(len(candidates), generator=torch.Generator().manual_seed(1))
     optimizer.tell(losses)
     costs = losses.reshape(-1, 6, probes).mean(2)
@@ -98,7 +98,7 @@ def test_probes_lie_along_each_vertex_in_order(
     build: Callable[..., PolyStep], probes: int, placement: str, distances: list[float]
 ) -> None:
     optimizer = build(probes=probes, probe_placement=placement, probe_radius=0.6, particle_dimension=3)
-    candidates = optimizer.ask()
+    candidates = optimizer.ask(0.0)
     particles = optimizer.subspace.particles
     assert len(candidates) == particles * 6 * probes
     assert torch.equal(candidates.particle, torch.arange(particles).repeat_interleave(6 * probes))
@@ -112,14 +112,14 @@ def test_probes_lie_along_each_vertex_in_order(
 
 def test_radii_follow_their_schedules(build: Callable[..., PolyStep], gradient: Tensor) -> None:
     optimizer = build(
-        temperature=Linear(4.0, 2.0, 2),
+        temperature=Linear(4.0, 2.0),
         probe_radius=ProportionalToTemperature(0.5),
-        step_radius=Cosine(1e3, 0.0, 2),
+        step_radius=Cosine(1e3, 0.0),
     )
     seen = []
-    for _ in range(3):
+    for used in (0.0, 0.5, 1.0):
         before = optimizer.solution
-        candidates = optimizer.ask()
+        candidates = optimizer.ask(used)
         optimizer.tell(candidates.dense(slice(None)) @ gradient)
         seen.append((candidates.offset.norm(dim=1).max().item(), float((optimizer.solution - before).norm())))
     assert [radius for radius, _ in seen] == pytest.approx([2.0, 1.5, 1.0], rel=1e-5)
@@ -128,7 +128,7 @@ def test_radii_follow_their_schedules(build: Callable[..., PolyStep], gradient: 
 
 def test_report_describes_the_losses(build: Callable[..., PolyStep]) -> None:
     optimizer = build(temperature=0.5)
-    losses = torch.arange(float(len(optimizer.ask())))
+    losses = torch.arange(float(len(optimizer.ask(0.0))))
     report = optimizer.tell(losses)
     assert report.loss == pytest.approx(losses.mean().item())
     assert report.diagnostics["non_finite"] == 0
@@ -139,30 +139,30 @@ def test_report_describes_the_losses(build: Callable[..., PolyStep]) -> None:
 def test_start_is_not_changed(build: Callable[..., PolyStep], quadratic: FunctionObjective) -> None:
     start = torch.zeros(26)
     optimizer = build(point=start)
-    optimizer.step(quadratic)
+    optimizer.step(quadratic, 0.0)
     assert torch.equal(start, torch.zeros(26))
     assert not torch.equal(optimizer.solution, start)
 
 
 def test_asking_twice_is_an_error(build: Callable[..., PolyStep]) -> None:
     optimizer = build()
-    optimizer.ask()
+    optimizer.ask(0.0)
     with pytest.raises(RuntimeError, match="ask\\(\\) was called twice"):
-        optimizer.ask()
+        optimizer.ask(0.0)
 
 
 def test_telling_without_asking_is_an_error(build: Callable[..., PolyStep]) -> None:
     optimizer = build()
     with pytest.raises(RuntimeError, match="without ask"):
         optimizer.tell(torch.zeros(52))
-    optimizer.tell(torch.zeros(len(optimizer.ask())))
+    optimizer.tell(torch.zeros(len(optimizer.ask(0.0))))
     with pytest.raises(RuntimeError, match="without ask"):
         optimizer.tell(torch.zeros(52))
 
 
 def test_wrong_number_of_losses_is_an_error(build: Callable[..., PolyStep]) -> None:
     optimizer = build()
-    count = len(optimizer.ask())
+    count = len(optimizer.ask(0.0))
     with pytest.raises(ValueError, match=rf"shape \({count},\), one per candidate, got \(3,\)"):
         optimizer.tell(torch.zeros(3))
     optimizer.tell(torch.zeros(count))
@@ -195,7 +195,7 @@ def test_candidates_without_a_finite_loss_repel_and_are_counted(
     build: Callable[..., PolyStep], bad: float, weighting: type
 ) -> None:
     optimizer = build(weighting=weighting())
-    candidates = optimizer.ask()
+    candidates = optimizer.ask(0.0)
     forbidden = (candidates.particle == 0) & (candidates.offset[:, 0] > 0)
     report = optimizer.tell(torch.where(forbidden, bad, 3.0))
     assert report.diagnostics["non_finite"] == forbidden.sum()
@@ -206,7 +206,7 @@ def test_candidates_without_a_finite_loss_repel_and_are_counted(
 
 def test_one_bad_probe_spoils_its_vertex(build: Callable[..., PolyStep]) -> None:
     optimizer = build(probes=2)
-    candidates = optimizer.ask()
+    candidates = optimizer.ask(0.0)
     losses = torch.zeros(len(candidates))
     losses[1] = math.nan
     optimizer.tell(losses)
@@ -226,17 +226,17 @@ def test_movement_that_is_not_finite_is_dropped_with_all_memory(
     build: Callable[..., PolyStep], quadratic: FunctionObjective
 ) -> None:
     class Exploding(Momentum):
-        def move(self, displacement: Tensor, step: int, point: Tensor) -> Tensor:
-            return super().move(displacement, step, point) * (math.inf if step == 3 else 1.0)
+        def move(self, displacement: Tensor, now: Moment, point: Tensor) -> Tensor:
+            return super().move(displacement, now, point) * (math.inf if now.step == 3 else 1.0)
 
     optimizer = build(update=Exploding(), coasting=Coasting(period=3))
     for _ in range(3):
-        optimizer.step(quadratic)
+        optimizer.step(quadratic, 0.0)
     before = optimizer.solution.clone()
-    optimizer.step(quadratic)
+    optimizer.step(quadratic, 0.0)
     assert torch.equal(optimizer.solution, before)
     assert optimizer.state_dict()["update"] == optimizer.state_dict()["coasting"] == {}
-    assert optimizer.step(quadratic).loss is not None
+    assert optimizer.step(quadratic, 0.0).loss is not None
 
 
 @pytest.mark.parametrize("subspace", ["full", "row"])
@@ -244,7 +244,7 @@ def test_movement_that_is_not_finite_is_dropped_with_all_memory(
     "settings",
     [
         {},
-        {"update": Adaptive(Cosine(0.1, 0.0, 100))},
+        {"update": Adaptive(Cosine(0.1, 0.0))},
         {"update": Momentum(0.5, 0.7), "coasting": Coasting(period=3)},
         {"weighting": Sinkhorn(column_penalty=0.1)},
         {"probes": 2, "polytope": "simplex", "biased_rotation": True},
@@ -258,7 +258,7 @@ def test_minimises_a_quadratic(
     optimizer = build(subspace=SUBSPACES[subspace], **(radii | settings))
     start = quadratic.function(optimizer.solution.unsqueeze(0)).item()
     for _ in range(100):
-        optimizer.step(quadratic)
+        optimizer.step(quadratic, 0.0)
     assert quadratic.function(optimizer.solution.unsqueeze(0)).item() < 0.01 * start
 
 
@@ -267,7 +267,7 @@ def test_minimises_over_the_reach_of_fixed_projections(
 ) -> None:
     optimizer = build(subspace=SUBSPACES["hybrid"], redraw_every=0, temperature=0.3, probe_radius=0.5, step_radius=0.5)
     for _ in range(100):
-        optimizer.step(quadratic)
+        optimizer.step(quadratic, 0.0)
     residual = coordinate_gradient(optimizer, optimizer.solution - torch.linspace(-1, 1, 26))
     start = coordinate_gradient(optimizer, torch.linspace(-1, 1, 26))
     assert residual.norm() < 0.05 * start.norm()

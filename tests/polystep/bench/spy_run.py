@@ -87,11 +87,11 @@ class RandomSearch(AskTellOptimizer):
         self.objectives: list[Any] = []
         self._generator = named_generator(1, "search")
 
-    def step(self, objective: Any) -> StepReport:
+    def step(self, objective: Any, used: float) -> StepReport:
         self.objectives.append(objective)
-        return super().step(objective)
+        return super().step(objective, used)
 
-    def ask(self) -> Candidates:
+    def ask(self, used: float) -> Candidates:
         noise = torch.randn(CANDIDATES, 6, generator=self._generator)
         self._candidates = DenseCandidates(self.solution + 0.1 * noise)
         return self._candidates

@@ -55,7 +55,7 @@ def trajectory(processes: Processes, settings: list[str], steps: int = 3) -> dic
     spent, losses = [], []
     for _ in range(steps):
         objective = processes.share(task.next_objective())
-        losses.append(optimizer.step(objective).loss)
+        losses.append(optimizer.step(objective, 0.0).loss)
         spent.append([objective.spent.candidate_evaluations, objective.spent.sample_forwards])
     return {"point": optimizer.solution, "loss": torch.tensor(losses), "spent": torch.tensor(spent)}
 
@@ -144,7 +144,7 @@ def test_parts_of_candidates_keep_their_points() -> None:
     mirrored = build_run(*compose_config(CONFIGS, [*SMALL, OPTIMIZERS[1]]))
     task = run.build_task()
     for built in (run, mirrored):
-        candidates = built.build_optimizer(task).ask()
+        candidates = built.build_optimizer(task).ask(0.0)
         part = candidates.part(slice(4, 9))
         assert type(part) is type(candidates) and torch.equal(part.dense(slice(0, 5)), candidates.dense(slice(4, 9)))
     dense = DenseCandidates(torch.arange(6.0).reshape(3, 2))

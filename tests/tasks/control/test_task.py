@@ -175,12 +175,12 @@ def composed(name, *overrides):
 def test_published_settings_have_the_published_sizes(name, episodes, activation):
     problem, optimizer = composed(name, "study=paper", f"task.activation={activation}", "task.horizon=2")
     objective = problem.next_objective()
-    optimizer.step(objective)
+    optimizer.step(objective, 0.0)
     assert objective.spent.candidate_evaluations == 48
     assert objective.spent.environment_steps == 2 * 48 * episodes
     assert problem.policy.couples_episodes == (activation == "int8")
     _, strategy = composed(name, "study=paper", "optimizer=openai_es")
-    assert len(strategy.ask()) == 32
+    assert len(strategy.ask(0.0)) == 32
 
 
 @pytest.mark.parametrize("activation", ["float", "int8", "binary"])
@@ -198,7 +198,7 @@ def test_a_few_steps_with_acrobots_settings_teach_it_to_swing():
     problem, optimizer = composed("acrobot", "budget.steps=40", "seed=3", "task.activation=binary")
     assert problem.validate(optimizer.solution) < -450
     for _ in range(40):
-        optimizer.step(problem.next_objective())
+        optimizer.step(problem.next_objective(), 0.0)
     assert problem.validate(optimizer.solution) > -150
 
 

@@ -12,7 +12,7 @@ from polystep.bench.published import published_curve
 from polystep.candidates import DenseCandidates
 from polystep.conformance import check_task
 from polystep.contracts import ClauseObjective, Spent
-from polystep.schedule import ReversedCosine
+from polystep.schedule import Moment, ReversedCosine
 from tasks.maxsat.formula import Formula
 from tasks.maxsat.instances import paper_instance, planted_instance
 from tasks.maxsat.task import MaxSatTask
@@ -140,7 +140,7 @@ def test_published_settings_follow_the_published_curve(tmp_path):
     optimizer = polystep(problem, "study=paper", "task.variables=100000", seed=42)
     published = published_curve("maxsat_100000v", "polystep")["mean"]
     for step in range(1, 41):
-        optimizer.step(problem.next_objective())
+        optimizer.step(problem.next_objective(), 0.0)
         if step in (20, 40):
             assert problem.validate(optimizer.solution) == pytest.approx(published[step], abs=1.2e-3)
 
@@ -148,7 +148,7 @@ def test_published_settings_follow_the_published_curve(tmp_path):
 def test_radii_of_the_published_settings_grow_with_the_square_root_of_the_size():
     composed, _ = compose_config(CONFIGS, ["task=maxsat", "study=paper", "task.variables=1000"])
     radius = instantiate(OmegaConf.to_container(composed, resolve=True)["optimizer"]["step_radius"])
-    assert radius.at(0, 1.0) == pytest.approx(60) and radius.at(1, 1.0) == pytest.approx(300)
+    assert radius.at(Moment(0, 0.0)) == pytest.approx(60) and radius.at(Moment(1, 0.001)) == pytest.approx(300)
     assert radius.schedule == ReversedCosine(3000.0, 600.0)
     composed, _ = compose_config(CONFIGS, ["task=maxsat", "study=paper", "settings=paper_maxsat_polystep_million"])
     assert (composed.task.variables, composed.task.cost, composed.budget.steps) == (1_000_000, "count", 500)
@@ -159,6 +159,6 @@ def test_default_settings_beat_the_published_ones_at_every_size():
     for variables, published in ((500, 0.9814), (5000, 0.9810)):
         problem = task("random", variables=variables, instance_seed=9)
         optimizer = polystep(problem, "budget.steps=200")
-        for _ in range(200):
-            optimizer.step(problem.next_objective())
+        for step in range(200):
+            optimizer.step(problem.next_objective(), step / 200)
         assert problem.validate(optimizer.solution) > published + 0.008

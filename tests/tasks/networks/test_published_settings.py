@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from polystep.bench.composition import compose_config
 from polystep.layout import ParameterLayout
-from polystep.schedule import Constant
+from polystep.schedule import Constant, Moment
 from polystep.subspace import HybridSubspace
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
@@ -70,7 +70,7 @@ def test_schedules(
     assert optimizer["probe_placement"] == "interior"
     for name, ends in (("temperature", temperature), ("step_radius", step_radius), ("probe_radius", probe_radius)):
         schedule = instantiate(optimizer[name]) if isinstance(optimizer[name], dict) else Constant(optimizer[name])
-        found = (schedule.at(0, temperature[0]), schedule.at(3540, temperature[1]))
+        found = (schedule.at(Moment(0, 0.0, temperature[0])), schedule.at(Moment(3540, 1.0, temperature[1])))
         assert found == pytest.approx(ends), name
 
 
@@ -122,4 +122,4 @@ def test_published_adam(task: str) -> None:
     config = composed("study=paper", f"task={task}", "optimizer=adam")
     assert (config["protocol"], config["budget"]["steps"]) == ("paper", 3540)
     rate = config["optimizer"]["learning_rate"]
-    assert (rate["start"], rate["end"], rate["steps"]) == (0.001, 0.0, 3540)
+    assert (rate["start"], rate["end"], config["budget"]["steps"]) == (0.001, 0.0, 3540)
