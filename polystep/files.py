@@ -1,13 +1,16 @@
 """Files that are either complete or not there."""
 
 import contextlib
+import errno
 import json
 import math
 import os
-import tempfile
+import secrets
+import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from polystep.contracts import ExpectedError
 
@@ -17,38 +20,73 @@ class StorageError(ExpectedError):
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; on success it is flushed to disk and renamed to `path`, else removed.
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which becomes `path` when it is complete and on the disk; its folder is made.
 
-    Raises StorageError where the folder is unwritable or the disk is full; `path` is then as it was before.
+    Raises StorageError where the folder is unwritable or the disk is full; `path` is then as it was before. It can be read
+    by whomever the umask allows. Where the file system cannot promise that files outlive a power failure, it is written
+    all the same, and a warning says so once.
     """
-    temporary = None
+    # a name of its own for every writer: two processes may make the same file at once
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        os.chmod(temporary, 0o666 & ~_umask())
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-        temporary = None
+        try:
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                _sync(file.fileno(), path.parent)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        _sync_folder(path.parent)
     except OSError as error:
         raise StorageError(
             f"cannot write {path}: {error.strerror or error}; free space there, or make the folder writable, "
             "then repeat the command (finished work is kept)"
         ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the new name on the disk."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        # one may be allowed to write into a folder, but not to list it
+        return
+    try:
+        _sync(handle, folder)
     finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        os.close(handle)
+
+
+def _sync(handle: int, folder: Path) -> None:
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
+        _say_once(folder, os.strerror(error.errno))
+
+
+_NOT_OFFERED = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
+"""What file systems answer that lack an operation, such as network and FUSE mounts."""
+
+
+@cache
+def _say_once(folder: Path, reason: str) -> None:
+    warnings.warn(
+        f"{folder} cannot promise that files outlive a power failure (fsync: {reason}); they are written all the same",
+        stacklevel=2,
+    )
 
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with atomic_write(path) as file:
+        file.write(text.encode())
 
 
 def json_value(value: Any) -> Any:
@@ -73,9 +111,3 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise StorageError(f"{path} cannot be read as JSON ({error}); delete it and repeat the run") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -17,7 +17,7 @@ from PIL import Image
 from polystep.bench.checkpoint import load_checkpoint
 from polystep.bench.records import read_record
 from polystep.contracts import ExpectedError
-from polystep.files import atomic_path
+from polystep.files import atomic_write
 from scripts.console import RESULTS, explain
 
 
@@ -42,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         size = options.width, options.width * frames[0].height // frames[0].width
         small = [frame.resize(size, Image.Resampling.LANCZOS).quantize(32) for frame in frames]
         milliseconds = 20 * options.every
-        with atomic_path(options.output) as temporary:
+        with atomic_write(options.output) as file:
             small[0].save(
-                temporary, "GIF", save_all=True, append_images=small[1:], duration=milliseconds, loop=0, optimize=True
+                file, "GIF", save_all=True, append_images=small[1:], duration=milliseconds, loop=0, optimize=True
             )
     except ExpectedError as error:
         return explain(error)

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from polystep.contracts import State
-from polystep.files import StorageError, atomic_path
+from polystep.files import StorageError, atomic_write
 
 
 def save_checkpoint(path: Path, state: State) -> None:
@@ -24,11 +24,8 @@ def save_checkpoint(path: Path, state: State) -> None:
     skeleton = json.dumps(_detach(state, "", tensors))
     # safetensors refuses views that share memory
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with atomic_path(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata={"state": skeleton, "checksum": _checksum(skeleton, tensors)})
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
+    with atomic_write(path) as file:
+        file.write(save(tensors, metadata={"state": skeleton, "checksum": _checksum(skeleton, tensors)}))
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> State:
@@ -80,5 +77,7 @@ def _checksum(skeleton: str, tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        # an empty tensor has no bytes to view
+        if tensor.numel():
+            digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

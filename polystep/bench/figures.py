@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from polystep.bench.groups import Group
 from polystep.bench.processes import map_in_processes
-from polystep.files import atomic_path
+from polystep.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -154,8 +154,8 @@ def write_figure(figure: "Figure", folder: Path, name: str) -> list[Path]:
     paths = []
     for kind, metadata in _METADATA.items():
         paths.append(folder / f"{name}.{kind}")
-        with atomic_path(paths[-1]) as temporary:
-            figure.savefig(temporary, format=kind, dpi=120, metadata=metadata)
+        with atomic_write(paths[-1]) as file:
+            figure.savefig(file, format=kind, dpi=120, metadata=metadata)
         # Arranging takes as long as drawing, and once is enough.
         figure.set_layout_engine("none")
     return paths

@@ -6,8 +6,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from polystep.files import StorageError, atomic_write
 from tasks.data.errors import DataCorrupt, DataUnavailable
-from tasks.whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class VerifiedFile:
             DataUnavailable: the folder cannot be written.
         """
         try:
-            with whole_file(folder / self.name) as stream:
+            with atomic_write(folder / self.name) as stream:
                 stream.write(raw)
-        except OSError as error:
+        except StorageError as error:
             raise DataUnavailable(
-                f"{self.name} was fetched but cannot be stored in {folder} ({error}). "
+                f"{self.name} was fetched but cannot be stored in {folder} ({error.__cause__}). "
                 f"Make that folder writable, free disk space, or choose another data folder."
             ) from error

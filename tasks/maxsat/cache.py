@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from polystep.files import StorageError, atomic_write
 from tasks.maxsat.formula import Formula
-from tasks.whole_file import whole_file
 
 VERSION = 1
 """Raised whenever a generator draws other instances than before, so that kept ones are not taken for new ones."""
@@ -50,7 +50,7 @@ def _read(path: Path) -> Formula | None:
 
 def _write(path: Path, formula: Formula) -> None:
     try:
-        with whole_file(path) as file:
+        with atomic_write(path) as file:
             np.savez(
                 file,
                 variables=formula.variables,
@@ -58,5 +58,5 @@ def _write(path: Path, formula: Formula) -> None:
                 starts=formula.starts,
                 fingerprint=formula.fingerprint,
             )
-    except OSError as error:
+    except StorageError as error:
         _logger.warning("the instance cannot be kept in %s (%s); it will be generated again", path.parent, error)

@@ -61,6 +61,23 @@ def test_nan_comes_back(path: Path) -> None:
     assert math.isnan(state["tensor"]) and math.isnan(state["number"])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int32, torch.uint8, torch.bfloat16, torch.bool])
+@pytest.mark.parametrize("shape", [(0,), (3, 0), ()])
+def test_tensors_of_any_shape_come_back(path: Path, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    save_checkpoint(path, {"tensor": torch.ones(shape, dtype=dtype)})
+    tensor = load_checkpoint(path)["tensor"]
+    assert tensor.dtype == dtype and torch.equal(tensor, torch.ones(shape, dtype=dtype))
+
+
+def test_colleagues_can_read_a_checkpoint(path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        save_checkpoint(path, {"tensor": torch.ones(3)})
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
 def test_a_loaded_state_does_not_depend_on_the_file(path: Path) -> None:
     save_checkpoint(path, {"tensor": torch.ones(1000)})
     state = load_checkpoint(path)

@@ -58,7 +58,7 @@ def test_a_failed_write_leaves_the_old_figure(tmp_path: Path, monkeypatch: pytes
     before = {path: path.read_bytes() for path in paths}
 
     def interrupted(target: Path, **options: object) -> None:
-        Path(target).write_bytes(b"half a figure")
+        target.write(b"half a figure")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(made, "savefig", interrupted)
