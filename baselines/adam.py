@@ -4,12 +4,14 @@ import torch
 from torch import Tensor
 
 from polystep.ask_tell import NonFiniteLossError
+from polystep.component import component
 from polystep.contracts import DifferentiableObjective, GradientKind, GradientUnavailable, Objective, State, StepReport
 from polystep.layout import ParameterLayout
 from polystep.schedule import Moment, Schedule
 from polystep.validation import non_negative, positive, positive_schedule
 
 
+@component("adam", version=1, title="Adam", family="gradients")
 class Adam:
     """Adam, and with weight decay AdamW, by backpropagation: what the gradient-free methods are measured against.
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from baselines.pycma_state import restore_strategy, strategy_state
 from polystep.ask_tell import PointOptimizer, replace_non_finite
 from polystep.candidates import DenseCandidates
+from polystep.component import component
 from polystep.contracts import State
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
@@ -25,6 +26,7 @@ FULL_BELOW = 1000
 """Parameters from which on "auto" means a diagonal covariance, as in the published runs."""
 
 
+@component("cma_es", version=1, title="CMA-ES", family="evolution strategies")
 class CMAES(PointOptimizer):
     """Sample candidates from a normal distribution and adapt its mean, covariance and step size to the best of them.
 

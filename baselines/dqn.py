@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from baselines.stable_baselines import PolicyGradient, StableBaselines
+from polystep.component import component
 from polystep.contracts import EnvironmentUnavailable, State
 from polystep.layout import ParameterLayout
 from polystep.validation import positive
@@ -13,6 +14,7 @@ from polystep.validation import positive
 _TRANSITION = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
+@component("dqn", version=1, title="DQN", family="reinforcement learning")
 class DQN(StableBaselines):
     """Deep Q-learning: outputs of the policy are trained to be the values of actions, from replayed transitions.
 

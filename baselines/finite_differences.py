@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from polystep.algorithm import PolyStep
+from polystep.component import component
 from polystep.layout import ParameterLayout
 from polystep.schedule import Schedule
 from polystep.subspace import RowSubspace, Subspace
@@ -13,6 +14,7 @@ from polystep.update import Update
 from polystep.validation import positive_schedule
 
 
+@component("finite_differences", version=1, title="Finite differences", family="particles")
 class FiniteDifferences(PolyStep):
     """Probe the points that PolyStep probes, and descend the central differences between opposite ones.
 

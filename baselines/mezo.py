@@ -3,11 +3,13 @@
 from torch import Tensor
 
 from baselines.two_point import TwoPointOptimizer
+from polystep.component import component
 from polystep.layout import ParameterLayout
 from polystep.schedule import Schedule
 from polystep.validation import positive, positive_schedule
 
 
+@component("mezo", version=1, title="MeZO", family="two points")
 class MeZO(TwoPointOptimizer):
     """Descend the slope along one Gaussian direction that is replayed from its seed, changing the point in place.
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from polystep.ask_tell import PointOptimizer
 from polystep.candidates import SeededCandidates
+from polystep.component import component
 from polystep.contracts import State
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
@@ -18,6 +19,7 @@ from polystep.validation import non_negative, positive_schedule
 Shaping = Literal["ranks", "ranks_by_position", "z_score"]
 
 
+@component("openai_es", version=1, title="OpenAI-ES", family="evolution strategies")
 class OpenAIES(PointOptimizer):
     """Estimate a gradient of the smoothed loss from mirrored pairs of Gaussian perturbations, and climb it.
 

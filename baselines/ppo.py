@@ -5,10 +5,12 @@ from typing import Any
 from torch import Tensor
 
 from baselines.stable_baselines import PolicyGradient, StableBaselines
+from polystep.component import component
 from polystep.layout import ParameterLayout
 from polystep.validation import positive
 
 
+@component("ppo", version=1, title="PPO", family="reinforcement learning")
 class PPO(StableBaselines):
     """Proximal policy optimisation: gradients of a clipped ratio of action probabilities, weighted by estimated advantages.
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from baselines.clause_kernels import ONE, uniform
 from baselines.clause_search import ClauseSearch
+from polystep.component import component
 from polystep.layout import ParameterLayout
 from polystep.validation import positive
 
@@ -29,6 +30,7 @@ def draw_by_break(literals: Any, breaks: Any, unit: Any, chances: Any, generator
     return len(literals) - 1
 
 
+@component("probsat", version=1, title="probSAT", family="local search")
 class ProbSat(ClauseSearch):
     """A random variable of a random unsatisfied clause, with chances f(b) where b is how much its flip breaks.
 

@@ -5,12 +5,14 @@ from torch import Tensor
 
 from polystep.ask_tell import PointOptimizer
 from polystep.candidates import SeededCandidates
+from polystep.component import component
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
 from polystep.schedule import Schedule
 from polystep.validation import positive_schedule
 
 
+@component("random_search", version=1, title="Random search", family="random search")
 class RandomSearch(PointOptimizer):
     """Perturb the incumbent and keep the best candidate, a (1 + (N - 1)) evolution strategy without adaptation.
 

@@ -6,11 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polystep.component import component
 from polystep.contracts import ClauseView, ExpectedError, Objective, Spent, State, StepReport, clause_objective
 from polystep.layout import ParameterLayout
 from polystep.validation import positive
 
 
+@component("rc2", version=1, title="RC2", family="exact solvers")
 class Rc2:
     """Core-guided search of python-sat; the first step is all of it, and the solution is optimal or the starting point.
 

@@ -3,10 +3,12 @@
 from torch import Tensor
 
 from baselines.two_point import TwoPointOptimizer
+from polystep.component import component
 from polystep.layout import ParameterLayout
 from polystep.validation import non_negative, positive
 
 
+@component("spsa", version=1, title="SPSA", family="two points")
 class SPSA(TwoPointOptimizer):
     """Descend the slope along one random sign vector, with decaying step and decaying perturbation.
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from baselines.clause_kernels import ONE, uniform
 from baselines.clause_search import ClauseSearch
+from polystep.component import component
 from polystep.layout import ParameterLayout
 
 
@@ -29,6 +30,7 @@ def break_least_or_walk(literals: Any, breaks: Any, unit: Any, noise: Any, gener
     return chosen
 
 
+@component("walksat", version=1, title="WalkSAT", family="local search")
 class WalkSat(ClauseSearch):
     """Of a random unsatisfied clause, flip a variable that breaks no clause, if there is one; else with probability `noise` any
     of its variables, and otherwise one that breaks least.

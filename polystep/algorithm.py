@@ -9,6 +9,7 @@ from torch import Tensor
 
 from polystep.ask_tell import PointOptimizer, all_finite, replace_non_finite
 from polystep.candidates import ParticleCandidates
+from polystep.component import component
 from polystep.contracts import State
 from polystep.geometry import Polytope, bias_rotations, haar_rotations, polytope_vertices
 from polystep.layout import ParameterLayout
@@ -19,6 +20,7 @@ from polystep.update import Adaptive, Coasting, Update
 from polystep.weighting import Softmax, Weighting
 
 
+@component("polystep", version=1, title="PolyStep", family="particles")
 class PolyStep(PointOptimizer):
     """Probe every particle along a randomly rotated polytope and move it towards the cheaper vertices.
 

@@ -64,11 +64,16 @@ class Spent:
 
 @dataclass(frozen=True)
 class Metric:
-    """What a task's `validate` and `test` return: its name, which direction is better, its unit."""
+    """What a task's `validate` and `test` return: its name, which direction is better, its unit.
+
+    best: the best possible value, None where it is not known. solved: the value that counts as solved, None where none does.
+    """
 
     name: str
     direction: Literal["maximize", "minimize"]
     unit: str
+    best: float | None = None
+    solved: float | None = None
 
     def better(self, value: float, other: float) -> bool:
         """Whether `value` is strictly better than `other`; a NaN is never better."""
@@ -78,6 +83,23 @@ class Metric:
     def worst(self) -> float:
         """The value that every real score is better than."""
         return float("-inf") if self.direction == "maximize" else float("inf")
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """What readers of a record need to know of a task, so that nobody guesses it from names.
+
+    name: stable, and different wherever tasks differ. title: for readers. family: what belongs into one table. size:
+    parameters, or what else tasks of a family grow by. variant: what tells tasks of one family and size apart.
+    evaluation_cost: what one candidate costs, by the names of `Spent`, where it is always the same.
+    """
+
+    name: str
+    title: str
+    family: str
+    size: int
+    variant: str = ""
+    evaluation_cost: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -235,11 +257,9 @@ class Optimizer(Protocol):
 
 @runtime_checkable
 class Task(Protocol):
-    """A problem to optimise, with its own data stream and its own judges.
+    """A problem to optimise, with its own data stream and its own judges."""
 
-    Where one configuration stands for many problems, a task also has a `name`, by which reports tell them apart.
-    """
-
+    info: TaskInfo
     metric: Metric
     layout: ParameterLayout
 

@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor
 
+from polystep.component import component
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 from polystep.subspace import FullSpace
 
 
+@component("sampled", version=1)
 class SampledSpace(FullSpace):
     """One particle out of every `one_in` consecutive particles of the full space, chosen anew at each redraw.
 

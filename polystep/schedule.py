@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from polystep.component import component
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -26,6 +28,7 @@ class Schedule(Protocol):
         ...
 
 
+@component("constant", version=1)
 @dataclass(frozen=True)
 class Constant:
     """The same value throughout."""
@@ -37,6 +40,7 @@ class Constant:
         return self.value
 
 
+@component("linear", version=1)
 @dataclass(frozen=True)
 class Linear:
     """start + (end - start) used: from `start` to `end` over the budget, whatever it counts."""
@@ -49,6 +53,7 @@ class Linear:
         return _linear(self.start, self.end, now.used)
 
 
+@component("cosine", version=1)
 @dataclass(frozen=True)
 class Cosine:
     """end + (start - end)(1 + cos(pi used))/2: from `start` to `end` over the budget, whatever it counts."""
@@ -61,6 +66,7 @@ class Cosine:
         return _cosine(self.start, self.end, now.used)
 
 
+@component("linear_over_steps", version=1)
 @dataclass(frozen=True)
 class LinearOverSteps:
     """start + (end - start) min(t/steps, 1), of published settings."""
@@ -77,6 +83,7 @@ class LinearOverSteps:
         return _linear(self.start, self.end, min(now.step / self.steps, 1.0))
 
 
+@component("cosine_over_steps", version=1)
 @dataclass(frozen=True)
 class CosineOverSteps:
     """end + (start - end)(1 + cos(pi min(t/steps, 1)))/2, of published settings."""
@@ -93,6 +100,7 @@ class CosineOverSteps:
         return _cosine(self.start, self.end, min(now.step / self.steps, 1.0))
 
 
+@component("reversed_cosine", version=1)
 @dataclass(frozen=True)
 class ReversedCosine:
     """`end` at t = 0 and `start` ever after: what the published MAX-SAT runs computed where a cosine was meant.
@@ -108,6 +116,7 @@ class ReversedCosine:
         return self.end if now.step == 0 else self.start
 
 
+@component("proportional_to_temperature", version=1)
 @dataclass(frozen=True)
 class ProportionalToTemperature:
     """factor x temperature: what the author's library makes of a radius given as a plain number."""
@@ -121,6 +130,7 @@ class ProportionalToTemperature:
         return self.factor * now.temperature
 
 
+@component("scaled_to_size", version=1)
 @dataclass(frozen=True)
 class ScaledToSize:
     """schedule x sqrt(size/reference): radii that were tuned at `reference` parameters, used at `size`."""

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from polystep.component import component
 from polystep.layout import Entry, ParameterLayout
 from polystep.random import named_generator
 
@@ -53,6 +54,7 @@ class Subspace(ABC):
         return self.lift(coordinates)
 
 
+@component("full", version=1)
 class FullSpace(Subspace):
     """Coordinates are the parameters themselves."""
 
@@ -90,6 +92,7 @@ class RowGroup:
         return self.rows * self.blocks
 
 
+@component("row", version=1)
 class RowSubspace(Subspace):
     """Every output row of every weight has its own coordinates over a random orthonormal basis that its tensor shares.
 
@@ -187,6 +190,7 @@ class Columns:
     values: Tensor
 
 
+@component("hybrid", version=1)
 class HybridSubspace(Subspace):
     """The paper's subspace: one fixed random projection per tensor, of rank (rows + inputs) coordinates.
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
+from polystep.component import component
 from polystep.schedule import Moment, Schedule, as_schedule
 
 
@@ -32,6 +33,7 @@ class Update(Protocol):
         ...
 
 
+@component("plain", version=1)
 class Plain:
     """Move by the displacement."""
 
@@ -50,6 +52,7 @@ class Plain:
         """There is no memory."""
 
 
+@component("clipped", version=1)
 class Clipped:
     """Another rule's movement, cut so that no coordinate leaves [-bound, bound]: clip(point + movement) - point, rounded.
 
@@ -81,6 +84,7 @@ class Clipped:
         self.rule.load_state_dict(state)
 
 
+@component("momentum", version=1)
 class Momentum:
     """velocity <- beta_t velocity + displacement; move by the velocity.
 
@@ -116,6 +120,7 @@ class Momentum:
         self._velocity = state.get("velocity")
 
 
+@component("adaptive", version=1)
 class Adaptive:
     """Per-coordinate step sizes from first and second moments of the displacement g, as Adam does with a gradient.
 
@@ -171,6 +176,7 @@ class Adaptive:
             self._first, self._second, self._count = state["first"], state["second"], state["count"]
 
 
+@component("coasting", version=1)
 class Coasting:
     """Where a step without evaluation moves: along an exponential average of past full steps (method section 9).
 

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from polystep.component import component
+
 
 class Weighting(Protocol):
     """Turns a cost matrix (P, V) and a temperature into row weights (P, V) that sum to 1 per row."""
@@ -27,6 +29,7 @@ class Weighting(Protocol):
         ...
 
 
+@component("softmax", version=1)
 class Softmax:
     """W_iv = exp(-C_iv/temperature) / sum_u exp(-C_iu/temperature): one-sided entropic transport (method section 7)."""
 
@@ -45,6 +48,7 @@ class Softmax:
         """Nothing is carried."""
 
 
+@component("sinkhorn", version=1)
 class Sinkhorn:
     """Entropic transport between particles and vertex indices with uniform marginals, in the log domain.
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from polystep.contracts import GradientKind, Metric, State
+from polystep.component import component
+from polystep.contracts import GradientKind, Metric, State, TaskInfo
 from polystep.evaluation.activations import mean_cross_entropy
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator
@@ -50,6 +51,7 @@ class ClassificationNetwork(Protocol):
         ...
 
 
+@component("classification", version=1, inert=("title", "data_dir", "device"))
 class ClassificationTask:
     """Train a network on a data set; the score is accuracy.
 
@@ -57,10 +59,11 @@ class ClassificationTask:
     mini-batch, the last one of an epoch may be smaller. Source: protocol section 3.
     """
 
-    metric = Metric("accuracy", "maximize", "fraction")
+    metric = Metric("accuracy", "maximize", "fraction", best=1.0)
 
     def __init__(
         self,
+        name: str,
         network: Callable[..., torch.nn.Module],
         dataset: str,
         data_dir: str,
@@ -69,8 +72,10 @@ class ClassificationTask:
         validation_size: int = 6000,
         evaluation: Literal["fused", "incremental", "functional"] = "fused",
         device: str = "cpu",
+        title: str = "",
     ):
-        """`validation_size`: images held out of the training set. `evaluation`: the path that computes losses; all agree,
+        """`name`, `title`: what records and reports call the task. `validation_size`: images held out of the training set.
+        `evaluation`: the path that computes losses; all agree,
         "fused" runs on the CPU only and falls back to "incremental" elsewhere, and both fall back to "functional", with a
         warning, where the network has no form for them.
         """
@@ -88,6 +93,9 @@ class ClassificationTask:
         module = build_without_randomness(lambda: network(inputs=data.pixels, classes=data.classes))
         self._module = module.to(self._device).eval()
         self.layout = ParameterLayout.of_module(self._module)
+        self.info = TaskInfo(
+            name, title or name, "networks", self.layout.size, evaluation_cost={"sample_forwards": batch_size}
+        )
         self._layered: LayeredNetwork | RoutedNetwork | None = self._module.layered()  # type: ignore[operator]
         self._evaluator = self._build_evaluator(evaluation)
         self._differentiator = GradientEvaluator(

@@ -237,7 +237,7 @@ class Run:
             status=status,
             labels={
                 **{key: self.config["names"][key] for key in ("optimizer", "study")},
-                "task": getattr(task, "name", self.config["names"]["task"]),
+                "task": task.info.name,
                 "seed": self.config["seed"],
             },
             protocol=self.config["names"]["protocol"],

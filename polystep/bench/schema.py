@@ -25,7 +25,7 @@ def check_node(node: Any, path: str, supplied: Iterable[str] = ()) -> None:
             check_node(item, f"{path}.{index}")
     if not isinstance(node, dict) or "_target_" not in node:
         return
-    target = _locate(node["_target_"], path)
+    target = locate(node["_target_"], path)
     signature = inspect.signature(target)
     hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
     settings = {key: value for key, value in node.items() if not key.startswith("_")}
@@ -89,7 +89,7 @@ def fits(value: Any, hint: Any) -> bool:
     return hint is Any
 
 
-def _locate(target: Any, path: str) -> Any:
+def locate(target: Any, path: str) -> Any:
     module_name, _, name = str(target).rpartition(".")
     try:
         found = getattr(importlib.import_module(module_name), name)

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polystep.contracts import Metric, State
+from polystep.component import component
+from polystep.contracts import Metric, State, TaskInfo
 from polystep.random import derive_seed
 from tasks.control.environments import Environments, HardenedEnvironments
 from tasks.control.gymnasium_environments import GymnasiumEnvironments
@@ -18,10 +19,20 @@ from tasks.control.rollouts import Evaluator, FusedEvaluator, LockstepEvaluator
 from tasks.control.simulators import SIMULATORS, SimulatedEnvironments
 
 Evaluation = Literal["fused", "lockstep", "gymnasium"]
-SHORT_NAMES = {"CartPole-v1": "cartpole", "Acrobot-v1": "acrobot"}
+KNOWN_ENVIRONMENTS: dict[str, tuple[str, str, float | None, float | None]] = {
+    "CartPole-v1": ("cartpole", "CartPole", 500.0, 475.0),
+    "Acrobot-v1": ("acrobot", "Acrobot", None, -100.0),
+}
+"""Short name, title, largest possible return and Gymnasium's threshold for a solved task."""
 EVALUATIONS: tuple[Evaluation, ...] = ("fused", "lockstep", "gymnasium")
 
 
+@component(
+    "control",
+    version=1,
+    inert=("device",),
+    variant=("env", "activation", "horizon", "observation_levels", "observation_bounds", "reward_step"),
+)
 class ControlTask:
     """Find a policy whose episodes have a large return, the undiscounted sum of rewards.
 
@@ -30,7 +41,6 @@ class ControlTask:
     Source: protocol section 7.
     """
 
-    metric = Metric("return", "maximize", "")
     steps_per_epoch = 1
 
     def __init__(
@@ -87,8 +97,13 @@ class ControlTask:
         self.actions = environments.actions
         self.policy = Policy(environments.low.size, environments.actions.outputs, hidden, activation, int8_scale)
         self.layout = self.policy.layout
-        kind = [activation] if activation != "float" else []
-        self.name = "_".join([SHORT_NAMES.get(env, env), *kind, *(["hardened"] if hardened else [])])
+        kind: list[str] = [activation] if activation != "float" else []
+        kind += ["hardened"] if hardened else []
+        name, title, best, solved = KNOWN_ENVIRONMENTS.get(env, (env, env, None, None))
+        self.metric = Metric("return", "maximize", "", None if reward_step else best, None if reward_step else solved)
+        self.info = TaskInfo(
+            "_".join([name, *kind]), ", ".join([title, *kind]), "control", self.layout.size, " ".join(kind) or "float"
+        )
         self.fingerprint = hashlib.sha256(env.encode()).hexdigest()
         self._evaluator: Evaluator = LockstepEvaluator(self.policy, environments)
         if simulator and horizon and evaluation == "fused" and not (hardened or self.policy.couples_episodes):

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polystep.contracts import Metric, State
+from polystep.component import component
+from polystep.contracts import Metric, State, TaskInfo
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 from tasks.maxsat.cache import kept_instance
@@ -33,6 +34,9 @@ START_DEVIATION = 0.1
 PUBLISHED_RATIO, PUBLISHED_SEED = 4.27, 42
 
 
+@component(
+    "maxsat", version=1, inert=("data_dir", "device"), variant=("instance", "variables", "ratio", "instance_seed")
+)
 class MaxSatTask:
     """Find the assignment that satisfies most clauses of one instance.
 
@@ -41,7 +45,7 @@ class MaxSatTask:
     or, where hard clauses are broken, minus the share of the hard clauses that are. Source: protocol section 6.
     """
 
-    metric = Metric("satisfied", "maximize", "fraction")
+    metric = Metric("satisfied", "maximize", "fraction", best=1.0)
     steps_per_epoch = 1
 
     def __init__(
@@ -69,9 +73,9 @@ class MaxSatTask:
             raise ValueError(f"task.hard_weight must be at least 1, got {hard_weight}")
         if evaluation not in ("fused", "torch"):
             raise ValueError(f"task.evaluation must be fused or torch, got {evaluation!r}")
-        self.name = _name(instance, variables, ratio, instance_seed)
         self.formula = _load(instance, Path(data_dir), variables, ratio, instance_seed)
         self.layout = ParameterLayout({"assignment": (self.formula.variables,)})
+        self.info = _info(self.formula, instance, ratio, instance_seed)
         self._device = torch.device(device)
         scale = 1 / max(1, self.formula.soft_weight)
         if cost == "count":
@@ -129,14 +133,20 @@ def _load(instance: str, data_dir: Path, variables: int, ratio: float, seed: int
     return kept_instance(data_dir / "maxsat", recipe, build)
 
 
-def _name(instance: str, variables: int, ratio: float, seed: int) -> str:
-    """What reports call the instance: what differs from the published one of as many variables, or the file."""
+def _info(formula: Formula, instance: str, ratio: float, seed: int) -> TaskInfo:
+    """Generated instances go by what differs from the published one of their size, files by their name and their content."""
+    size = f"{formula.variables:,} variables"
+    cost = {"clause_checks": formula.clauses}
     if instance not in GENERATORS:
-        return f"maxsat_{Path(instance).name.partition('.')[0]}"
+        stem = Path(instance).name.partition(".")[0]
+        name = f"maxsat_{stem}_{formula.fingerprint[:6]}"
+        return TaskInfo(name, f"MAX-SAT {stem}, {size}", "maxsat", formula.variables, f"file {stem}", cost)
     parts = [instance] if instance != "paper" else []
     parts += [f"ratio{ratio:g}"] if ratio != PUBLISHED_RATIO else []
     parts += [f"seed{seed}"] if seed != PUBLISHED_SEED else []
-    return "_".join([f"maxsat_{variables}v", *parts])
+    name = "_".join([f"maxsat_{formula.variables}v", *parts])
+    title = ", ".join([f"MAX-SAT, {size}", *parts])
+    return TaskInfo(name, title, "maxsat", formula.variables, " ".join(parts), cost)
 
 
 def _costs(formula: Formula, hard_weight: int | None) -> NDArray[np.int64] | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from polystep.component import component
 from polystep.contracts import GradientKind
 from polystep.evaluation.activations import CrossEntropy, Identity, ReLU
 from polystep.evaluation.routing.network import Linear, Route, RoutedNetwork
@@ -37,6 +38,7 @@ class DiscreteAttention(nn.Module):
         initialise_linear_layers(self, generator)
 
 
+@component("argmax_attention", version=1)
 class ArgmaxAttentionNetwork(nn.Module):
     """Linear, ReLU, discrete attention, Linear. Source: protocol section 3."""
 
@@ -89,6 +91,7 @@ class ArgmaxAttentionNetwork(nn.Module):
         return network
 
 
+@component("smooth_attention", version=1)
 class SmoothAttentionNetwork(ArgmaxAttentionNetwork):
     """The author's smooth substitute: the key is a sum weighted by the softmax. Source: protocol section 3."""
 

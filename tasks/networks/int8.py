@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from polystep.component import component
 from polystep.contracts import GradientKind
 from polystep.evaluation.layered import LayeredNetwork
 from polystep.evaluation.sequential import TransformedLinear, layered_network
@@ -55,6 +56,7 @@ class StraightThroughLinear(QuantisedLinear):
         return quantise(parameter, straight_through_round)
 
 
+@component("int8", version=1)
 class Int8Network(nn.Sequential):
     """Linear, ReLU, quantised linear, ReLU, Linear. Source: protocol section 3."""
 

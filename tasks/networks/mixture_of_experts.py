@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from polystep.component import component
 from polystep.contracts import GradientKind
 from polystep.evaluation.activations import CrossEntropy, ReLU
 from polystep.evaluation.routing.network import Linear, Route, RoutedNetwork
@@ -13,6 +14,7 @@ from tasks.networks.initialisation import initialise_linear_layers
 from tasks.networks.selection import Selection, largest, largest_straight_through, softmax
 
 
+@component("mixture_of_experts", version=1)
 class MixtureOfExperts(nn.Module):
     """Linear, ReLU, the expert of the largest gate score (Linear, ReLU, Linear), Linear.
 
@@ -73,6 +75,7 @@ class MixtureOfExperts(nn.Module):
         return network
 
 
+@component("smooth_mixture_of_experts", version=1)
 class SmoothMixtureOfExperts(MixtureOfExperts):
     """The author's smooth substitute: all experts, weighted by the softmax. Source: protocol section 4."""
 

@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import nn
 
+from polystep.component import component
 from polystep.contracts import GradientKind
 from polystep.evaluation.layered import LayeredNetwork
 from polystep.evaluation.sequential import layered_network
 from tasks.networks.initialisation import initialise_linear_layers
 
 
+@component("multilayer_perceptron", version=1)
 class MultilayerPerceptron(nn.Sequential):
     """Linear layers with an elementwise activation between them, here ReLU. Source: protocol section 3."""
 

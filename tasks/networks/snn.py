@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from polystep.component import component
 from polystep.contracts import GradientKind
 from polystep.evaluation.activations import CrossEntropy
 from polystep.evaluation.layered import Layer, LayeredNetwork
@@ -18,6 +19,7 @@ from tasks.networks.leaky_integrate_and_fire import (
 )
 
 
+@component("spiking", version=1)
 class SpikingNetwork(nn.Module):
     """Linear, LIF, Linear, LIF over T time steps; the input current is the same at every step. Source: protocol section 3."""
 
@@ -67,6 +69,7 @@ class SpikingNetwork(nn.Module):
         return network
 
 
+@component("smooth_spiking", version=1)
 class SmoothSpikingNetwork(SpikingNetwork):
     """The author's smooth substitute: spikes and resets are sigmoids of the membrane. Source: protocol section 3."""
 

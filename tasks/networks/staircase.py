@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from polystep.component import component
 from polystep.contracts import GradientKind
 from polystep.evaluation.layered import Activation, CompiledActivation
 from tasks.networks.multilayer_perceptron import MultilayerPerceptron
@@ -69,6 +70,7 @@ class StaircaseActivation:
         return kernels.step_function(np.array(THRESHOLDS, np.float32), levels)
 
 
+@component("staircase", version=1)
 class StaircaseNetwork(MultilayerPerceptron):
     """784-128-128-10 with stairs after the first two layers. Source: protocol section 3."""
 
@@ -90,6 +92,7 @@ class StaircaseNetwork(MultilayerPerceptron):
         return nn.Sequential(*(activation if isinstance(part, Staircase) else part for part in self))
 
 
+@component("smooth_staircase", version=1)
 class SmoothStaircaseNetwork(MultilayerPerceptron):
     """The author's smooth substitute: plain sigmoids. Source: protocol section 3."""
 

@@ -35,7 +35,7 @@ def build() -> Build:
     def task(**settings: Any) -> ClassificationTask:
         network = partial(SpikingNetwork, hidden=5, steps=4)
         defaults = {"network": network, "seed": 0, "batch_size": 500, "validation_size": VALIDATION}
-        return ClassificationTask(dataset="digits", data_dir="absent folder", **(defaults | settings))
+        return ClassificationTask("a name", dataset="digits", data_dir="absent folder", **(defaults | settings))
 
     return task
 

@@ -12,7 +12,7 @@ from polystep.bench.curves import read_history
 from polystep.bench.records import read_record
 from polystep.bench.runner import RunOutcome
 from polystep.candidates import Candidates, DenseCandidates
-from polystep.contracts import AskTellOptimizer, Metric, Spent, State, StepReport
+from polystep.contracts import AskTellOptimizer, Metric, Spent, State, StepReport, TaskInfo
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
 
@@ -41,6 +41,7 @@ class SpyTask:
     scores: list[float] | None = None
     direction: str = "minimize"
 
+    info = TaskInfo("spy", "A spy", "spies", 6)
     layout = ParameterLayout({"weight": (2, 3)})
     fingerprint = "data"
     steps_per_epoch = 4

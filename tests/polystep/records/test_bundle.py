@@ -32,5 +32,5 @@ def test_a_damaged_line_is_named_and_the_rest_is_read(make_record: MakeRecord, t
 
 
 def test_a_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="study.jsonl cannot be read"):
+    with pytest.raises(RecordError, match=r"study\.jsonl cannot be read"):
         list(read_bundle(tmp_path / "study.jsonl"))

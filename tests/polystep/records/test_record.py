@@ -70,7 +70,7 @@ def test_a_record_of_the_first_format_is_called_so() -> None:
 @pytest.mark.parametrize("text", ["", "{", '{"format": NaN}', "[1]", "\x00", "[" * 100_000])
 def test_a_file_that_holds_no_record_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(RecordError, match="run.json"):
+    with pytest.raises(RecordError, match=r"run\.json"):
         read_record(tmp_path)
 
 
