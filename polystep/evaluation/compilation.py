@@ -1,11 +1,12 @@
-"""Calling numba kernels, with their compilation on a clock of its own."""
+"""Calling numba kernels: compiled once or read from disk, with that on a clock of its own."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
 
 class CompilationClock:
-    """Compiles kernels before their first call with arguments of new types, and counts the seconds that this takes."""
+    """Makes kernels ready before their first call with arguments of new types, and counts the seconds that this takes."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -16,11 +17,16 @@ class CompilationClock:
         return kernel(*arguments)
 
     def compile(self, kernel: Any, *arguments: Any) -> None:
-        """Make kernel(*arguments) ready to run."""
+        """Make kernel(*arguments) ready to run: read it from disk, or compile it and keep it there."""
         from numba import typeof
 
         types = tuple(typeof(argument) for argument in arguments)
         if types not in kernel.overloads:
             started = time.perf_counter()
+            # the cache uses parts of numba that other versions may not have; then every process compiles
+            with suppress(ImportError, AttributeError, TypeError):
+                from polystep.evaluation.kernel_cache import keep
+
+                keep(kernel)
             kernel.compile(types)
             self.seconds += time.perf_counter() - started
