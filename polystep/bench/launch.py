@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from polystep.bench.observers import Observer
 from polystep.bench.runner import Run
 from polystep.bench.schema import ConfigError, check_node, describe, fits, unknown
+from polystep.evaluation.compilation import require_numba
 from polystep.files import json_value
 
 SECTIONS = ("task", "optimizer", "budget", "evaluation", "logger")
@@ -59,6 +60,7 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
 
     Raises ConfigError where a setting is unknown, of the wrong type or out of range, before any data is loaded.
     """
+    require_numba()
     config = resolve_settings(composed, choices)
     if torch.device(config["device"]).type == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda is not available on this machine; use device=cpu")

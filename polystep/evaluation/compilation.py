@@ -4,6 +4,8 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from polystep.contracts import ExpectedError
+
 
 class CompilationClock:
     """Makes kernels ready before their first call with arguments of new types, and counts the seconds that this takes."""
@@ -30,3 +32,20 @@ class CompilationClock:
                 keep(kernel)
             kernel.compile(types)
             self.seconds += time.perf_counter() - started
+
+
+def require_numba() -> None:
+    """Start numba and its threads; raises ExpectedError where variables of the environment keep it from working."""
+    try:
+        import numba
+
+        disabled = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
+        numba.get_num_threads()
+    except (ValueError, RuntimeError, ImportError) as error:
+        reason = " ".join(str(error).split())
+        raise ExpectedError(
+            f"numba cannot start ({reason}); correct NUMBA_NUM_THREADS (at least 1) and NUMBA_THREADING_LAYER (workqueue is "
+            "always there), or unset them"
+        ) from None
+    if disabled:
+        raise ExpectedError("NUMBA_DISABLE_JIT is set, so that kernels would take thousands of times as long; unset it")

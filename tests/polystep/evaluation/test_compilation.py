@@ -1,6 +1,11 @@
 """Kernels are compiled once for each types of arguments, and only that is timed."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
+import pytest
 from numba import njit
 
 from polystep.evaluation.compilation import CompilationClock
@@ -20,3 +25,20 @@ def test_only_new_types_are_compiled() -> None:
     assert clock.call(double, np.float32(1.5)) == 3
     assert clock.seconds > seconds
     assert len(double.signatures) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("NUMBA_THREADING_LAYER", "unheard_of", "numba cannot start ("),
+        ("NUMBA_NUM_THREADS", "0", "numba cannot start (Number of threads specified must be > 0.)"),
+        ("NUMBA_DISABLE_JIT", "1", "NUMBA_DISABLE_JIT is set"),
+    ],
+)
+def test_variables_that_keep_numba_from_working_are_named(name, value, message):
+    command = [sys.executable, "-m", "scripts.run", "task=snn_digits", "budget.steps=1"]
+    done = subprocess.run(command, env=os.environ | {name: value}, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    shown = " ".join(done.stdout.split())
+    assert message in shown and "unset" in shown
+    assert "Traceback" not in done.stdout + done.stderr
