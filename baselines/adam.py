@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from polystep.ask_tell import NonFiniteLossError
+from polystep.capabilities import GradientKind, gradients_of
 from polystep.component import component
-from polystep.contracts import DifferentiableObjective, GradientKind, GradientUnavailable, Objective, State, StepReport
+from polystep.contracts import Objective, State, StepReport
 from polystep.layout import ParameterLayout
 from polystep.schedule import Moment, Schedule
 from polystep.validation import non_negative, positive, positive_schedule
@@ -34,7 +35,7 @@ class Adam:
         weight_decay: float = 0.0,
     ):
         """`point`: start (D,), not changed. `seed`: not used, the method draws nothing. `gradient`: the kind of gradient
-        that is followed; the first step raises GradientUnavailable where the task does not offer it.
+        that is followed; the first step raises CapabilityUnavailable where the task does not offer it.
         """
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             if not 0 <= beta < 1:
@@ -57,7 +58,7 @@ class Adam:
 
     def step(self, objective: Objective, used: float) -> StepReport:
         """One gradient and one step along it; NonFiniteLossError where the gradient is not finite."""
-        loss, gradient = self._differentiable(objective).gradient(self._point, self._kind)
+        loss, gradient = gradients_of(objective, self._kind).gradient(self._point, self._kind)
         if not gradient.isfinite().all():
             raise NonFiniteLossError(
                 f"the {self._kind} gradient of step {self._step} is NaN or infinite; reduce learning_rate"
@@ -85,13 +86,3 @@ class Adam:
                 "exp_avg": moments["first"].clone(),
                 "exp_avg_sq": moments["second"].clone(),
             }
-
-    def _differentiable(self, objective: Objective) -> DifferentiableObjective:
-        if isinstance(objective, DifferentiableObjective) and self._kind in objective.gradients:
-            return objective
-        offered = getattr(objective, "gradients", ())
-        remedies = [f"optimizer={'adam' if kind == 'exact' else f'adam_{kind}'}" for kind in offered]
-        raise GradientUnavailable(
-            f"the task offers no {self._kind} gradient; use "
-            + " or ".join([*remedies, "a gradient-free optimiser such as optimizer=polystep"])
-        )

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from baselines import clause_kernels as kernels
-from polystep.contracts import ClauseView, Objective, Spent, State, StepReport, clause_objective
+from polystep.capabilities import ClauseView, clauses_of
+from polystep.contracts import Objective, Spent, State, StepReport
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed, named_generator
 
@@ -139,8 +140,8 @@ class ClauseSearch(ABC):
         return torch.from_numpy(2 * best.astype(np.float32) - 1).to(self._point.device)
 
     def step(self, objective: Objective, used: float) -> StepReport:
-        """Flips in all searches; raises ClausesUnavailable where the task has no clauses."""
-        return clause_objective(objective).search(self._flip)
+        """Flips in all searches; raises CapabilityUnavailable where the task has no clauses."""
+        return clauses_of(objective).search(self._flip)
 
     def _flip(self, clauses: ClauseView) -> tuple[StepReport, Spent]:
         spent = Spent()

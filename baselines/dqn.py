@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from baselines.stable_baselines import PolicyGradient, StableBaselines
+from polystep.capabilities import CapabilityUnavailable
 from polystep.component import component
-from polystep.contracts import EnvironmentUnavailable, State
+from polystep.contracts import State
 from polystep.layout import ParameterLayout
 from polystep.validation import positive
 
@@ -90,7 +91,7 @@ class DQN(StableBaselines):
         from stable_baselines3 import DQN as Model
 
         if not isinstance(environments.action_space, Discrete):
-            raise EnvironmentUnavailable(
+            raise CapabilityUnavailable(
                 f"DQN needs discrete actions, and the environment has {environments.action_space}; use optimizer=ppo, or a "
                 "gradient-free optimiser such as optimizer=polystep"
             )

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polystep.capabilities import ClauseView, clauses_of
 from polystep.component import component
-from polystep.contracts import ClauseView, ExpectedError, Objective, Spent, State, StepReport, clause_objective
+from polystep.contracts import ExpectedError, Objective, Spent, State, StepReport
 from polystep.layout import ParameterLayout
 from polystep.validation import positive
 
@@ -35,9 +36,9 @@ class Rc2:
         return self._point
 
     def step(self, objective: Objective, used: float) -> StepReport:
-        """Solve; raises ClausesUnavailable where the task has no clauses, ExpectedError where python-sat is missing."""
+        """Solve; raises CapabilityUnavailable where the task has no clauses, ExpectedError where python-sat is missing."""
         if self._report is None:
-            self._report = clause_objective(objective).search(self._solve)
+            self._report = clauses_of(objective).search(self._solve)
         return self._report
 
     def _solve(self, clauses: ClauseView) -> tuple[StepReport, Spent]:

@@ -13,14 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from polystep.ask_tell import NonFiniteLossError
-from polystep.contracts import (
-    EnvironmentView,
-    MissingPackageError,
-    Objective,
-    State,
-    StepReport,
-    environment_objective,
-)
+from polystep.capabilities import EnvironmentView, environment_of
+from polystep.contracts import MissingPackageError, Objective, State, StepReport
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
 
@@ -81,9 +75,9 @@ class StableBaselines(ABC):
     def step(self, objective: Objective, used: float) -> StepReport:
         """Act and learn; the loss is minus the mean return of the episodes that ended, None where none did.
 
-        Raises EnvironmentUnavailable, and NonFiniteLossError where the policy is not finite afterwards.
+        Raises CapabilityUnavailable, and NonFiniteLossError where the policy is not finite afterwards.
         """
-        return environment_objective(objective).interact(self._learn)
+        return environment_of(objective).interact(self._learn)
 
     def state_dict(self) -> State:
         """The point, how many steps were made, and what the library's model remembers."""

@@ -10,18 +10,8 @@ import torch
 from torch import Tensor
 
 from polystep.candidates import Candidates, DenseCandidates
-from polystep.contracts import (
-    ClauseView,
-    DifferentiableObjective,
-    EnvironmentView,
-    Found,
-    GradientKind,
-    Objective,
-    Optimizer,
-    Spent,
-    State,
-    Task,
-)
+from polystep.capabilities import ClauseView, EnvironmentView, Found, GradientKind, Gradients, capability
+from polystep.contracts import Objective, Optimizer, Spent, State, Task
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 
@@ -159,15 +149,17 @@ def _check_objective(objective: Objective, candidates: Candidates) -> Tensor:
     assert torch.equal(losses[0], losses[2]), "equal candidates have different losses"
     charged = (objective.spent - before).candidate_evaluations
     assert charged == len(candidates), f"{len(candidates)} candidates were charged as {charged}"
-    if isinstance(objective, DifferentiableObjective):
-        for kind in objective.gradients:
-            _check_gradient(objective, kind, candidates.dense(slice(0, 1))[0], losses[0])
+    if (offered := capability(objective, Gradients)) is not None:
+        for kind in offered.gradients:
+            _check_gradient(objective, offered, kind, candidates.dense(slice(0, 1))[0], losses[0])
     return losses
 
 
-def _check_gradient(objective: DifferentiableObjective, kind: GradientKind, point: Tensor, expected: Tensor) -> None:
+def _check_gradient(
+    objective: Objective, offered: Gradients, kind: GradientKind, point: Tensor, expected: Tensor
+) -> None:
     before, kept = objective.spent, point.clone()
-    loss, gradient = objective.gradient(point, kind)
+    loss, gradient = offered.gradient(point, kind)
     assert torch.equal(point, kept), f"the {kind} gradient changes the point in place"
     assert gradient.shape == point.shape, (
         f"the {kind} gradient has shape {tuple(gradient.shape)}, not that of the point"

@@ -8,7 +8,7 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
-from polystep.contracts import GradientKind
+from polystep.capabilities import GradientKind
 
 
 class SomeEnvironments:

@@ -1,13 +1,14 @@
 """The three protocols that everything obeys: Optimizer, Objective, Task.
 
 An optimiser asks an objective for the losses of candidates and never sees a data loader, a validation or test set, or
-the ledger. A task hands out one objective per step and judges points. `polystep.conformance` checks both.
+the ledger. A task hands out one objective per step and judges points. `polystep.conformance` checks both. What some
+objectives offer besides losses is in `polystep.capabilities`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -23,18 +24,6 @@ class ExpectedError(Exception):
 class MissingPackageError(ExpectedError):
     """An optional package is not installed; the message says how to install it."""
 
-
-class GradientUnavailable(ExpectedError):
-    """An optimiser needs a kind of gradient that the objective does not offer; the message names those that it does."""
-
-
-GradientKind = Literal["exact", "surrogate", "straight_through", "smooth"]
-"""What is differentiated where a model has hard parts.
-
-exact: the model itself. surrogate: the same forward pass with a surrogate derivative of the spike. straight_through: the
-same forward pass with the derivative of the identity, or of a softmax, in place of that of rounding, stairs or argmax.
-smooth: a smooth substitute at the same parameters, whose loss is another one.
-"""
 
 State = dict[str, Any]
 """A nested dictionary of tensors and JSON values: what a checkpoint can hold."""
@@ -126,108 +115,6 @@ class Objective(Protocol):
     def losses(self, candidates: Candidates) -> Tensor:
         """Loss of every candidate, shape (N,), float32, lower is better."""
         ...
-
-
-@runtime_checkable
-class DifferentiableObjective(Objective, Protocol):
-    """An objective that offers gradients, too."""
-
-    @property
-    def gradients(self) -> Sequence[GradientKind]:
-        """The kinds that are offered; possibly none."""
-        ...
-
-    def gradient(self, point: Tensor, kind: GradientKind) -> tuple[Tensor, Tensor]:
-        """Loss (a scalar) and gradient (D,) at `point` of what `kind` differentiates; `kind` must be offered."""
-        ...
-
-
-class ClauseView(Protocol):
-    """Clauses over n Boolean variables x_v, true where point[v] > 0; loss = scale x the weights of those not satisfied.
-
-    codes: uint32 array, 2 v + s for v = 0..n - 1 with s = 1 where v is negated, each variable once per clause. starts: int64
-    array, clause c is codes[starts[c]:starts[c + 1]]. weights: int64 array, None where each is 1.
-    """
-
-    @property
-    def variables(self) -> int: ...
-    @property
-    def codes(self) -> Any: ...
-    @property
-    def starts(self) -> Any: ...
-    @property
-    def weights(self) -> Any: ...
-    @property
-    def scale(self) -> float: ...
-
-
-Found = TypeVar("Found")
-
-
-@runtime_checkable
-class ClauseObjective(Objective, Protocol):
-    """An objective that lets solvers work on its clauses, too."""
-
-    def search(self, solver: Callable[[ClauseView], tuple[Found, Spent]]) -> Found:
-        """What `solver` makes of the clauses; what it says that it spent is charged."""
-        ...
-
-
-class ClausesUnavailable(ExpectedError):
-    """A solver works on clauses, which the objective does not have."""
-
-
-def clause_objective(objective: Objective) -> ClauseObjective:
-    """`objective`, if it has clauses; else ClausesUnavailable."""
-    if not isinstance(objective, ClauseObjective):
-        raise ClausesUnavailable(
-            f"this solver works on clauses, which {type(objective).__name__} does not have; use it with task=maxsat"
-        )
-    return objective
-
-
-class EnvironmentView(Protocol):
-    """An environment to act in, and the policy that acts at a point."""
-
-    def make(self) -> Any:
-        """A gymnasium.Env that is independent of those made before; every step in it is charged as it is made."""
-        ...
-
-    def outputs(self, point: Tensor, observations: Tensor, kind: GradientKind) -> Tensor:
-        """Outputs (B, A) of the policy at `point` (D,) for observations (B, O): preferences for discrete actions, else the
-        action itself. Differentiable in `point`, in the way of `kind`, "exact" or "straight_through"; charged as B backward
-        passes where gradients are recorded.
-        """
-        ...
-
-    def quantised(self, values: Tensor) -> Tensor:
-        """Values (B, A) through the policy's activation as it quantises, with derivatives of zero; as they are where it does
-        not quantise.
-        """
-        ...
-
-
-@runtime_checkable
-class EnvironmentObjective(Objective, Protocol):
-    """An objective that lets learners act in its environment, too."""
-
-    def interact(self, learner: Callable[[EnvironmentView], Found]) -> Found:
-        """What `learner` makes of the environment."""
-        ...
-
-
-class EnvironmentUnavailable(ExpectedError):
-    """A learner acts in an environment, which the objective does not have."""
-
-
-def environment_objective(objective: Objective) -> EnvironmentObjective:
-    """`objective`, if it has an environment; else EnvironmentUnavailable."""
-    if not isinstance(objective, EnvironmentObjective):
-        raise EnvironmentUnavailable(
-            f"this learner acts in an environment, which {type(objective).__name__} does not have; use it with "
-            "task=cartpole, task=acrobot or task=control, or use another optimiser, such as optimizer=polystep"
-        )
-    return objective
 
 
 @runtime_checkable

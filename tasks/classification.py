@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from polystep.capabilities import GradientKind
 from polystep.component import component
-from polystep.contracts import GradientKind, Metric, State, TaskInfo
+from polystep.contracts import Metric, State, TaskInfo
 from polystep.evaluation.activations import mean_cross_entropy
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator

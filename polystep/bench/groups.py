@@ -6,10 +6,10 @@ from itertools import groupby
 from typing import Literal
 
 from polystep.bench.labels import setting_labels, settings_identity
-from polystep.bench.ledger import STEP_CLOCKS
 from polystep.bench.published import PublishedScore, published_best_accuracy, published_last_accuracy
 from polystep.bench.quantities import Quantity, average, number
 from polystep.bench.records import RunRecord
+from polystep.records import STEP_CLOCKS
 
 METHOD_OF_THE_PAPER = "polystep"
 

@@ -4,41 +4,17 @@ import contextlib
 import math
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from polystep.candidates import Candidates
-from polystep.contracts import (
-    ClauseView,
-    DifferentiableObjective,
-    EnvironmentView,
-    ExpectedError,
-    Found,
-    GradientKind,
-    Objective,
-    Spent,
-    clause_objective,
-    environment_objective,
-)
-
-Clock = Literal[
-    "preparation",
-    "optimizer",
-    "evaluation",
-    "compilation",
-    "data",
-    "validation",
-    "test",
-    "logging",
-    "checkpoint",
-    "other",
-]
-CLOCKS: tuple[Clock, ...] = get_args(Clock)
-STEP_CLOCKS: tuple[Clock, ...] = ("optimizer", "evaluation")
+from polystep.capabilities import Gradients, Offered, capability
+from polystep.contracts import ExpectedError, Objective, Spent
+from polystep.records.record import CLOCKS, STEP_CLOCKS, Clock
 
 
 class Ledger:
@@ -51,6 +27,7 @@ class Ledger:
     def __init__(self) -> None:
         self.seconds: dict[Clock, float] = dict.fromkeys(CLOCKS, 0.0)
         self.spent = Spent()
+        self.uses: set[str] = set()
         self.peak_memory_bytes = 0
         self._running: list[Clock] = ["other"]
         self._since = time.perf_counter()
@@ -66,14 +43,20 @@ class Ledger:
             self._charge()
             self._running.pop()
 
-    def move_to_compilation(self, seconds: float) -> None:
-        """Seconds that ran on the evaluation clock but were spent on compiling."""
-        self.seconds["evaluation"] -= seconds
-        self.seconds["compilation"] += seconds
+    def charge(self, use: str, cost: Spent, seconds: float) -> None:
+        """What a use of an objective cost; `seconds` of it ran on the evaluation clock, those of compiling among them."""
+        self.spent += cost
+        self.uses.add(use)
+        if cost.backward_passes and not use.startswith("gradient"):
+            # a learner that acts in the environment and differentiates its policy
+            self.uses.add("gradient:policy")
+        compiling = min(cost.compilation_seconds, seconds)
+        self.seconds["evaluation"] -= compiling
+        self.seconds["compilation"] += compiling
 
     @property
     def step_seconds(self) -> float:
-        """Seconds of optimiser and evaluation: what budgets in seconds limit."""
+        """Seconds of STEP_CLOCKS, everything that steps need: what budgets in seconds limit."""
         return sum((self.seconds[name] for name in STEP_CLOCKS), 0.0)
 
     @property
@@ -88,6 +71,7 @@ class Ledger:
         self.peak_memory_bytes = max(self.peak_memory_bytes, _peak_memory_bytes())
         return {
             "spent": asdict(self.spent),
+            "uses": sorted(self.uses),
             "clocks": dict(self.seconds),
             "wall_seconds": wall_seconds,
             "peak_memory_bytes": self.peak_memory_bytes,
@@ -95,14 +79,16 @@ class Ledger:
 
     def restore(self, summary: dict[str, Any]) -> None:
         """Add what an earlier process of the same run had spent."""
-        self.spent = self.spent + Spent(**summary["spent"])
+        self.spent += Spent(**summary["spent"])
+        self.uses |= set(summary["uses"])
         for name, seconds in summary["clocks"].items():
             self.seconds[name] += seconds
         self.peak_memory_bytes = max(self.peak_memory_bytes, summary["peak_memory_bytes"])
 
     def _charge(self) -> None:
         now = time.perf_counter()
-        self.seconds[self._running[-1]] += now - self._since
+        # a clock that is set back takes nothing away
+        self.seconds[self._running[-1]] += max(0.0, now - self._since)
         self._since = now
 
 
@@ -117,39 +103,40 @@ class MeteredObjective:
         """What the wrapped objective has cost."""
         return self._objective.spent
 
-    @property
-    def gradients(self) -> Sequence[GradientKind]:
-        """The kinds of gradient that the wrapped objective offers."""
-        return getattr(self._objective, "gradients", ())
-
     def losses(self, candidates: Candidates) -> Tensor:
         """The wrapped objective's losses."""
-        with self._metered():
+        with self._metered("losses"):
             return self._objective.losses(candidates)
 
-    def gradient(self, point: Tensor, kind: GradientKind) -> tuple[Tensor, Tensor]:
-        """The wrapped objective's loss and gradient."""
-        with self._metered():
-            return cast(DifferentiableObjective, self._objective).gradient(point, kind)
-
-    def search(self, solver: Callable[[ClauseView], tuple[Found, Spent]]) -> Found:
-        """What `solver` makes of the wrapped objective's clauses."""
-        with self._metered():
-            return clause_objective(self._objective).search(solver)
-
-    def interact(self, learner: Callable[[EnvironmentView], Found]) -> Found:
-        """What `learner` makes of the wrapped objective's environment."""
-        with self._metered():
-            return environment_objective(self._objective).interact(learner)
+    def capability(self, kind: type[Offered]) -> Offered | None:
+        """What the wrapped objective offers of a kind, with every call metered."""
+        found = capability(self._objective, kind)
+        return None if found is None else cast(Offered, _MeteredCalls(found, kind, self._metered))
 
     @contextlib.contextmanager
-    def _metered(self) -> Iterator[None]:
-        before = self._objective.spent
+    def _metered(self, use: str) -> Iterator[None]:
+        spent, seconds = self._objective.spent, self._ledger.seconds["evaluation"]
         with self._ledger.clock("evaluation"):
             yield
-        cost = self._objective.spent - before
-        self._ledger.spent = self._ledger.spent + cost
-        self._ledger.move_to_compilation(cost.compilation_seconds)
+        self._ledger.charge(use, self._objective.spent - spent, self._ledger.seconds["evaluation"] - seconds)
+
+
+class _MeteredCalls:
+    """What an objective offers, each call of which is metered."""
+
+    def __init__(self, offered: object, kind: type, metered: Callable[[str], contextlib.AbstractContextManager[None]]):
+        self._offered, self._kind, self._metered = offered, kind, metered
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._offered, name)
+        if not callable(found):
+            return found
+
+        def call(*arguments: Any) -> Any:
+            with self._metered(f"gradient:{arguments[1]}" if self._kind is Gradients else self._kind.__name__.lower()):
+                return found(*arguments)
+
+        return call
 
 
 class BudgetError(ExpectedError):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from polystep.contracts import GradientKind
+from polystep.capabilities import GradientKind
 from polystep.evaluation.functional import evaluation_mode
 from polystep.layout import ParameterLayout
 

@@ -5,7 +5,8 @@ from typing import Protocol
 from torch import Tensor
 
 from polystep.candidates import Candidates
-from polystep.contracts import GradientKind, Spent
+from polystep.capabilities import GradientKind
+from polystep.contracts import Spent
 from polystep.evaluation.gradients import GradientEvaluator
 
 

@@ -8,25 +8,16 @@ import contextlib
 import datetime
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
-from typing import cast
 
 import torch
 import torch.distributed as distributed
 from torch import Tensor
 
 from polystep.candidates import Candidates
-from polystep.contracts import (
-    ClauseView,
-    DifferentiableObjective,
-    ExpectedError,
-    Found,
-    GradientKind,
-    Objective,
-    Spent,
-    clause_objective,
-)
+from polystep.capabilities import Offered, capability
+from polystep.contracts import ExpectedError, Objective, Spent
 
 TIMEOUT_SECONDS = 1800.0
 """How long a process waits for the others: longer than any validation, test or compilation of the first one takes."""
@@ -72,11 +63,6 @@ class ShardedObjective:
         """What all processes have spent together; seconds of compilation are those of this one."""
         return self._objective.spent + self._elsewhere
 
-    @property
-    def gradients(self) -> Sequence[GradientKind]:
-        """The kinds of gradient that the objective offers."""
-        return getattr(self._objective, "gradients", ())
-
     def losses(self, candidates: Candidates) -> Tensor:
         """Loss of every candidate, shape (N,), float32, the same in all processes. Raises ProcessLost."""
         own = share_of(len(candidates), self._processes.rank, self._processes.count)
@@ -90,13 +76,9 @@ class ShardedObjective:
         self._charge(self._objective.spent - before)
         return losses
 
-    def gradient(self, point: Tensor, kind: GradientKind) -> tuple[Tensor, Tensor]:
-        """The objective's loss and gradient, computed in every process."""
-        return cast(DifferentiableObjective, self._objective).gradient(point, kind)
-
-    def search(self, solver: Callable[[ClauseView], tuple[Found, Spent]]) -> Found:
-        """What `solver` makes of the objective's clauses, in every process."""
-        return clause_objective(self._objective).search(solver)
+    def capability(self, kind: type[Offered]) -> Offered | None:
+        """What the objective offers of a kind, computed in every process."""
+        return capability(self._objective, kind)
 
     def _charge(self, own: Spent) -> None:
         counted = [field.name for field in fields(Spent) if field.name != "compilation_seconds"]

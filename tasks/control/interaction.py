@@ -9,7 +9,7 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
-from polystep.contracts import GradientKind
+from polystep.capabilities import GradientKind
 from polystep.random import named_generator
 from tasks.control.environments import Actions, BoxActions, DiscreteActions, Environments, FloatArray
 from tasks.control.policy import Policy

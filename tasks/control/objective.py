@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from polystep.candidates import Candidates
-from polystep.contracts import EnvironmentView, Found, Spent
+from polystep.capabilities import EnvironmentView, Found
+from polystep.contracts import Spent
 from polystep.random import named_generator
 from tasks.control.environments import Environments
 from tasks.control.policy import Policy

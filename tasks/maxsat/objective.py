@@ -5,7 +5,8 @@ from collections.abc import Callable
 from torch import Tensor
 
 from polystep.candidates import Candidates
-from polystep.contracts import ClauseView, Found, Spent
+from polystep.capabilities import ClauseView, Found
+from polystep.contracts import Spent
 from tasks.maxsat.clauses import Clauses
 from tasks.maxsat.evaluation import ClauseEvaluator
 

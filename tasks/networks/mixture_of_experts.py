@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from polystep.capabilities import GradientKind
 from polystep.component import component
-from polystep.contracts import GradientKind
 from polystep.evaluation.activations import CrossEntropy, ReLU
 from polystep.evaluation.routing.network import Linear, Route, RoutedNetwork
 from tasks.networks.initialisation import initialise_linear_layers

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import nn
 
+from polystep.capabilities import GradientKind
 from polystep.component import component
-from polystep.contracts import GradientKind
 from polystep.evaluation.layered import LayeredNetwork
 from polystep.evaluation.sequential import layered_network
 from tasks.networks.initialisation import initialise_linear_layers

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from polystep.capabilities import GradientKind
 from polystep.component import component
-from polystep.contracts import GradientKind
 from polystep.evaluation.activations import CrossEntropy
 from polystep.evaluation.layered import Layer, LayeredNetwork
 from tasks.networks.differentiable_spikes import simulate_smooth, simulate_surrogate

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from polystep.capabilities import GradientKind
 from polystep.component import component
-from polystep.contracts import GradientKind
 from polystep.evaluation.layered import Activation, CompiledActivation
 from tasks.networks.multilayer_perceptron import MultilayerPerceptron
 

@@ -14,8 +14,9 @@ from polystep.bench.composition import compose_config
 from polystep.bench.launch import build_run
 from polystep.bench.ledger import BudgetError
 from polystep.candidates import Candidates
+from polystep.capabilities import CapabilityUnavailable
 from polystep.conformance import QuadraticObjective, check_optimizer
-from polystep.contracts import GradientUnavailable, Spent
+from polystep.contracts import Spent
 from polystep.layout import ParameterLayout
 from polystep.schedule import Cosine, LinearOverSteps, Moment
 
@@ -102,7 +103,7 @@ def test_a_state_is_independent_of_later_steps() -> None:
 )
 def test_a_missing_gradient_is_refused_with_the_alternatives(kind: Any, message: str) -> None:
     optimizer = adam(gradient=kind)
-    with pytest.raises(GradientUnavailable, match=message):
+    with pytest.raises(CapabilityUnavailable, match=message):
         optimizer.step(Bowl(), 0.0)
     assert torch.equal(optimizer.solution, torch.linspace(-1, 1, 6))
 
@@ -114,7 +115,7 @@ def test_an_objective_without_gradients_is_refused() -> None:
         def losses(self, candidates: Candidates) -> Tensor:
             return torch.zeros(len(candidates))
 
-    with pytest.raises(GradientUnavailable, match="no exact gradient; use a gradient-free optimiser such as"):
+    with pytest.raises(CapabilityUnavailable, match="no exact gradient; use a gradient-free optimiser such as"):
         adam().step(Losses(), 0.0)
 
 
@@ -157,7 +158,7 @@ def start(tmp_path: Path) -> Start:
 
 
 def test_a_run_without_its_gradient_ends_before_training_and_leaves_no_record(start: Start, tmp_path: Path) -> None:
-    with pytest.raises(GradientUnavailable, match="the task offers no exact gradient; use optimizer=adam_surrogate"):
+    with pytest.raises(CapabilityUnavailable, match="the task offers no exact gradient; use optimizer=adam_surrogate"):
         start("task=snn_digits", "optimizer=adam", "budget.steps=4")
     assert not list(tmp_path.rglob("*.json")) and not list(tmp_path.rglob("*.safetensors"))
 

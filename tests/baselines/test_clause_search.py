@@ -19,8 +19,9 @@ from baselines.rc2 import Rc2
 from baselines.walksat import WalkSat, break_least_or_walk
 from polystep.bench.composition import compose_config
 from polystep.bench.launch import build_run
+from polystep.capabilities import CapabilityUnavailable
 from polystep.conformance import QuadraticObjective, SomeClauses
-from polystep.contracts import ClausesUnavailable, ExpectedError, Spent
+from polystep.contracts import ExpectedError, Spent
 from polystep.layout import ParameterLayout
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -230,7 +231,7 @@ def test_tasks_without_clauses_are_refused():
             raise NotImplementedError
 
     with pytest.raises(
-        ClausesUnavailable, match="works on clauses, which NoClauses does not have; use it with task=maxsat"
+        CapabilityUnavailable, match="works on clauses, which the task does not have; use it with task=maxsat"
     ):
         solver("probsat", SomeClauses()).step(NoClauses(), 0.0)
 

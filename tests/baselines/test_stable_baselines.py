@@ -12,8 +12,9 @@ from baselines.dqn import DQN
 from baselines.ppo import PPO
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
 from polystep.bench.ledger import Ledger, MeteredObjective
+from polystep.capabilities import CapabilityUnavailable
 from polystep.conformance import QuadraticObjective
-from polystep.contracts import EnvironmentUnavailable, MissingPackageError
+from polystep.contracts import MissingPackageError
 from polystep.layout import ParameterLayout
 from tasks.control.task import ControlTask
 
@@ -118,14 +119,14 @@ def test_objectives_without_an_environment_are_refused_with_alternatives():
         def losses(self, candidates):
             raise AssertionError
 
-    with pytest.raises(EnvironmentUnavailable, match="task=control, or use another optimiser, such as"):
+    with pytest.raises(CapabilityUnavailable, match="task=control, or use another optimiser, such as"):
         build(PPO).step(MeteredObjective(Losses(), Ledger()), 0.0)
 
 
 def test_continuous_actions_are_for_ppo():
     task = ControlTask("Pendulum-v1", 0)
     ppo, dqn = (build(kind, layout=task.layout, point=task.initial_point(0)) for kind in (PPO, DQN))
-    with pytest.raises(EnvironmentUnavailable, match=r"discrete actions, and the environment has Box.*optimizer=ppo"):
+    with pytest.raises(CapabilityUnavailable, match=r"discrete actions, and the environment has Box.*optimizer=ppo"):
         dqn.step(task.next_objective(), 0.0)
     objective = task.next_objective()
     ppo.step(objective, 0.0)

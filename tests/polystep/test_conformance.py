@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polystep.candidates import DenseCandidates
+from polystep.capabilities import GradientKind
 from polystep.conformance import check_optimizer, check_task
-from polystep.contracts import GradientKind, Metric, Objective, State, StepReport
+from polystep.contracts import Metric, Objective, State, StepReport
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.gradients import GradientEvaluator
 from polystep.evaluation.objective import BatchObjective

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 from polystep.bench.curves import validation_curve
 from polystep.bench.groups import Group, step_seconds
 from polystep.bench.identity import identifying_settings
-from polystep.bench.ledger import CLOCKS
 from polystep.bench.page.charts import Series, chart_with_legend, line_chart, swatch
 from polystep.bench.page.markup import Markup, element, join
 from polystep.bench.quantities import number, text_of
 from polystep.bench.records import RunRecord
 from polystep.bench.rendering import MISSING
+from polystep.records import CLOCKS
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -1,16 +1,28 @@
 """Every second is on one clock, every evaluation is charged, and every currency can end a run."""
 
 import math
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pytest
 import torch
 from torch import Tensor
 
 from polystep.bench import ledger as ledger_module
-from polystep.bench.ledger import CLOCKS, Budget, BudgetError, Ledger, MeteredObjective
+from polystep.bench.ledger import Budget, BudgetError, Ledger, MeteredObjective
 from polystep.candidates import Candidates, DenseCandidates
+from polystep.capabilities import (
+    Clauses,
+    Environment,
+    Gradients,
+    capability,
+    clauses_of,
+    environment_of,
+    gradients_of,
+)
+from polystep.conformance import QuadraticObjective
 from polystep.contracts import Spent
+from polystep.evaluation.sharded import Processes, ShardedObjective
+from polystep.records import CLOCKS
 
 
 class Time:
@@ -110,17 +122,82 @@ def test_a_metered_objective_passes_gradients_through_on_the_evaluation_clock(ti
 
     ledger = Ledger()
     objective = MeteredObjective(Differentiable(time), ledger)
-    assert objective.gradients == ("exact",)
+    offered = capability(objective, Gradients)
+    assert offered is not None and offered.gradients == ("exact",)
+    assert ledger.uses == set()
     with ledger.clock("optimizer"):
-        loss, gradient = objective.gradient(torch.ones(3), "exact")
+        loss, gradient = offered.gradient(torch.ones(3), "exact")
         time.sleep(1)
     assert loss == 3 and gradient.tolist() == [5, 5, 5]
     assert clocks(ledger) == {"optimizer": 1, "evaluation": 2}
     assert ledger.spent == objective.spent == Spent(sample_forwards=10, backward_passes=10)
 
 
-def test_a_metered_objective_offers_no_gradients_of_its_own(time: Time) -> None:
-    assert MeteredObjective(CompilingObjective(time), Ledger()).gradients == ()
+def test_a_metered_objective_offers_nothing_of_its_own(time: Time) -> None:
+    objective = MeteredObjective(CompilingObjective(time), Ledger())
+    for kind in (Gradients, Clauses, Environment):
+        assert capability(objective, kind) is None
+
+
+def test_what_a_run_asks_of_its_objectives_is_noted() -> None:
+    ledger = Ledger()
+    objective = MeteredObjective(QuadraticObjective(), ledger)
+    objective.losses(DenseCandidates(torch.zeros(3, 2)))
+    assert ledger.uses == {"losses"}
+    gradients_of(objective, "smooth").gradient(torch.zeros(2), "smooth")
+    assert ledger.uses == {"losses", "gradient:smooth"}
+    assert clauses_of(objective).search(lambda clauses: (clauses.variables, Spent(clause_checks=7))) == 76
+    environment_of(objective).interact(lambda view: view.make().reset())
+    assert ledger.uses == {"losses", "gradient:smooth", "clauses", "environment"}
+    assert ledger.spent == Spent(3, backward_passes=1, clause_checks=7)
+    resumed = Ledger()
+    resumed.restore(ledger.summary())
+    assert resumed.uses == ledger.uses
+
+
+@runtime_checkable
+class Odd(Protocol):
+    """A capability that this project does not know."""
+
+    def oddness(self, number: int) -> bool: ...
+
+
+def test_a_capability_of_your_own_passes_every_wrapper(time: Time) -> None:
+    class WithOddness(CompilingObjective):
+        def oddness(self, number: int) -> bool:
+            time.sleep(2)
+            self.spent += Spent(clause_checks=number)
+            return number % 2 == 1
+
+    ledger = Ledger()
+    offered = capability(MeteredObjective(ShardedObjective(WithOddness(time), Processes()), ledger), Odd)
+    assert offered is not None and offered.oddness(3) and not offered.oddness(4)
+    assert ledger.uses == {"odd"} and ledger.spent == Spent(clause_checks=7) and clocks(ledger) == {"evaluation": 4}
+    assert capability(MeteredObjective(CompilingObjective(time), ledger), Odd) is None
+
+
+def test_compiling_takes_no_more_than_the_evaluation_that_it_is_part_of(time: Time) -> None:
+    """Kernels may compile in several threads, whose seconds add up to more."""
+
+    class Threaded(CompilingObjective):
+        def losses(self, candidates: Candidates) -> Tensor:
+            time.sleep(1)
+            self.spent += Spent(1, compilation_seconds=5.0)
+            return torch.zeros(1)
+
+    ledger = Ledger()
+    MeteredObjective(Threaded(time), ledger).losses(DenseCandidates(torch.zeros(1, 2)))
+    assert clocks(ledger) == {"compilation": 1}
+
+
+def test_a_clock_that_is_set_back_takes_nothing_away(time: Time) -> None:
+    ledger = Ledger()
+    with ledger.clock("evaluation"):
+        time.sleep(3)
+        assert ledger.wall_seconds == 3
+        time.sleep(-100)
+    time.sleep(2)
+    assert clocks(ledger) == {"evaluation": 3, "other": 2}
 
 
 def test_a_failing_evaluation_stops_its_clock(time: Time) -> None:
@@ -185,11 +262,14 @@ def test_every_currency_is_a_limit(name: str, limit: float) -> None:
     assert all(used(other, amount, **{name: limit}) == 0 for other, amount in LIMITS.items() if other != name)
 
 
-def test_only_optimiser_and_evaluation_use_up_seconds() -> None:
+def test_what_a_step_needs_uses_up_seconds_and_nothing_else() -> None:
     ledger = Ledger()
-    for clock in set(CLOCKS) - {"optimizer", "evaluation"}:
+    for clock in set(CLOCKS) - {"optimizer", "evaluation", "data"}:
         ledger.seconds[clock] = 1000.0
     assert Budget(seconds=1.0).used(0, ledger) == 0
+    for clock in ("optimizer", "evaluation", "data"):
+        ledger.seconds[clock] = 0.25
+    assert Budget(seconds=1.0).used(0, ledger) == 0.75
 
 
 def test_a_budget_without_limit_is_refused() -> None:

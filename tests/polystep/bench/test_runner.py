@@ -91,7 +91,7 @@ def test_optimizers_get_nothing_but_a_metered_objective(build) -> None:
     objectives = optimizers[0].objectives
     assert len(objectives) == STEPS and {type(objective) for objective in objectives} == {MeteredObjective}
     public = {name for name in dir(objectives[0]) if not name.startswith("_")}
-    assert public == {"gradient", "gradients", "interact", "losses", "search", "spent"}
+    assert public == {"capability", "losses", "spent"}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polystep.candidates import DenseCandidates
-from polystep.contracts import DifferentiableObjective, Spent
+from polystep.capabilities import Gradients
+from polystep.contracts import Spent
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.gradients import GradientEvaluator
 from polystep.evaluation.objective import BatchObjective
@@ -90,7 +91,7 @@ def test_objective_offers_and_charges_gradients(batch: tuple[Tensor, Tensor]) ->
     module = nn.Linear(4, 4)
     differentiator = evaluator(module)
     objective = BatchObjective(FunctionalEvaluator(module, F.cross_entropy), *batch, differentiator)
-    assert isinstance(objective, DifferentiableObjective) and objective.gradients == ("exact",)
+    assert isinstance(objective, Gradients) and objective.gradients == ("exact",)
     point = differentiator.layout.point_of(module)
     loss, _ = objective.gradient(point, "exact")
     assert objective.spent == Spent(sample_forwards=7, backward_passes=7)

@@ -14,7 +14,10 @@ import torch
 from polystep.bench.composition import compose_config
 from polystep.bench.launch import build_run
 from polystep.candidates import DenseCandidates
-from polystep.evaluation.sharded import Processes, ProcessLost, joined_processes, share_of
+from polystep.capabilities import clauses_of, environment_of, gradients_of
+from polystep.conformance import QuadraticObjective
+from polystep.contracts import Spent
+from polystep.evaluation.sharded import Processes, ProcessLost, ShardedObjective, joined_processes, share_of
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SMALL = ["task=snn_digits", "task.batch_size=48", "task.network.hidden=8", "threads=1"]
@@ -137,6 +140,13 @@ def test_alone_nothing_is_divided() -> None:
     objective = object()
     with joined_processes("cpu") as processes:
         assert processes.is_first and processes.agree(3.5) == 3.5 and processes.share(objective) is objective
+
+
+def test_what_an_objective_offers_besides_losses_is_offered_in_every_process() -> None:
+    objective = ShardedObjective(QuadraticObjective(), Processes(1, 2))
+    loss, _ = gradients_of(objective, "exact").gradient(torch.zeros(2), "exact")
+    assert loss == 1.0 and clauses_of(objective).search(lambda clauses: (clauses.variables, Spent())) == 76
+    assert environment_of(objective).interact(lambda view: view.make() is not None)
 
 
 def test_parts_of_candidates_keep_their_points() -> None:

@@ -7,7 +7,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from polystep.bench.ledger import Ledger, MeteredObjective
-from polystep.contracts import EnvironmentObjective, EnvironmentUnavailable, environment_objective
+from polystep.capabilities import CapabilityUnavailable, Environment, environment_of
 from tasks.control.environments import DiscreteActions
 from tasks.control.interaction import Interaction
 from tasks.control.policy import Policy
@@ -52,7 +52,7 @@ def test_it_obeys_the_rules_of_gymnasium():
 def test_every_step_is_charged_also_where_the_learner_fails():
     task = ControlTask("CartPole-v1", 0)
     objective, ledger = task.next_objective(), Ledger()
-    assert isinstance(objective, EnvironmentObjective)
+    assert isinstance(objective, Environment)
 
     def learner(found):
         one, other = found.make(), found.make()
@@ -65,7 +65,7 @@ def test_every_step_is_charged_also_where_the_learner_fails():
             found.outputs(task.initial_point(0), torch.ones(9, 4), "exact")
         return "learnt"
 
-    assert MeteredObjective(objective, ledger).interact(learner) == "learnt"
+    assert environment_of(MeteredObjective(objective, ledger)).interact(learner) == "learnt"
     assert (ledger.spent.environment_steps, ledger.spent.backward_passes) == (4, 7)
 
     def failing(found):
@@ -145,10 +145,10 @@ def test_quantised_values_have_no_derivative(activation):
 
 
 def test_objectives_without_an_environment_are_refused(objective):
-    with pytest.raises(EnvironmentUnavailable, match="task=cartpole, task=acrobot or task=control, or use another"):
-        environment_objective(objective)
-    with pytest.raises(EnvironmentUnavailable, match="acts in an environment, which PlainObjective does not have"):
-        MeteredObjective(objective, Ledger()).interact(lambda found: None)
+    with pytest.raises(CapabilityUnavailable, match="task=cartpole, task=acrobot or task=control, or use another"):
+        environment_of(objective)
+    with pytest.raises(CapabilityUnavailable, match="acts in an environment, which the task does not have"):
+        environment_of(MeteredObjective(objective, Ledger()))
 
 
 @pytest.fixture

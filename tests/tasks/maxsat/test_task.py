@@ -10,8 +10,9 @@ from omegaconf import OmegaConf
 from polystep.bench.composition import compose_config
 from polystep.bench.published import published_curve
 from polystep.candidates import DenseCandidates
+from polystep.capabilities import Clauses
 from polystep.conformance import check_task
-from polystep.contracts import ClauseObjective, Spent
+from polystep.contracts import Spent
 from polystep.schedule import Moment, ReversedCosine
 from tasks.maxsat.formula import Formula
 from tasks.maxsat.instances import paper_instance, planted_instance
@@ -121,7 +122,7 @@ def test_hard_weights_that_overflow_are_refused(weighted):
 def test_solvers_work_on_the_clauses_and_are_charged():
     objective = task().next_objective()
     found = objective.search(lambda clauses: (clauses, Spent(candidate_evaluations=2, clause_checks=30)))
-    assert isinstance(objective, ClauseObjective)
+    assert isinstance(objective, Clauses)
     assert len(found.starts) == 427 and found.weights is None
     assert (objective.spent.candidate_evaluations, objective.spent.clause_checks) == (2, 30)
 
