@@ -1,0 +1,1 @@
+"""Reading: from one table of runs to tables, figures, verdicts and pages."""
