@@ -2,14 +2,17 @@
 
 from polystep.report.claims.judge import judge, judge_own_first, verdicts
 from polystep.report.claims.statements import Condition, Score, Statement, StatementError, read_statements
+from polystep.report.claims.texts import findings_page, summary_lines
 
 __all__ = [
     "Condition",
     "Score",
     "Statement",
     "StatementError",
+    "findings_page",
     "judge",
     "judge_own_first",
     "read_statements",
+    "summary_lines",
     "verdicts",
 ]

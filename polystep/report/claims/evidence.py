@@ -128,10 +128,7 @@ def uses_gradients(run: Mapping[str, Any]) -> bool:
 
 
 def _value(run: Mapping[str, Any], score: Score) -> float | None:
-    if score.step is None:
-        value = run[score.metric]
-    else:
-        value = next((mark["test"] for mark in run["test_curve"] or [] if mark["step"] == score.step), None)
+    value = run[score.metric] if score.step is None else run["test_curve"].get(score.step)
     return None if value is None or pandas.isna(value) else float(value)
 
 

@@ -99,14 +99,15 @@ def _with_other_rivals(statement: Statement, axis: str, runs: pandas.DataFrame) 
 
 def _description(statement: Statement, axis: str, condition: Condition) -> dict[str, Any]:
     low, high = condition.bounds
-    known = _published_value(statement, axis, condition)
+    reported = condition.score.published_value(statement.edition, axis)
     return {
         "claim": statement.id,
         "statement": statement.text,
         "edition": statement.edition,
         "axis": FILES if condition.files else axis,
         "condition": str(condition),
-        "published": known,
+        "published": _published_value(statement, axis, condition),
+        "unit": reported.unit if reported else "",
         "bound_low": low,
         "bound_high": high,
         "difference": condition.compares,
@@ -118,7 +119,7 @@ def _outcome(verdict: str, reason: str = "", runs: pandas.DataFrame | None = Non
     ids = () if runs is None else tuple(runs["run_id"])
     origins = set() if runs is None or "origin" not in runs else set(runs["origin"])
     source = origins.pop() if len(origins) == 1 else "mixed" if origins else ""
-    empty = {"value": math.nan, "low": math.nan, "high": math.nan, "unit": "", "better_known": False}
+    empty = {"value": math.nan, "low": math.nan, "high": math.nan, "better_known": False}
     return empty | {"verdict": verdict, "reason": reason, "run_ids": ids, "source": source} | values
 
 
@@ -128,8 +129,7 @@ def _by_files(statement: Statement, axis: str, condition: Condition, runs: panda
     if value is None:
         return _outcome(NOT_RUN, f"{condition}: not published")
     low, high = condition.bounds
-    found = condition.score.published_value(statement.edition, axis)
-    return _outcome(HOLDS if low <= value <= high else FAILS, value=value, unit=found.unit if found else "")
+    return _outcome(HOLDS if low <= value <= high else FAILS, value=value)
 
 
 def _by_runs(statement: Statement, axis: str, condition: Condition, runs: pandas.DataFrame) -> dict[str, Any]:

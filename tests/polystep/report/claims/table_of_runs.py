@@ -28,7 +28,7 @@ def make_row(method="polystep", seed=1, test=0.9, task="snn", axis="equal_second
         "best": 1.0,
         "test_selected": test,
         "test_last": test,
-        "test_curve": [{"step": 20, "test": test / 2}],
+        "test_curve": {20: test / 2},
         "used_share": 1.0,
         "steps": 100,
         "candidate_evaluations": 50_000,

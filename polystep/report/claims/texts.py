@@ -1,0 +1,78 @@
+"""Verdicts in words: a line per claim for a terminal, and the page about the published runs."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas
+
+from polystep.report.claims.judge import FAILS, HOLDS, verdicts
+from polystep.report.claims.statements import FILES, Statement
+
+
+def summary_lines(conditions: pandas.DataFrame) -> list[str]:
+    """One line per claim: its name, the verdict under each axis with where the runs come from, and what it says."""
+    lines = []
+    for (claim, edition, text), rows in verdicts(conditions).groupby(["claim", "edition", "statement"], sort=False):
+        found = [
+            f"{_plain(row['axis'])}: {row['verdict']}" + (f" ({row['source']})" if row["source"] else "")
+            for row in rows.to_dict("records")
+        ]
+        lines.append(f"{claim} ({edition}): {'; '.join(found)}. {text}")
+    return lines
+
+
+def findings_page(findings: Sequence[Statement], conditions: pandas.DataFrame) -> str:
+    """PUBLISHED_RUNS.md: each finding with the numbers that bear it out, released ones and reruns, and what follows."""
+    lines = [
+        "# What the published runs really did",
+        "",
+        "Defects of the published experiments that change a conclusion. What follows is stated only where all numbers bear it "
+        "out: those of the released files, and reruns here (mean over seeds, 95 % interval).",
+    ]
+    for finding in findings:
+        rows = conditions[conditions["claim"] == finding.id].to_dict("records")
+        lines += ["", f"## {finding.text.rstrip('.')}", "", finding.background, ""]
+        lines += ["| Numbers | From | Value | Must be | Verdict |", "| --- | --- | ---: | --- | --- |"]
+        lines += [
+            f"| {row['condition']} | {'files' if row['axis'] == FILES else 'reruns'} | {value_text(row)} "
+            f"| {bound_text(row)} | {row['verdict']} |"
+            for row in rows
+        ]
+        found = {row["verdict"] for row in rows}
+        conclusion = "Open until the missing reruns have been made." if found != {HOLDS} else finding.follows
+        lines += ["", "Not borne out by these numbers, so nothing follows." if FAILS in found else conclusion]
+    return "\n".join(lines) + "\n"
+
+
+def value_text(row: Mapping[str, Any]) -> str:
+    """The value with its interval, or a dash."""
+    if not math.isfinite(row["value"]):
+        return "-"
+    ends = [_number(row[end], row) for end in ("low", "high") if math.isfinite(row[end])]
+    interval = f" ({' to '.join(ends)})" if len(ends) == 2 else ""
+    return _number(row["value"], row) + interval + _unit(row)
+
+
+def bound_text(row: Mapping[str, Any]) -> str:
+    """What the value must be."""
+    low, high = row["bound_low"], row["bound_high"]
+    if low == -high:
+        return f"within ±{_number(high, row).lstrip('+')}{_unit(row)}"
+    bounds = (("at least", low), ("at most", high))
+    return " and ".join(f"{word} {_number(bound, row)}{_unit(row)}" for word, bound in bounds if math.isfinite(bound))
+
+
+def _number(value: float, row: Mapping[str, Any]) -> str:
+    sign = "+" if row["difference"] else ""
+    return f"{100 * value:{sign}.2f}" if row["unit"] == "fraction" else f"{value:{sign}.4g}"
+
+
+def _unit(row: Mapping[str, Any]) -> str:
+    if row["unit"] == "fraction":
+        return " points" if row["difference"] else " %"
+    return f" {row['unit']}" if row["unit"] else ""
+
+
+def _plain(axis: str) -> str:
+    return "published settings" if axis == "published" else axis.replace("_", " ")

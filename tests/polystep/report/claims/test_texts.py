@@ -1,0 +1,37 @@
+"""Verdicts in words."""
+
+from dataclasses import replace
+
+from polystep.report.claims import Condition, Score, findings_page, judge, judge_own_first, summary_lines
+from tests.polystep.report.claims.table_of_runs import ABOVE, BAD, GOOD, LEADS, runs_of, statement, table
+
+
+def test_a_terminal_gets_a_line_per_claim_that_says_where_its_runs_come_from():
+    rows = runs_of(GOOD, origin="committed") + runs_of(BAD, origin="committed", axis="published")
+    rows += runs_of(BAD, origin="own")
+    claims = [statement(ABOVE, axes=("published", "equal_seconds")), statement(LEADS, id="leads")]
+    lines = summary_lines(judge_own_first(table(rows), claims))
+    assert lines == [
+        "claim (first): published settings: does not hold (committed); equal seconds: does not hold (own). It is so.",
+        "leads (first): equal seconds: undecided (committed). It is so.",
+    ]
+    assert summary_lines(judge(table(rows[:6]), claims[:1]))[0].startswith(
+        "claim (first): published settings: not run; equal seconds: holds (committed)."
+    )
+
+
+def test_a_finding_follows_only_where_files_and_reruns_bear_it_out():
+    on_files = Condition(Score("snn", "polystep"), Score("snn", "openai_es"), files=True, at_least=0.6)
+    finding = replace(statement(on_files, ABOVE, id="found"), background="It was published.", follows="So it follows.")
+
+    def page(rows, finding=finding):
+        return findings_page([finding], judge(table(rows), [finding]))
+
+    good = page(runs_of(GOOD))
+    assert "| polystep minus openai_es on snn | files | +60.24 points | at least +60.00 points | holds |" in good
+    assert "| polystep on snn | reruns | 93.67 (92.81 to 94.52) % | at least 89.00 % | holds |" in good
+    assert "It was published." in good and good.endswith("So it follows.\n")
+    assert page([]).endswith("Open until the missing reruns have been made.\n") and "| - |" in page([])
+    assert "so nothing follows" in page(runs_of(BAD))
+    within = replace(finding, conditions=(replace(on_files, at_least=-0.5, at_most=0.5),))
+    assert "within ±50.00 points | does not hold" in page([], within)
