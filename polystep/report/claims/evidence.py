@@ -1,5 +1,7 @@
 """Which runs may speak about a condition, from the table of runs alone."""
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +11,7 @@ import pandas
 from polystep.report.claims.statements import PUBLISHED, Score
 
 ENOUGH = 0.99
-"""The share of its budget that a complete run has used; the last step may end a little earlier than the budget."""
+"""The share of its budget that a complete run has used: a method may end a little before it."""
 
 EQUAL = {
     "equal_seconds": ("budget.seconds", "step_seconds"),
@@ -18,119 +20,118 @@ EQUAL = {
 }
 """What is the same for all methods under an axis: the limit, and what is spent of it."""
 
-CONTEXT = ("processor", "threads", "device")
-"""What must be the same where seconds are compared."""
+Run = Mapping[str, Any]
+"""A row of the table of runs."""
+
+
+class Evidence:
+    """The finished runs of a table, by task and axis; under `published` also by edition."""
+
+    def __init__(self, runs: pandas.DataFrame) -> None:
+        self._runs: dict[tuple[str, str, str], list[Run]] = {}
+        rows: list[Run] = runs.sort_values("ended").to_dict("records") if len(runs) else []
+        for row in rows:
+            if row["status"] == "finished":
+                edition = row["edition"] if row["protocol"] == PUBLISHED else ""
+                self._runs.setdefault((row["task"], row["protocol"], edition), []).append(row)
+
+    def runs(self, task: str, axis: str, edition: str) -> list[Run]:
+        """Finished runs on a task under an axis, the one that ended last at the end."""
+        return self._runs.get((task, axis, edition if axis == PUBLISHED else ""), [])
+
+    def rivals(self, score: Score, axis: str, edition: str) -> list[str]:
+        """Other methods without gradients that have complete runs on the task of a score."""
+        runs = self.runs(score.task, score.axis or axis, edition)
+        return sorted({r["optimizer"] for r in runs if not uses_gradients(r) and not fault(r, axis)} - {score.method})
 
 
 @dataclass(frozen=True)
 class Measured:
     """The values of a score by seed, or why there are none.
 
-    problem: empty where every seed has a value. note: what a reader should know although there are values. touched: whether any
-    run has the names, complete or not. runs: rows of the table, one per seed, where the values come from, else all found.
+    problem: empty where every seed has a value. note: what a reader should know although there are values. runs: those that the
+    values come from, one per seed, else all with these names, complete or not.
     """
 
     values: Mapping[int, float]
     problem: str
     note: str
-    touched: bool
-    runs: pandas.DataFrame
+    runs: Sequence[Run]
 
 
-def runs_of(runs: pandas.DataFrame, task: str, axis: str, edition: str) -> pandas.DataFrame:
-    """Finished runs on a task under an axis; under `published`, those with the settings of the edition."""
-    found = (runs["task"] == task) & (runs["protocol"] == axis) & (runs["status"] == "finished")
-    return runs[found & (runs["edition"] == edition) if axis == PUBLISHED else found]
-
-
-def measure(runs: pandas.DataFrame, score: Score, axis: str, edition: str, seeds: Sequence[int]) -> Measured:
-    """The score for every one of `seeds`, if complete runs of all of them exist.
+def measure(runs: Sequence[Run], score: Score, axis: str, seeds: Sequence[int]) -> Measured:
+    """The score for every one of `seeds`, if complete ones of `runs`, sorted by their end, exist for all of them.
 
     Of several settings those of the run that ended last count, and so does the last of several runs of a seed.
     """
-    axis = score.axis or axis
-    candidates = runs_of(runs, score.task, axis, edition)
-    found = candidates[candidates["optimizer"] == score.method]
-    for path, value in score.where.items():
-        found = found.loc[[cell == value for cell in found[path]]] if path in found else found.iloc[:0]
-    if found.empty:
-        return Measured({}, f"no finished run of {score}, {axis}", "", False, found)
-    faults = pandas.Series([fault(row, axis, score.where) for row in found.to_dict("records")], index=found.index)
-    complete = found[faults == ""].sort_values("ended")
-    if complete.empty:
-        return Measured({}, f"{score}, {axis}: no complete run ({_counts(faults)})", "", True, found)
-    cells = complete["cell_id"].nunique()
-    last = complete[complete["cell_id"] == complete["cell_id"].iloc[-1]].drop_duplicates("seed", keep="last")
+    found = [run for run in runs if run["optimizer"] == score.method and _matches(run, score.where)]
+    if not found:
+        return Measured({}, f"no finished run of {score}, {axis}", "", [])
+    faults = [fault(run, axis, score.where) for run in found]
+    complete = [run for run, why in zip(found, faults, strict=True) if not why]
+    left_out = ", ".join(f"{number} {why}" for why, number in Counter(filter(None, faults)).items())
+    if not complete:
+        return Measured({}, f"{score}, {axis}: no complete run ({left_out})", "", found)
+    cells = len({run["cell_id"] for run in complete})
     note = f"{score}: the latest of {cells} settings counts" if cells > 1 else ""
-    chosen = last[last["seed"].isin(list(seeds))].sort_values("seed")
-    values = {int(row["seed"]): _value(row, score) for row in chosen.to_dict("records")}
-    known = {seed: value for seed, value in values.items() if value is not None}
-    if len(known) == len(set(seeds)):
-        return Measured(known, "", note, True, chosen)
-    problem = f"{score}, {axis}: complete runs of {len(known)} of {len(set(seeds))} seeds"
-    others = [note] if note else []
-    if (faults != "").any():
-        others.append(f"left out: {_counts(faults[faults != ''])}")
-    return Measured({}, "; ".join([problem, *others]), "", True, found)
+    last = {run["seed"]: run for run in complete if run["cell_id"] == complete[-1]["cell_id"]}
+    values = {seed: _value(last[seed], score) for seed in seeds if seed in last}
+    known = {seed: value for seed, value in values.items() if math.isfinite(value)}
+    if len(known) == len(seeds):
+        return Measured(known, "", note, [last[seed] for seed in seeds])
+    problem = f"{score}, {axis}: complete runs of {len(known)} of {len(seeds)} seeds"
+    others = [note, f"left out: {left_out}" if left_out else ""]
+    return Measured({}, "; ".join(filter(None, [problem, *others])), "", found)
 
 
-def fault(run: Mapping[str, Any], axis: str, where: Iterable[str] = ()) -> str:
+def fault(run: Run, axis: str, where: Iterable[str] = ()) -> str:
     """Why a finished run is not complete; empty where it is."""
     if changed := set(run["altered"]) - set(where):
         return f"altered {', '.join(sorted(changed))}"
     if run["clean"] is not True or not isinstance(run["commit"], str) or not run["commit"]:
         return "code of no known commit"
-    limit, spent = EQUAL.get(axis, ("", ""))
-    share = run[spent] / run[limit] if limit and run.get(limit) else 0.0 if limit else run["used_share"]
+    share = run["used_share"]
+    if axis in EQUAL:
+        limit, spent = EQUAL[axis]
+        share = run[spent] / run[limit] if run.get(limit) else 0.0
     return "" if share >= ENOUGH else "part of its budget"
 
 
-def incomparable(sides: Sequence[pandas.DataFrame], axis: str) -> str:
+def incomparable(runs: Sequence[Run], axis: str) -> str:
     """Why runs cannot be compared although each is complete; empty where they can.
 
     One set of data per task over methods and seeds; one metric; under an equal axis one limit per task, and one context where
     it is in seconds.
     """
-    runs = pandas.concat(sides)
-    for task, members in runs.groupby("task"):
-        if members["data"].nunique(dropna=False) > 1:
+    for task in {run["task"] for run in runs}:
+        members = [run for run in runs if run["task"] == task]
+        if len({run["data"] for run in members}) > 1:
             return f"runs on {task} have different data"
-        limit = EQUAL.get(axis, ("", ""))[0]
-        if limit and members[limit].nunique(dropna=False) > 1:
-            return f"runs on {task} have different limits: {limit}={', '.join(map(str, members[limit].unique()))}"
-    if len(runs[["metric", "direction", "unit"]].drop_duplicates()) > 1:
+        limits = {str(run.get(EQUAL[axis][0])) for run in members} if axis in EQUAL else set()
+        if len(limits) > 1:
+            return f"runs on {task} have different limits: {', '.join(sorted(limits))}"
+    if len({(run["metric"], run["direction"], run["unit"]) for run in runs}) > 1:
         return "their metrics differ"
-    if axis == "equal_seconds" and len(contexts(runs)) > 1:
-        return "seconds of different machines: " + " and ".join(
-            ", ".join(f"{name}={value}" for name, value in zip(CONTEXT, context, strict=True))
-            for context in contexts(runs)
-        )
+    machines = {context(run) for run in runs}
+    if axis == "equal_seconds" and len(machines) > 1:
+        return "seconds of different machines: " + " and ".join(map(str, sorted(machines)))
     return ""
 
 
-def contexts(runs: pandas.DataFrame) -> list[tuple[Any, ...]]:
-    """The contexts of runs, the one with the run that ended last first."""
-    latest = runs.sort_values("ended", ascending=False)[list(CONTEXT)].drop_duplicates()
-    return list(latest.itertuples(index=False, name=None))
+def context(run: Run) -> str:
+    """What must be the same where seconds are compared."""
+    return f"{run['processor']}, threads={run['threads']}, {run['device']}"
 
 
-def other_rivals(runs: pandas.DataFrame, score: Score, axis: str, edition: str, named: Iterable[str]) -> list[str]:
-    """Methods without gradients that have complete runs on the same task and are not named."""
-    found = runs_of(runs, score.task, axis, edition)
-    found = found[~found["optimizer"].isin([score.method, *named])]
-    rows = found.to_dict("records")
-    return sorted({row["optimizer"] for row in rows if not uses_gradients(row) and not fault(row, axis)})
-
-
-def uses_gradients(run: Mapping[str, Any]) -> bool:
+def uses_gradients(run: Run) -> bool:
     """Whether a run was seen to ask for gradients of any kind."""
     return any(use.startswith("gradient") for use in run["uses"])
 
 
-def _value(run: Mapping[str, Any], score: Score) -> float | None:
+def _matches(run: Run, where: Mapping[str, Any]) -> bool:
+    return all(path in run and run[path] == value for path, value in where.items())
+
+
+def _value(run: Run, score: Score) -> float:
     value = run[score.metric] if score.step is None else run["test_curve"].get(score.step)
-    return None if value is None or pandas.isna(value) else float(value)
-
-
-def _counts(faults: "pandas.Series[str]") -> str:
-    return ", ".join(f"{count} {text}" for text, count in faults.value_counts().items())
+    return math.nan if value is None else float(value)

@@ -1,21 +1,13 @@
 """Every condition of every statement judged by the table of runs, and one verdict per statement, edition and axis."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pandas
 
-from polystep.report.claims.evidence import (
-    CONTEXT,
-    Measured,
-    contexts,
-    incomparable,
-    measure,
-    other_rivals,
-    uses_gradients,
-)
+from polystep.report.claims.evidence import Evidence, Measured, Run, context, incomparable, measure, uses_gradients
 from polystep.report.claims.intervals import NEAR_BEST, against_bounds, interval
 from polystep.report.claims.statements import FILES, Condition, Statement
 from polystep.report.published import published_curve
@@ -33,12 +25,14 @@ def judge(runs: pandas.DataFrame, statements: Sequence[Statement]) -> pandas.Dat
     difference (whether the value is one), unit, better_known (the score cannot go further: the interval is one-sided), seeds,
     verdict, reason (why undecided, or what to know), run_ids, source (own, committed or mixed, by the runs' column `origin`).
     """
+    evidence = Evidence(runs)
     rows = []
     for statement in statements:
         for axis in statement.axes:
-            for condition in _with_other_rivals(statement, axis, runs):
-                found = _by_files if condition.files else _by_runs
-                rows.append(_description(statement, axis, condition) | found(statement, axis, condition, runs))
+            for condition in _with_other_rivals(statement, axis, evidence):
+                row = _description(statement, axis, condition)
+                found = _by_files(row) if condition.files else _by_runs(statement, axis, condition, evidence)
+                rows.append(row | found)
     return pandas.DataFrame(rows)
 
 
@@ -46,26 +40,25 @@ def verdicts(conditions: pandas.DataFrame) -> pandas.DataFrame:
     """One row per claim, edition and axis: the row of the condition that decides, with the verdict over all of them.
 
     One that fails decides; else one that is open; else the one with the least margin. A claim of which nothing has run is not
-    run.
+    run. `conditions` and `met` count all of them and those that hold; reason, run_ids and source are those of all.
     """
     rows = []
     for _, group in conditions.groupby(["claim", "edition", "axis"], sort=False):
         found = list(group["verdict"])
-        verdict = FAILS if FAILS in found else UNDECIDED if {UNDECIDED, NOT_RUN} & set(found) else HOLDS
-        if set(found) == {NOT_RUN}:
-            verdict = NOT_RUN
-        worst = group[group["verdict"] == verdict] if verdict in found else group[group["verdict"] == NOT_RUN]
-        row = worst.loc[_margin(worst).idxmin()].to_dict()
-        open_ones = group["reason"][group["verdict"].isin([UNDECIDED, NOT_RUN])]
-        reasons = [row["reason"]] if verdict in (HOLDS, FAILS) else dict.fromkeys(open_ones)
+        order = [FAILS, UNDECIDED, NOT_RUN, HOLDS]
+        worst = next(verdict for verdict in order if verdict in found)
+        verdict = UNDECIDED if worst == NOT_RUN and len(set(found)) > 1 else worst
+        deciding = group[group["verdict"] == worst]
+        row = deciding.loc[_margin(deciding).idxmin()].to_dict()
         sources = set(group["source"]) - {""}
         rows.append(
             row
-            | {"verdict": verdict, "reason": "; ".join(reasons)}
+            | {"verdict": verdict, "conditions": len(found), "met": found.count(HOLDS)}
             | {"run_ids": tuple(dict.fromkeys(run for ids in group["run_ids"] for run in ids))}
             | {"source": sources.pop() if len(sources) == 1 else "mixed" if sources else ""}
-            | {"conditions": len(found), "met": found.count(HOLDS)}
         )
+        if verdict in (UNDECIDED, NOT_RUN):
+            rows[-1]["reason"] = "; ".join(dict.fromkeys(group["reason"][group["verdict"].isin([UNDECIDED, NOT_RUN])]))
     return pandas.DataFrame(rows)
 
 
@@ -75,26 +68,27 @@ def judge_own_first(runs: pandas.DataFrame, statements: Sequence[Statement]) -> 
     `runs` has a column `origin`, own or committed. Where neither decides, the committed ones are shown, unless they are none.
     """
     own, committed = (judge(runs[runs["origin"] == origin], statements) for origin in (OWN, COMMITTED))
-    decided = verdicts(own).set_index(["claim", "axis"])["verdict"]
-    stored = verdicts(committed).set_index(["claim", "axis"])["verdict"]
-    chosen = [
-        (own if verdict in (HOLDS, FAILS) or (stored[key] == NOT_RUN and verdict != NOT_RUN) else committed, key)
-        for key, verdict in decided.items()
-    ]
-    parts = [table[(table["claim"] == claim) & (table["axis"] == axis)] for table, (claim, axis) in chosen]
+    ours, theirs = (verdicts(table).set_index(["claim", "axis"])["verdict"] for table in (own, committed))
+    parts = []
+    for (claim, axis), verdict in ours.items():
+        open_there = theirs[claim, axis] == NOT_RUN and verdict != NOT_RUN
+        table = own if verdict in (HOLDS, FAILS) or open_there else committed
+        parts.append(table[(table["claim"] == claim) & (table["axis"] == axis)])
     return pandas.concat(parts, ignore_index=True)
 
 
-def _with_other_rivals(statement: Statement, axis: str, runs: pandas.DataFrame) -> list[Condition]:
+def _with_other_rivals(statement: Statement, axis: str, evidence: Evidence) -> Iterator[Condition]:
     """The conditions, with one more for every rival without gradients that has run and is not named."""
-    found = list(statement.conditions)
-    for score in dict.fromkeys(condition.score.task for condition in found if condition.rivals):
-        like = [condition for condition in found if condition.rivals and condition.score.task == score]
-        named = [condition.minus.method for condition in like if condition.minus]
-        for method in other_rivals(runs, like[0].score, axis, statement.edition, named):
-            assert like[0].minus is not None
-            found.append(replace(like[0], minus=replace(like[0].minus, method=method)))
-    return found
+    yield from statement.conditions
+    lists: dict[str, list[Condition]] = {}
+    for condition in statement.conditions:
+        if condition.rivals:
+            lists.setdefault(condition.score.task, []).append(condition)
+    for named in lists.values():
+        known = {condition.minus.method for condition in named if condition.minus}
+        for method in evidence.rivals(named[0].score, axis, statement.edition):
+            if method not in known and named[0].minus:
+                yield replace(named[0], minus=replace(named[0].minus, method=method))
 
 
 def _description(statement: Statement, axis: str, condition: Condition) -> dict[str, Any]:
@@ -115,67 +109,70 @@ def _description(statement: Statement, axis: str, condition: Condition) -> dict[
     }
 
 
-def _outcome(verdict: str, reason: str = "", runs: pandas.DataFrame | None = None, **values: Any) -> dict[str, Any]:
-    ids = () if runs is None else tuple(runs["run_id"])
-    origins = set() if runs is None or "origin" not in runs else set(runs["origin"])
+def _outcome(verdict: str, reason: str = "", runs: Sequence[Run] = (), **values: Any) -> dict[str, Any]:
+    origins = {run["origin"] for run in runs if "origin" in run}
     source = origins.pop() if len(origins) == 1 else "mixed" if origins else ""
     empty = {"value": math.nan, "low": math.nan, "high": math.nan, "better_known": False}
+    ids = tuple(run["run_id"] for run in runs)
     return empty | {"verdict": verdict, "reason": reason, "run_ids": ids, "source": source} | values
 
 
-def _by_files(statement: Statement, axis: str, condition: Condition, runs: pandas.DataFrame) -> dict[str, Any]:
+def _by_files(row: dict[str, Any]) -> dict[str, Any]:
     """A condition on published numbers: they are what was published, so nothing is uncertain."""
-    value = _published_value(statement, axis, condition)
-    if value is None:
-        return _outcome(NOT_RUN, f"{condition}: not published")
-    low, high = condition.bounds
-    return _outcome(HOLDS if low <= value <= high else FAILS, value=value)
+    if row["published"] is None:
+        return _outcome(NOT_RUN, f"{row['condition']}: not published")
+    met = row["bound_low"] <= row["published"] <= row["bound_high"]
+    return _outcome(HOLDS if met else FAILS, value=row["published"])
 
 
-def _by_runs(statement: Statement, axis: str, condition: Condition, runs: pandas.DataFrame) -> dict[str, Any]:
-    sides = _sides(statement, axis, condition, runs)
-    behind = pandas.concat([side.runs for side in sides])
-    if problems := [side.problem for side in sides if side.problem]:
-        touched = any(side.touched for side in sides)
-        return _outcome(UNDECIDED if touched else NOT_RUN, "; ".join(dict.fromkeys(problems)), behind)
-    if condition.rivals and any(uses_gradients(run) for run in sides[1].runs.to_dict("records")):
-        return _outcome(UNDECIDED, f"{condition.minus} uses gradients", behind)
-    if condition.minus_published and set(statement.seeds) - set(_published_by_seed(condition, statement.edition)):
-        return _outcome(UNDECIDED, f"{condition}: not published for all of these seeds", behind)
-    if problem := incomparable([side.runs for side in sides], axis):
+def _by_runs(statement: Statement, axis: str, condition: Condition, evidence: Evidence) -> dict[str, Any]:
+    sides = _sides(statement, axis, condition, evidence)
+    behind = [run for side in sides for run in side.runs]
+    if problems := dict.fromkeys(side.problem for side in sides if side.problem):
+        return _outcome(UNDECIDED if behind else NOT_RUN, "; ".join(problems), behind)
+    problem = incomparable(behind, axis)
+    if condition.rivals and any(uses_gradients(run) for run in sides[1].runs):
+        problem = f"{condition.minus} uses gradients"
+    if condition.minus_published and set(statement.seeds) - _published_by_seed(condition, statement.edition).keys():
+        problem = "not published for all of these seeds"
+    if problem:
         return _outcome(UNDECIDED, f"{condition}: {problem}", behind)
-    first = behind.iloc[0]
     values, saturated, feasible = _values(condition, sides, statement.edition)
-    ends = interval(values, saturated, feasible)
-    verdict = _VERDICTS[int(against_bounds(ends, condition.bounds, feasible))]
+    low, high = (float(end) for end in interval(values, saturated, feasible))
+    verdict = _VERDICTS[int(against_bounds((low, high), condition.bounds, feasible))]
     notes = [side.note for side in sides if side.note]
     if verdict == UNDECIDED:
-        narrow = f"{condition}: the interval contains the bound"
-        few = f"{condition}: saturated scores, which the exact rule decides from six seeds on"
-        notes.insert(0, narrow if all(math.isfinite(float(end)) for end in ends) else few)
-    mean = math.fsum(values) / len(values)
-    limits = [math.nan if not math.isfinite(end) else float(end) for end in ends]
-    cut = any(math.isclose(float(end), edge) for end, edge in zip(ends, feasible, strict=True))
-    shown = {"value": mean, "low": limits[0], "high": limits[1], "unit": first["unit"], "better_known": cut}
-    return _outcome(verdict, "; ".join(notes), behind, **shown)
+        few = "saturated scores, which the exact rule decides from six seeds on"
+        why = "the interval contains the bound" if math.isfinite(low) and math.isfinite(high) else few
+        notes.insert(0, f"{condition}: {why}")
+    return _outcome(
+        verdict,
+        "; ".join(notes),
+        behind,
+        value=math.fsum(values) / len(values),
+        low=low if math.isfinite(low) else math.nan,
+        high=high if math.isfinite(high) else math.nan,
+        unit=behind[0]["unit"],
+        better_known=math.isclose(low, feasible[0]) or math.isclose(high, feasible[1]),
+    )
 
 
-def _sides(statement: Statement, axis: str, condition: Condition, runs: pandas.DataFrame) -> list[Measured]:
+def _sides(statement: Statement, axis: str, condition: Condition, evidence: Evidence) -> list[Measured]:
     """The score and what it is compared with; in equal seconds, of the latest context that has all of it."""
     scores = [condition.score] + ([condition.minus] if condition.minus else [])
+    runs = [evidence.runs(score.task, score.axis or axis, statement.edition) for score in scores]
 
-    def measured(among: pandas.DataFrame) -> list[Measured]:
-        return [measure(among, score, axis, statement.edition, statement.seeds) for score in scores]
+    def measured(machine: str | None) -> list[Measured]:
+        among = [[run for run in members if machine in (None, context(run))] for members in runs]
+        pairs = zip(among, scores, strict=True)
+        return [measure(members, score, score.axis or axis, statement.seeds) for members, score in pairs]
 
-    if axis == "equal_seconds":
-        tasks, methods = [score.task for score in scores], [score.method for score in scores]
-        relevant = runs[(runs["protocol"] == axis) & runs["task"].isin(tasks) & runs["optimizer"].isin(methods)]
-        for context in contexts(relevant) if len(relevant) else []:
-            same = (runs[list(CONTEXT)] == list(context)).all(axis=1) | (runs["protocol"] != axis)
-            found = measured(runs[same])
-            if not any(side.problem for side in found):
-                return found
-    return measured(runs)
+    latest_first = sorted((run for members in runs for run in members), key=lambda run: run["ended"], reverse=True)
+    for machine in dict.fromkeys(map(context, latest_first)) if axis == "equal_seconds" else ():
+        found = measured(machine)
+        if not any(side.problem for side in found):
+            return found
+    return measured(None)
 
 
 def _values(
@@ -185,19 +182,22 @@ def _values(
 
     That range is known of a score, and of its difference to published numbers, but not of two measured scores.
     """
-    first = sides[0].runs.iloc[0]
+    first = sides[0].runs[0]
     sign, best = -1 if first["direction"] == "minimize" else 1, first["best"]
-    saturated = any(_at_best(value, side.runs.iloc[0]["best"]) for side in sides for value in side.values.values())
+    saturated = any(_at_best(value, side.runs[0]["best"]) for side in sides for value in side.values.values())
+    values = list(sides[0].values.values())
     if len(sides) == 2:
         other = sides[1].values
         return [sign * (value - other[seed]) for seed, value in sides[0].values.items()], saturated, UNKNOWN
-    edge = math.inf if best is None or pandas.isna(best) else float(best)
-    values = list(sides[0].values.values())
+    known = best is not None and not pandas.isna(best)
     if condition.minus_published:
-        known = _published_by_seed(condition, edition)
-        values = [sign * (value - known[seed]) for seed, value in sides[0].values.items()]
-        edge, sign = abs(edge - math.fsum(known[seed] for seed in sides[0].values) / len(values)), 1
-    return values, saturated, (-math.inf, edge) if sign > 0 else (edge if math.isfinite(edge) else -math.inf, math.inf)
+        published = _published_by_seed(condition, edition)
+        values = [sign * (value - published[seed]) for seed, value in sides[0].values.items()]
+        room = [sign * (best - published[seed]) for seed in sides[0].values] if known else [math.inf]
+        return values, saturated, (-math.inf, math.fsum(room) / len(room))
+    if not known:
+        return values, saturated, UNKNOWN
+    return values, saturated, (-math.inf, best) if sign > 0 else (best, math.inf)
 
 
 def _at_best(value: float, best: float | None) -> bool:
