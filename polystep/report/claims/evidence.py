@@ -86,7 +86,8 @@ def measure(runs: Sequence[Run], score: Score, axis: str, seeds: Sequence[int]) 
 
 def fault(run: Run, axis: str, where: Iterable[str] = ()) -> str:
     """Why a finished run is not complete; empty where it is."""
-    if changed := set(run["altered"]) - set(where):
+    altered = {name.replace("._target_", ".component") for name in run["altered"]}
+    if changed := altered - set(where):
         return f"altered {', '.join(sorted(changed))}"
     if run["clean"] is not True or not isinstance(run["commit"], str) or not run["commit"]:
         return "code of no known commit"

@@ -51,9 +51,8 @@ def make_row(method="polystep", seed=1, test=0.9, task="snn", axis="equal_second
 
 
 def table(rows):
-    """The frame of some runs; `origin` only where a run has it."""
-    origin = {"origin"} if any("origin" in row for row in rows) else set()
-    return pandas.DataFrame(rows, columns=[*make_row(), *origin])
+    """The frame of some runs."""
+    return pandas.DataFrame(rows) if rows else pandas.DataFrame(columns=[*make_row()])
 
 
 def runs_of(values, **changes):

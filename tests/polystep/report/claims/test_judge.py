@@ -186,6 +186,12 @@ def test_variants_are_told_apart_by_settings_that_may_differ_from_the_study():
     ]
     assert outcome(rows, statement(Condition(mean, best, at_least=0.2)))["verdict"] == HOLDS
     assert outcome(rows, statement(ABOVE))["verdict"] == UNDECIDED, "altered, and not named"
+    component = [
+        run | {"altered": ("optimizer.setting._target_",), "optimizer.setting": "mean"} for run in runs_of(GOOD)
+    ]
+    named = Score("snn", "polystep", where={"optimizer.setting": "mean", "optimizer.setting.component": "mean"})
+    with_it = [run | {"optimizer.setting.component": "mean"} for run in component]
+    assert outcome(with_it, statement(Condition(named, at_least=0.89)))["verdict"] == HOLDS
     elsewhere = Score("snn", "polystep", where={"optimizer.unknown": 1})
     assert outcome(rows, statement(Condition(elsewhere, at_least=0)))["verdict"] == NOT_RUN
 
