@@ -93,3 +93,30 @@ def test_what_was_published_holds_when_it_is_drawn_anew(statement):
     if shares:
         held, refuted = shares
         assert held >= 0.8 and refuted <= LEVEL
+
+
+def test_the_interval_is_that_of_students_t_where_scores_vary():
+    low, high = interval([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]])
+    # t(0.975, 2) = 4.302653, s = 1 and 2
+    assert high - [2, 4] == pytest.approx(4.302653 / 3**0.5 * numpy.array([1, 2]), rel=1e-6)
+    assert low == pytest.approx(2 * numpy.array([2, 4]) - high)
+    assert interval([1.0]) == (-numpy.inf, numpy.inf)
+
+
+@pytest.mark.parametrize(("seeds", "left_out"), [(5, None), (6, 0), (8, 0), (9, 1), (10, 1), (12, 2), (14, 2)])
+def test_the_interval_of_saturated_scores_is_that_of_order_statistics(seeds, left_out):
+    values = numpy.arange(seeds, dtype=float)
+    low, high = interval(values[::-1], saturated=True)
+    expected = (-numpy.inf, numpy.inf) if left_out is None else (left_out, seeds - 1 - left_out)
+    assert (low, high) == expected
+
+
+def test_equal_scores_are_saturated_whatever_rounding_made_of_them():
+    assert interval([0.1 + 0.2, 0.3, 0.3])[0] == -numpy.inf
+    low, high = interval([0.1 + 0.2, *[0.3] * 5])
+    assert low == pytest.approx(0.3) and high == pytest.approx(0.3)
+
+
+def test_the_mean_is_within_the_interval_of_saturated_scores():
+    low, high = interval([500.0] * 9 + [100.0], saturated=True)
+    assert (low, high) == (460.0, 500.0)
