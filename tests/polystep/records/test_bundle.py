@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from polystep.records import RecordError, RunRecord, read_bundle, write_bundle
-from tests.polystep.records.conftest import MakeRecord
+from tests.polystep.conftest import MakeRecord
 
 
 def test_runs_are_read_back_in_order_of_their_names(make_record: MakeRecord, tmp_path: Path) -> None:

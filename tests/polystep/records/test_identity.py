@@ -4,7 +4,7 @@ import pytest
 
 from polystep.records import cell_id, run_id, settings_id
 from polystep.records.identity import canonical_number
-from tests.polystep.records.conftest import CONTEXT, SPECIFICATION
+from tests.polystep.conftest import CONTEXT, SPECIFICATION
 
 SECONDS = SPECIFICATION | {"budget": {"seconds": 60}}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from polystep.records import RecordError, RunRecord, history_columns, read_record, write_record
-from tests.polystep.records.conftest import MakeRecord
+from tests.polystep.conftest import MakeRecord
 
 
 def leaves(value: object, path: tuple[object, ...] = ()):
