@@ -102,6 +102,13 @@ class StepReport:
     diagnostics: Mapping[str, float] = field(default_factory=dict)
     finished: bool = False
 
+    def __post_init__(self) -> None:
+        """Numbers of numpy and tensors without dimensions become plain ones, which checkpoints and records can hold."""
+        plain = {name: float(value) for name, value in self.diagnostics.items()}
+        loss = None if self.loss is None else float(self.loss)
+        for name, value in {"loss": loss, "diagnostics": plain, "finished": bool(self.finished)}.items():
+            object.__setattr__(self, name, value)
+
 
 @runtime_checkable
 class Objective(Protocol):

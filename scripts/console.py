@@ -1,19 +1,21 @@
 """What the commands share: folders, exit statuses, and how runs and failures are shown."""
 
+import contextlib
 import logging
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
 
+from polystep.bench.interruption import heeded_signals
 from polystep.bench.launch import build_run
 from polystep.bench.lock import RunBusyError
 from polystep.bench.observers import ConsoleObserver
 from polystep.bench.runner import Run, RunOutcome
 from polystep.contracts import ExpectedError
+from scripts.output import Output
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "configs"
@@ -21,14 +23,24 @@ RESULTS = Path("results/reproduction")
 RECORDS = RESULTS / "records"
 EXIT_STATUS = {"finished": 0, "skipped": 0, "failed": 1, "error": 2, "busy": 3, "interrupted": 130}
 
-console = Console()
+output = Output()
+console = Console(file=output)  # type: ignore[arg-type]
+
+
+def guarded(main: Callable[[], int]) -> int:
+    """The exit status of a command, which ends without a traceback at Ctrl-C and SIGTERM, however often they come."""
+    status = EXIT_STATUS["interrupted"]
+    with heeded_signals() as interruption, contextlib.suppress(KeyboardInterrupt), interruption.at_once():
+        status = main()
+    output.flush()
+    return status
 
 
 def show_data_sources() -> None:
     """Print what the tasks log, such as the source that a data set is fetched from."""
     logger = logging.getLogger("tasks")
     logger.setLevel(logging.INFO)
-    logger.handlers = [logging.StreamHandler(sys.stdout)]
+    logger.handlers = [logging.StreamHandler(output)]
 
 
 def show(outcome: RunOutcome) -> int:

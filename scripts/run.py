@@ -16,7 +16,7 @@ from polystep.bench.composition import check_overrides
 from polystep.contracts import ExpectedError
 from polystep.evaluation.sharded import ProcessLost, joined_processes
 from scripts import sweep
-from scripts.console import CONFIGS, EXIT_STATUS, console, explain, prepare, show, show_data_sources
+from scripts.console import CONFIGS, EXIT_STATUS, console, explain, guarded, prepare, show, show_data_sources
 
 MULTIRUN = {"-m", "--multirun"}
 
@@ -32,7 +32,7 @@ def hydra_run(composed: DictConfig) -> None:
             if run.processes.is_first:
                 statuses.append(show(run.execute()))
             else:
-                run.assist()
+                run.follow()
     except ProcessLost as error:
         # from whichever process is left
         console.quiet = False
@@ -60,4 +60,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -24,7 +24,7 @@ from polystep.bench.sweeps.local import at_a_time
 from polystep.bench.sweeps.plan import SweepRun, plan_sweep
 from polystep.bench.sweeps.standing import STATES, TO_DO, Standing, find_standings, sweeps_folder
 from polystep.contracts import ExpectedError
-from scripts.console import CONFIGS, EXIT_STATUS, console, explain
+from scripts.console import CONFIGS, EXIT_STATUS, console, explain, guarded
 from scripts.jobs import perform
 
 Standings = Mapping[str, Standing]
@@ -175,4 +175,4 @@ def _print(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

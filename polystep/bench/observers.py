@@ -1,7 +1,8 @@
 """What watches a run: the console and, where asked for, Weights & Biases. Watching never changes or stops a run."""
 
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 from rich.console import Console
@@ -24,6 +25,35 @@ class Observer(Protocol):
     def ended(self, status: str, metrics: dict[str, Any]) -> None:
         """The run is over."""
         ...
+
+
+class Observers:
+    """Those who watch a run; one that fails is told nothing more, and the run goes on."""
+
+    def __init__(self, observers: Iterable[Observer]):
+        self._observers = tuple(observers)
+        self._watching: list[Observer] = []
+
+    def started(self, name: str, config: dict[str, Any], share: float) -> None:
+        """Tell all that the run begins or continues; of one that never does, nobody is told."""
+        self._watching = list(self._observers)
+        self._tell(lambda observer: observer.started(name, config, share))
+
+    def progressed(self, row: Row, share: float) -> None:
+        """Tell all of a row."""
+        self._tell(lambda observer: observer.progressed(row, share))
+
+    def ended(self, status: str, metrics: dict[str, Any]) -> None:
+        """Tell all that the run is over."""
+        self._tell(lambda observer: observer.ended(status, metrics))
+
+    def _tell(self, event: Callable[[Observer], None]) -> None:
+        for observer in tuple(self._watching):
+            try:
+                event(observer)
+            except (Exception, SystemExit) as error:
+                self._watching.remove(observer)
+                warnings.warn(f"{type(observer).__name__} failed and is left out: {error!r}", stacklevel=3)
 
 
 class ConsoleObserver:

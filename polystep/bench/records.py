@@ -8,6 +8,7 @@ A run has one folder `<records>/<name>/` with
 - checkpoint.safetensors: only of interest to the run itself (`polystep.bench.checkpoint`).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -90,7 +91,7 @@ def read_records(records: Path) -> tuple[list[RunRecord], list[str]]:
     return found, problems
 
 
-def write_history(folder: Path, rows: list[dict[str, float | int | None]]) -> None:
+def write_history(folder: Path, rows: Sequence[Mapping[str, float | int | None]]) -> None:
     """Write history.csv atomically; columns are HISTORY_COLUMNS and whatever else the rows hold, in order of appearance."""
     extra = dict.fromkeys(key for row in rows for key in row if key not in HISTORY_COLUMNS)
     columns = [*HISTORY_COLUMNS, *extra]

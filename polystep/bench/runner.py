@@ -1,60 +1,28 @@
-"""The one loop: an optimiser works on a task under a budget, and a record is left behind."""
+"""A run: an optimiser works on a task under a budget, and a record is left behind."""
 
 import datetime
-import math
 import traceback
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from torch import Tensor
-
-from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
 from polystep.bench.environment import describe_environment
+from polystep.bench.evaluation import Evaluation
 from polystep.bench.identity import planned_identity, run_identity, run_name
-from polystep.bench.ledger import Budget, Ledger, MeteredObjective
+from polystep.bench.interruption import Interruption, heeded_signals
+from polystep.bench.ledger import Budget, Ledger
 from polystep.bench.lock import exclusive
-from polystep.bench.observers import Observer
+from polystep.bench.observers import Observer, Observers
 from polystep.bench.records import RunRecord, read_record, write_history, write_record
-from polystep.contracts import DiagnosableTask, ExpectedError, Optimizer, State, Task
+from polystep.bench.state import RunCheckpoint, RunState
+from polystep.bench.training import Training, follow, train
+from polystep.contracts import DiagnosableTask, ExpectedError, Optimizer, Task
 from polystep.evaluation.sharded import Processes, ProcessLost
 from polystep.files import StorageError, json_value
+from polystep.records import Row
 
-
-@dataclass(frozen=True)
-class Evaluation:
-    """When a run is judged. validate_every: steps between validations, or validations: how many, evenly spaced over the
-    budget; test_steps: steps whose points are kept and read on the test set after training, for comparison with published
-    curves (never for selection).
-    """
-
-    validate_every: int | None = None
-    validations: int | None = None
-    test_steps: Sequence[int] = ()
-
-    def __post_init__(self) -> None:
-        intervals = {"validate_every": self.validate_every, "validations": self.validations}
-        given = {name: value for name, value in intervals.items() if value is not None}
-        if len(given) != 1:
-            raise ValueError(f"set one of evaluation.validate_every and evaluation.validations, got {given or 'none'}")
-        for name, value in given.items():
-            if value < 1:
-                raise ValueError(f"evaluation.{name} must be at least 1, got {value}")
-        if not all(isinstance(step, int) and step >= 1 for step in self.test_steps):
-            raise ValueError(f"evaluation.test_steps must be whole numbers of at least 1, got {list(self.test_steps)}")
-
-    def is_due(self, step: int, before: float, after: float, often: int = 1) -> bool:
-        """Whether to validate after `step`, which took the used share of the budget from `before` to `after`.
-
-        With `often` above 1: whether something that happens that many times as often is due.
-        """
-        if self.validations is not None:
-            return int(after * self.validations * often) > int(before * self.validations * often)
-        assert self.validate_every is not None
-        return step % max(1, self.validate_every // often) == 0
+__all__ = ["Evaluation", "Run", "RunOutcome"]
 
 
 @dataclass(frozen=True)
@@ -66,9 +34,27 @@ class RunOutcome:
     record: RunRecord
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to take steps."""
+
+    task: Task
+    optimizer: Optimizer
+    ledger: Ledger
+    data: str
+    run_id: str
+    name: str
+    folder: Path
+    state: RunState
+    checkpoint: RunCheckpoint
+
+
 @dataclass
 class Run:
-    """One run, from its resolved configuration. `build_task()` and `build_optimizer(task)` come from the configuration."""
+    """One run, from its resolved configuration. `build_task()` and `build_optimizer(task)` come from the configuration.
+
+    checkpoint_seconds: how much work may be lost with a process that is killed.
+    """
 
     config: dict[str, Any]
     build_task: Callable[[], Task]
@@ -84,229 +70,155 @@ class Run:
         """Work until the budget is used, in the first process of the run; skip a finished run, resume an interrupted one,
         record a failure.
 
-        Raises RunBusyError where another process works on the same run, StorageError where files cannot be read or
-        written. Ctrl-C leaves a checkpoint and returns the status "interrupted".
+        Ctrl-C or SIGTERM leave a checkpoint of the last finished step and the status "interrupted"; before the first step
+        they raise KeyboardInterrupt. Raises RunBusyError where another process works on the same run, StorageError where
+        files cannot be read or written, ProcessLost where the other processes of the run are not with this one.
         """
-        task, optimizer = self._prepare()
-        with exclusive(self._folder, planned_identity(self.config)):
-            for leftover in self._folder.glob(".*.partial"):
-                # of a process that was killed while writing
-                leftover.unlink()
-            if (self._folder / "run.json").exists():
-                record = read_record(self._folder)
-                if record.run_id != self._identity:
-                    raise StorageError(
-                        f"{self._folder / 'run.json'} belongs to run {record.run_id}, not to {self._identity}; delete the "
-                        "folder and repeat the command"
-                    )
-                if record.status == "finished":
-                    self.processes.agree(_NOTHING_TO_DO)
-                    return RunOutcome("skipped", self._folder, record)
-            self.processes.agree(_number(self._identity))
-            return self._work(task, optimizer)
+        with heeded_signals() as interruption:
+            with interruption.at_once():
+                run = self._prepare()
+            with exclusive(run.folder, planned_identity(self.config)):
+                for leftover in run.folder.glob(".*.partial"):
+                    # of a process that was killed while writing
+                    leftover.unlink()
+                record = self._finished_record(run)
+                if self.processes.broadcast(0.0 if record is None else 1.0):
+                    assert record is not None
+                    return RunOutcome("skipped", run.folder, record)
+                return self._work(run, interruption)
 
-    def assist(self) -> None:
+    def follow(self) -> None:
         """In any other process of the run: take the same steps, for a share of the candidates; nothing is judged or written.
 
-        Raises ProcessLost, also where this process has other settings or data than the first one.
+        Raises ProcessLost, also where this process has other settings, data or checkpoints than the first one.
         """
-        task, optimizer = self._prepare()
-        announced = self.processes.agree(0.0)
-        if announced == _NOTHING_TO_DO:
-            return
-        if announced != _number(self._identity):
+        with heeded_signals() as interruption:
+            with interruption.at_once():
+                run = self._prepare()
+            if not self.processes.broadcast(0.0):
+                self._resume(run)
+                follow(run.task, run.optimizer, self.processes)
+
+    def _prepare(self) -> Prepared:
+        ledger = Ledger()
+        started = _now()
+        with ledger.clock("preparation"):
+            task = self.build_task()
+            optimizer = self.build_optimizer(task)
+            data = task.fingerprint
+        run_id = run_identity(self.config, data)
+        name = run_name(self.config, run_id)
+        folder, state = self.records / name, RunState(started)
+        path, seconds = folder / "checkpoint.safetensors", self.checkpoint_seconds
+        checkpoint = RunCheckpoint(path, run_id, state, ledger, optimizer, task, seconds)
+        return Prepared(task, optimizer, ledger, data, run_id, name, folder, state, checkpoint)
+
+    def _finished_record(self, run: Prepared) -> RunRecord | None:
+        if not (run.folder / "run.json").exists():
+            return None
+        record = read_record(run.folder)
+        if record.run_id != run.run_id:
+            raise StorageError(
+                f"{run.folder / 'run.json'} belongs to run {record.run_id}, not to {run.run_id}; delete the folder and "
+                "repeat the command"
+            )
+        return record if record.status == "finished" else None
+
+    def _work(self, run: Prepared, interruption: Interruption) -> RunOutcome:
+        observers = Observers(self.observers)
+
+        def show(row: Row, used: float) -> None:
+            with run.ledger.clock("logging"):
+                observers.progressed(row, used)
+
+        training = Training(
+            run.task, run.optimizer, run.state, run.ledger, self.budget, self.evaluation, run.checkpoint, self.processes,
+            interruption, show,
+        )  # fmt: skip
+        status: Literal["finished", "failed", "interrupted"] = "finished"
+        scores: dict[str, Any] = {}
+        error: dict[str, str] | None = None
+        try:
+            self._resume(run)
+            observers.started(run.name, self.config, training.used)
+            train(training)
+            with interruption.at_once(), run.ledger.clock("test"):
+                scores = _scores(run)
+        except KeyboardInterrupt:
+            status = "interrupted"
+        except ExpectedError:
+            raise
+        except Exception as failure:
+            status = "failed"
+            error = {
+                "type": type(failure).__name__,
+                "message": str(failure),
+                "traceback": traceback.format_exc(),
+            }
+        record = self._record(run, status, scores, error)
+        with run.ledger.clock("logging"):
+            write_history(run.folder, run.state.history)
+            write_record(run.folder, record)
+        observers.ended(status, scores)
+        return RunOutcome(status, run.folder, record)
+
+    def _resume(self, run: Prepared) -> None:
+        """Continue at the checkpoint, if there is one, in all processes alike."""
+        if not self.processes.all_have(_number(run.run_id)):
             raise ProcessLost(
                 "the processes of this run have different settings, data or code; start them with the same"
             )
-        self._resume(task, optimizer)
-        while (used := self.processes.agree(0.0)) < 1:
-            optimizer.step(self.processes.share(task.next_objective()), used)
-
-    def _prepare(self) -> tuple[Task, Optimizer]:
-        self._ledger = Ledger()
-        self._started = _now()
-        with self._ledger.clock("preparation"):
-            task = self.build_task()
-            optimizer = self.build_optimizer(task)
-            self._fingerprint = task.fingerprint
-            self._identity = run_identity(self.config, self._fingerprint)
-            self._name = run_name(self.config, self._identity)
-            self._folder = self.records / self._name
-        return task, optimizer
-
-    def _work(self, task: Task, optimizer: Optimizer) -> RunOutcome:
-        self._step, self._finished = 0, False
-        self._history: list[dict[str, float | int | None]] = []
-        self._selected: State = {}
-        self._marked: dict[str, Tensor] = {}
-        self._watching: list[Observer] = []
-        try:
-            self._resume(task, optimizer)
-            self._watching = list(self.observers)
-            self._notify("started", self._name, self.config, min(1.0, self._share()))
-            self._train(task, optimizer)
-            return self._end(task, "finished", self._judge(task, optimizer))
-        except KeyboardInterrupt:
-            # the last periodic checkpoint is whole; steps since then are repeated exactly
-            return self._end(task, "interrupted", {})
-        except ExpectedError:
-            raise
-        except Exception as error:
-            return self._end(
-                task,
-                "failed",
-                {},
-                {"type": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()},
+        run.checkpoint.load(str(self.config["device"]))
+        if not self.processes.all_have(run.state.step):
+            raise ProcessLost(
+                f"the processes of this run do not see the same checkpoint: in process {self.processes.rank}, {run.folder} "
+                f"leads to step {run.state.step}; name a folder that all machines share with records=FOLDER"
             )
 
-    def _train(self, task: Task, optimizer: Optimizer) -> None:
-        since_checkpoint = self._ledger.wall_seconds
-        if self._step == 0:
-            self._validate(task, optimizer, None)
-        while (before := self.processes.agree(1.0 if self._finished else self._share())) < 1:
-            with self._ledger.clock("data"):
-                objective = MeteredObjective(self.processes.share(task.next_objective()), self._ledger)
-            with self._ledger.clock("optimizer"):
-                report = optimizer.step(objective, before)
-            self._step += 1
-            self._finished = report.finished
-            if not self._finished:
-                self.budget.require_use(self._step, self._ledger)
-            if self._step in self.evaluation.test_steps:
-                self._marked[str(self._step)] = optimizer.solution.clone()
-            after = self._share()
-            row = {"loss": report.loss, **report.diagnostics}
-            if after >= 1 or self._finished or self.evaluation.is_due(self._step, before, after):
-                self._validate(task, optimizer, row)
-            elif self.evaluation.is_due(self._step, before, after, often=10):
-                self._log(task, None, row)
-            if self._ledger.wall_seconds - since_checkpoint >= self.checkpoint_seconds or after >= 1 or self._finished:
-                self._checkpoint(task, optimizer)
-                since_checkpoint = self._ledger.wall_seconds
-
-    def _validate(self, task: Task, optimizer: Optimizer, row: dict[str, float | None] | None) -> None:
-        with self._ledger.clock("validation"):
-            score = task.validate(optimizer.solution)
-        best = self._selected.get("score")
-        if best is None or task.metric.better(score, task.metric.worst if math.isnan(best) else best):
-            self._selected = {"score": score, "step": self._step, "point": optimizer.solution.clone()}
-        self._log(task, score, row or {"loss": None})
-
-    def _log(self, task: Task, score: float | None, row: dict[str, float | None]) -> None:
-        with self._ledger.clock("logging"):
-            spent = self._ledger.spent
-            full = {
-                "step": self._step,
-                "epoch": self._step / task.steps_per_epoch,
-                "validation": score,
-                "candidate_evaluations": spent.candidate_evaluations,
-                "sample_forwards": spent.sample_forwards,
-                "backward_passes": spent.backward_passes,
-                "environment_steps": spent.environment_steps,
-                "seconds": self._ledger.step_seconds,
-                **row,
-            }
-            self._history.append(full)
-            self._notify("progressed", full, min(1.0, self._share()))
-
-    def _judge(self, task: Task, optimizer: Optimizer) -> dict[str, Any]:
-        """Metrics of the record: the only place where the test set is read."""
-        with self._ledger.clock("test"):
-            found = task.diagnostics(self._selected["point"]) if isinstance(task, DiagnosableTask) else {}
-            return {
-                **({"diagnostics": found} if found else {}),
-                "validation_selected": self._selected["score"],
-                "selected_step": self._selected["step"],
-                "test_selected": task.test(self._selected["point"]),
-                "test_last": task.test(optimizer.solution),
-                "steps": self._step,
-                "test_curve": [{"step": int(step), "test": task.test(point)} for step, point in self._marked.items()],
-            }
-
-    def _end(
+    def _record(
         self,
-        task: Task,
+        run: Prepared,
         status: Literal["finished", "failed", "interrupted"],
-        metrics: dict[str, Any],
-        error: dict[str, str] | None = None,
-    ) -> RunOutcome:
-        metric = task.metric
-        record = RunRecord(
-            run_id=self._identity,
-            name=self._name,
+        scores: dict[str, Any],
+        error: dict[str, str] | None,
+    ) -> RunRecord:
+        metric = run.task.metric
+        return RunRecord(
+            run_id=run.run_id,
+            name=run.name,
             status=status,
             labels={
                 **{key: self.config["names"][key] for key in ("optimizer", "study")},
-                "task": task.info.name,
+                "task": run.task.info.name,
                 "seed": self.config["seed"],
             },
             protocol=self.config["names"]["protocol"],
             config=self.config,
-            data_fingerprint=self._fingerprint,
+            data_fingerprint=run.data,
             metric={"name": metric.name, "direction": metric.direction, "unit": metric.unit},
-            metrics=json_value(metrics),
-            ledger=self._ledger.summary(),
+            metrics=json_value(scores and {**scores, "steps": run.state.step}),
+            ledger=run.ledger.summary(),
             environment=describe_environment(str(self.config["device"])),
-            started=self._started,
+            started=run.state.started,
             ended=_now(),
             error=error,
         )
-        with self._ledger.clock("logging"):
-            write_history(self._folder, self._history)
-            write_record(self._folder, record)
-        self._notify("ended", status, metrics)
-        return RunOutcome(status, self._folder, record)
-
-    def _notify(self, event: Literal["started", "progressed", "ended"], *arguments: Any) -> None:
-        """Tell the observers; one that fails is told nothing more, and the run goes on."""
-        for observer in tuple(self._watching):
-            try:
-                getattr(observer, event)(*arguments)
-            except Exception as error:
-                self._watching.remove(observer)
-                warnings.warn(f"{type(observer).__name__} failed and is left out: {error!r}", stacklevel=2)
-
-    def _share(self) -> float:
-        return self.budget.used(self._step, self._ledger)
-
-    def _checkpoint(self, task: Task, optimizer: Optimizer) -> None:
-        with self._ledger.clock("checkpoint"):
-            save_checkpoint(
-                self._folder / "checkpoint.safetensors",
-                {
-                    "identity": self._identity,
-                    "started": self._started,
-                    "step": self._step,
-                    "finished": self._finished,
-                    "selected": self._selected,
-                    "marked": self._marked,
-                    "history": self._history,
-                    "ledger": self._ledger.summary(),
-                    "optimizer": optimizer.state_dict(),
-                    "task": task.state_dict(),
-                },
-            )
-
-    def _resume(self, task: Task, optimizer: Optimizer) -> None:
-        path = self._folder / "checkpoint.safetensors"
-        if not path.exists():
-            return
-        with self._ledger.clock("checkpoint"):
-            state = load_checkpoint(path, torch.device(str(self.config["device"])))
-            if state.get("identity") != self._identity:
-                raise StorageError(
-                    f"checkpoint {path} belongs to run {state.get('identity')}, not to {self._identity}; delete it "
-                    "and repeat the command"
-                )
-            self._started, self._step, self._finished = state["started"], state["step"], state["finished"]
-            self._selected = state["selected"]
-            self._marked, self._history = state["marked"], state["history"]
-            optimizer.load_state_dict(state["optimizer"])
-            task.load_state_dict(state["task"])
-            self._ledger.restore(state["ledger"])
 
 
-_NOTHING_TO_DO = -1.0
+def _scores(run: Prepared) -> dict[str, Any]:
+    """The only place where the test set is read."""
+    task, selected = run.task, run.state.selected
+    found = task.diagnostics(selected["point"]) if isinstance(task, DiagnosableTask) else {}
+    return {
+        **({"diagnostics": dict(found)} if found else {}),
+        "validation_selected": selected["score"],
+        "selected_step": selected["step"],
+        "test_selected": task.test(selected["point"]),
+        "test_last": task.test(run.optimizer.solution),
+        "test_curve": [
+            {"step": int(step), "test": task.test(point)} for step, point in run.state.test_checkpoints.items()
+        ],
+    }
 
 
 def _number(identity: str) -> float:

@@ -7,9 +7,9 @@ is evaluated by one process, alone or among others as the path does it, and its 
 import contextlib
 import datetime
 import os
-import signal
 from collections.abc import Iterator
 from dataclasses import fields
+from typing import Any
 
 import torch
 import torch.distributed as distributed
@@ -38,13 +38,21 @@ class Processes:
         """Whether this is the process that judges, prints and writes."""
         return self.rank == 0
 
-    def agree(self, value: float) -> float:
-        """The first process's `value`, in all of them, once all have asked."""
+    def broadcast(self, value: float) -> float:
+        """The first process's `value`, in all of them, once all have asked. Raises ProcessLost."""
         if self.count == 1:
             return value
         told = torch.tensor([value if self.is_first else 0.0], dtype=torch.float64, device=_device())
-        _sum(told)
+        _combine(told)
         return float(told)
+
+    def all_have(self, value: float) -> bool:
+        """Whether `value` is the same in all processes; all get the same answer. Raises ProcessLost."""
+        if self.count == 1:
+            return True
+        ends = torch.tensor([value, -value], dtype=torch.float64, device=_device())
+        _combine(ends, distributed.ReduceOp.MAX)
+        return float(ends[0]) == -float(ends[1])
 
     def share(self, objective: Objective) -> Objective:
         """`objective`, its candidates divided among the processes."""
@@ -72,7 +80,7 @@ class ShardedObjective:
         if own.start < own.stop:
             losses[own] = self._objective.losses(candidates.part(own)).to(device)
         # adding zeros is exact
-        _sum(losses)
+        _combine(losses)
         self._charge(self._objective.spent - before)
         return losses
 
@@ -84,7 +92,7 @@ class ShardedObjective:
         counted = [field.name for field in fields(Spent) if field.name != "compilation_seconds"]
         here = torch.tensor([getattr(own, name) for name in counted], dtype=torch.int64, device=_device())
         everywhere = here.clone()
-        _sum(everywhere)
+        _combine(everywhere)
         self._elsewhere += Spent(**dict(zip(counted, (everywhere - here).tolist(), strict=True)))
 
 
@@ -98,7 +106,7 @@ def share_of(candidates: int, rank: int, count: int) -> slice:
 def joined_processes(device: str, timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Processes]:
     """The processes that torchrun started, connected (gloo on CPU, NCCL on GPUs, one for each).
 
-    Raises ProcessLost, also where this process is told to end because another one has.
+    Raises ProcessLost.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Processes()
@@ -107,20 +115,10 @@ def joined_processes(device: str, timeout_seconds: float = TIMEOUT_SECONDS) -> I
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=datetime.timedelta(seconds=timeout_seconds))
-    before = signal.signal(signal.SIGTERM, _told_to_end)
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
-        signal.signal(signal.SIGTERM, before)
-    except ProcessLost:
-        # torchrun tells the rest to end as well, which they do, but not without a word
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise
     finally:
         distributed.destroy_process_group()
-
-
-def _told_to_end(*_: object) -> None:
-    raise ProcessLost(LOST)
 
 
 LOST = (
@@ -133,9 +131,9 @@ def _device() -> str:
     return "cuda" if distributed.get_backend() == "nccl" else "cpu"
 
 
-def _sum(tensor: Tensor) -> None:
-    """Add up `tensor` over the processes, in place."""
+def _combine(tensor: Tensor, operation: Any = distributed.ReduceOp.SUM) -> None:
+    """Add up `tensor` over the processes, or combine it otherwise, in place."""
     try:
-        distributed.all_reduce(tensor)
+        distributed.all_reduce(tensor, operation)
     except RuntimeError as error:
         raise ProcessLost(f"{LOST} ({str(error).splitlines()[0]})") from error

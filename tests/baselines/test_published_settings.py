@@ -30,7 +30,7 @@ def test_published_settings(optimizer: str, steps: int, validate_every: int, set
     assert config["protocol"] == "paper"
     assert config["budget"]["steps"] == steps
     assert config["evaluation"]["validate_every"] == validate_every
-    assert config["evaluation"]["test_steps"] == []
+    assert config["evaluation"]["test_every"] is None
     assert config["optimizer"].items() >= settings.items()
 
 

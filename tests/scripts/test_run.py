@@ -8,6 +8,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +19,21 @@ import pytest
 
 from polystep.bench.checkpoint import load_checkpoint
 from polystep.bench.records import RunRecord, read_record
+from polystep.records import STEP_CLOCKS
 
 STEPS = 6
 TASK = ["task=snn_digits", "task.batch_size=32", "task.network.hidden=8", "task.evaluation=incremental"]
-OPTIMIZER = ["optimizer.subspace.rank=8", "evaluation.test_steps=[2,4]", "evaluation.validate_every=2"]
+OPTIMIZER = [
+    "optimizer.subspace.rank=8",
+    "evaluation.test_every=2",
+    "evaluation.test_until=4",
+    "evaluation.validate_every=2",
+]
 SMALL = [*TASK, *OPTIMIZER, f"budget.steps={STEPS}", "threads=1", "checkpoint_seconds=0"]
 
 COMMAND = """
 import itertools, os, pkgutil, signal, sys, time
-import scripts.run
+import scripts.console, scripts.run
 
 def replace(place, expression):
     owner, name = pkgutil.resolve_name(place.rpartition(".")[0]), place.rpartition(".")[2]
@@ -41,7 +49,7 @@ sys.stdout = sys.stderr = open("output", "w", buffering=1)
 sys.argv = ["run", *arguments]
 for place, expression in replacements.items():
     replace(place, expression)
-sys.exit(scripts.run.main())
+sys.exit(scripts.console.guarded(scripts.run.main))
 """
 STEP = "polystep.algorithm.PolyStep.tell"
 LOSSES = "polystep.evaluation.incremental.IncrementalEvaluator.losses"
@@ -100,9 +108,10 @@ def result(folder: Path) -> Any:
     with open(folder / "history.csv", newline="") as file:
         history = [{**row, "seconds": ""} for row in csv.DictReader(file)]
     state = load_checkpoint(folder / "checkpoint.safetensors")
-    points = [state["selected"]["point"], state["optimizer"]["point"], *state["marked"].values()]
+    run = state["run"]
+    points = [run["selected"]["point"], state["optimizer"]["point"], *run["test_checkpoints"].values()]
     spent = {**record.ledger["spent"], "compilation_seconds": 0.0}
-    return record.status, record.metrics, spent, history, state["step"], [point.tolist() for point in points]
+    return record.status, record.metrics, spent, history, run["step"], [point.tolist() for point in points]
 
 
 @pytest.fixture(scope="module")
@@ -129,14 +138,14 @@ KILLED = {
     "in a step": (STEP, KILL.format(4)),
     "in a validation": ("tasks.classification.ClassificationTask.validate", KILL.format(3)),
     "with half a checkpoint": (
-        "polystep.bench.checkpoint.save_file",
-        "original(*a, **k) if call < 3 else (a[1].write_bytes(b'half'), os.kill(os.getpid(), signal.SIGKILL))",
+        "os.fsync",
+        "(os.truncate(a[0], 99), os.kill(os.getpid(), signal.SIGKILL)) if call == 5 else original(*a)",
     ),
     "before the first checkpoint is flushed": ("os.fsync", KILL.format(1)),
     "before a checkpoint is in place": ("os.replace", KILL.format(4)),
     "in the test": ("tasks.classification.ClassificationTask.test", KILL.format(2)),
     "before the history is in place": ("os.replace", KILL.format(STEPS + 1)),
-    "before the record is flushed": ("os.fsync", KILL.format(STEPS + 2)),
+    "before the record is flushed": ("os.fsync", KILL.format(2 * STEPS + 3)),
     "before the record is in place": ("os.replace", KILL.format(STEPS + 2)),
 }
 
@@ -160,6 +169,49 @@ def test_an_interrupted_run_says_so_and_resumes_bit_for_bit(command: Command, un
     assert [record.status for record in command.records] == ["interrupted"]
     assert command(*SMALL).status == 0
     assert result(command.records[0].folder) == uninterrupted
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_young_run_that_is_told_to_stop_again_and_again_loses_nothing(
+    command: Command, uninterrupted: Any, number: str
+) -> None:
+    again = f"[os.kill(os.getpid(), signal.{number}) for _ in range(3)]"
+    cut = command(
+        *SMALL,
+        "checkpoint_seconds=1000",
+        **{
+            STEP: f"({again}, original(*a))[1] if call == 4 else original(*a)",
+            "os.replace": f"({again}, original(*a))",
+        },
+    )
+    assert cut.status == 130 and "interrupted; repeat the command to continue" in cut.output
+    assert "Traceback" not in cut.output
+    resumed = command(*SMALL)
+    assert f"resuming at {4 / STEPS:.0%}" in resumed.output
+    assert result(command.records[0].folder) == uninterrupted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("seconds", [0.05, 0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0])
+def test_two_signals_at_any_moment_leave_no_traceback(tmp_path: Path, seconds: float, number: signal.Signals) -> None:
+    """While modules are loaded, while the run is prepared, and in its steps."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scripts.run", *SMALL, "budget.steps=100000", f"records={tmp_path}"],
+        cwd=Path(__file__).resolve().parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        text=True,
+    )
+    time.sleep(seconds)
+    process.send_signal(number)
+    time.sleep(0.02)
+    process.send_signal(number)
+    shown, _ = process.communicate(timeout=60)
+    assert process.returncode in (130, -number) and "Traceback" not in shown and "Exception" not in shown, shown
+    for record in map(read_record, (path.parent for path in tmp_path.glob("*/run.json"))):
+        assert record.status == "interrupted"
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -238,9 +290,7 @@ def test_a_gradient_that_the_task_lacks_is_refused_before_training_without_a_rec
 NO_SPACE = "(_ for _ in ()).throw(OSError(28, 'No space left on device'))"
 
 
-@pytest.mark.parametrize(
-    ("place", "call"), [("os.fsync", 1), ("os.replace", 4), ("polystep.bench.checkpoint.save_file", 4)]
-)
+@pytest.mark.parametrize(("place", "call"), [("os.fsync", 1), ("os.fsync", 7), ("os.replace", 4)])
 def test_a_full_disk_gives_status_2_and_loses_nothing(
     command: Command, uninterrupted: Any, place: str, call: int
 ) -> None:
@@ -259,7 +309,7 @@ def test_a_full_disk_gives_status_2_and_loses_nothing(
 
 @pytest.mark.parametrize("name", ["checkpoint.safetensors", "run.json"])
 def test_a_damaged_file_gives_status_2_and_is_named(command: Command, name: str) -> None:
-    command(*SMALL, **{STEP: "os.kill(os.getpid(), signal.SIGINT) if call == 3 else original(*a)"})
+    command(*SMALL, **{STEP: "(os.kill(os.getpid(), signal.SIGINT), original(*a))[1] if call == 3 else original(*a)"})
     (path,) = command.folder.glob(f"results/reproduction/records/*/{name}")
     path.write_bytes(path.read_bytes()[:-3])
     refused = command(*SMALL)
@@ -276,7 +326,7 @@ def test_some_losses_without_number_are_counted_and_survived(command: Command) -
     assert command(*SMALL, **{LOSSES: SOME_NAN}).status == 0
     with open(command.records[0].folder / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["non_finite"] for row in rows] == ["", *["3"] * STEPS]
+    assert [row["non_finite"] for row in rows] == ["", "3", "3", "3"]
     assert all(float(row["loss"]) < 100 for row in rows[1:])
 
 
@@ -316,6 +366,6 @@ def test_each_currency_ends_a_run(command: Command, currency: str) -> None:
     limits = ["optimizer/update=plain", "budget.steps=null", f"budget.{currency}={limit}"]
     assert command(*SMALL, *limits).status == 0
     (record,) = command.records
-    spent = {**record.ledger["spent"], "seconds": sum(record.ledger["clocks"][c] for c in ("optimizer", "evaluation"))}
+    spent = {**record.ledger["spent"], "seconds": sum(record.ledger["clocks"][c] for c in STEP_CLOCKS)}
     steps = record.metrics["steps"]
     assert spent[currency] >= limit > spent[currency] * (steps - 1) / steps

@@ -1,6 +1,7 @@
 """A task and an optimiser that note how a run uses them."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,8 +116,8 @@ def result(outcome: RunOutcome) -> Any:
     history = read_history(outcome.folder).drop(columns="seconds")
     state = load_checkpoint(outcome.folder / "checkpoint.safetensors")
     tensors = [
-        state["selected"]["point"],
-        *state["marked"].values(),
+        state["run"]["selected"]["point"],
+        *state["run"]["test_checkpoints"].values(),
         *state["optimizer"].values(),
         *state["task"].values(),
     ]
@@ -125,9 +126,11 @@ def result(outcome: RunOutcome) -> Any:
         record.ledger["spent"],
         history.to_csv(),
         [tensor.tolist() for tensor in tensors],
-        state["step"],
+        state["run"]["step"],
     )
 
 
-def interrupt() -> None:
-    raise KeyboardInterrupt
+def interrupt(signals: Sequence[signal.Signals] = (signal.SIGINT,)) -> None:
+    """Tell the process to stop; pytest's own handler is never reached while a run is under way."""
+    for number in signals:
+        signal.raise_signal(number)

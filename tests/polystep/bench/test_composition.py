@@ -112,7 +112,7 @@ def test_a_sweep_is_expanded_as_hydra_does_the_last_one_fastest() -> None:
 
 def test_runs_that_share_their_choices_are_composed_as_hydra_does() -> None:
     choices = ["task=snn", "study=paper", "optimizer=polystep"]
-    settings = ["seed=3", "optimizer.probe_radius=2", "budget.steps=${seed}", "evaluation.test_steps=[1,2]"]
+    settings = ["seed=3", "optimizer.probe_radius=2", "budget.steps=${seed}", "evaluation.test_every=2"]
     quick, _ = compose_config(CONFIGS, [*choices, *settings])
     # an addition leaves the short cut
     whole, _ = compose_config(CONFIGS, [*choices, *settings, "+data_dir2=x"])

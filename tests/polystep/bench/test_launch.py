@@ -30,10 +30,12 @@ def build(tmp_path: Path) -> Build:
 
 
 def test_a_run_is_built_from_its_settings(build: Build, tmp_path: Path) -> None:
-    run = build("budget.steps=3", "checkpoint_seconds=5", "study=default", "evaluation.test_steps=[1,2]")
+    run = build(
+        "budget.steps=3", "checkpoint_seconds=5", "study=default", "evaluation.test_every=2", "evaluation.test_until=4"
+    )
     assert run.budget.steps == 3 and run.records == tmp_path and run.checkpoint_seconds == 5
     assert str(tmp_path) not in str(run.config)
-    assert run.evaluation.validate_every == 50 and list(run.evaluation.test_steps) == [1, 2]
+    assert run.evaluation.validate_every == 50 and run.evaluation.test_every == 2
     assert run.config["names"] == {
         "task": "snn_digits",
         "optimizer": "polystep",
@@ -72,9 +74,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("device", None, "device=None is not valid"),
     ("task.device", "cuda", "task.device='cuda' is not where the run is computed, device='cpu'; leave task.device out"),
     ("evaluation.validate_every", 0, "validate_every must be at least 1, got 0"),
-    ("evaluation.test_steps", ["a"], r"test_steps must be whole numbers of at least 1, got \['a'\]"),
-    ("evaluation.test_steps", [0], "test_steps must be whole numbers of at least 1"),
-    ("evaluation.test_steps", 3, "test_steps=3 is not valid"),
+    ("evaluation.test_every", 20, "set both evaluation.test_every and evaluation.test_until"),
+    ("evaluation.test_until", "a", "test_until='a' is not valid"),
     ("evaluation", 3, "evaluation=3 is not valid; expected settings with a _target_"),
     ("logger", None, "logger=None is not valid; expected settings with a _target_"),
     ("task.network", 3, "task.network=3 is not valid"),

@@ -6,15 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas
 import pytest
 from torch import Tensor
 
 from polystep.bench.checkpoint import load_checkpoint
 from polystep.bench.curves import read_history
+from polystep.bench.evaluation import Evaluation
 from polystep.bench.ledger import Budget, BudgetError, MeteredObjective
 from polystep.bench.records import read_record
-from polystep.bench.runner import Evaluation
 from polystep.contracts import StepReport
 from tests.polystep.bench.spy_run import CANDIDATES, ROWS, STEPS, RandomSearch, SpyTask
 
@@ -33,12 +32,12 @@ def test_a_run_leaves_record_history_and_checkpoint(build, tmp_path: Path) -> No
     assert (spent["candidate_evaluations"], spent["sample_forwards"]) == (STEPS * CANDIDATES, STEPS * CANDIDATES * ROWS)
     assert record.ledger["wall_seconds"] == pytest.approx(sum(record.ledger["clocks"].values()))
     history = read_history(outcome.folder)
-    assert history["step"].tolist() == list(range(STEPS + 1))
-    assert history["epoch"].tolist() == [step / 4 for step in range(STEPS + 1)]
-    assert history["candidate_evaluations"].tolist() == [step * CANDIDATES for step in range(STEPS + 1)]
-    assert history["backward_passes"].tolist() == [0] * (STEPS + 1)
-    assert history["validation"].notna().tolist() == [True, False, True, False, True, False, True]
-    assert history["best"].notna().tolist() == [False] + [True] * STEPS
+    assert history["step"].tolist() == [0, 2, 4, 6]
+    assert history["epoch"].tolist() == [0, 0.5, 1, 1.5]
+    assert history["candidate_evaluations"].tolist() == [step * CANDIDATES for step in (0, 2, 4, 6)]
+    assert history["backward_passes"].tolist() == [0] * 4
+    assert history["validation"].notna().all()
+    assert history["best"].notna().tolist() == [False, True, True, True]
     assert {path.name for path in outcome.folder.iterdir()} == {
         *("run.json", "history.csv", "checkpoint.safetensors", ".lock"),
     }
@@ -55,16 +54,17 @@ def test_a_finished_run_is_skipped(build) -> None:
 
 def test_the_test_set_is_read_once_per_judged_point_and_after_training(build) -> None:
     task = SpyTask()
-    outcome = build(task, evaluation=Evaluation(validate_every=2, test_steps=[1, 4, 99])).execute()
+    outcome = build(task, evaluation=Evaluation(validate_every=2, test_every=2, test_until=5)).execute()
     assert task.calls == [
         *("validate", "train", "train", "validate", "train", "train", "validate", "train", "train", "validate"),
         *("test",) * 4,
     ]
     state = load_checkpoint(outcome.folder / "checkpoint.safetensors")
-    judged = [state["selected"]["point"], state["optimizer"]["point"], state["marked"]["1"], state["marked"]["4"]]
+    kept = state["run"]["test_checkpoints"]
+    judged = [state["run"]["selected"]["point"], state["optimizer"]["point"], kept["2"], kept["4"]]
     assert [point.tolist() for point in task.tested] == [point.tolist() for point in judged]
     assert outcome.record.metrics["test_curve"] == [
-        {"step": 1, "test": float(judged[2].abs().sum())},
+        {"step": 2, "test": float(judged[2].abs().sum())},
         {"step": 4, "test": float(judged[3].abs().sum())},
     ]
 
@@ -75,7 +75,7 @@ def test_what_a_task_says_about_the_selected_point_is_recorded(build) -> None:
             return {"sum": float(point.sum())}
 
     outcome = build(Talkative(scores=[4.0, 3.0, 1.0, 2.0])).execute()
-    selected = load_checkpoint(outcome.folder / "checkpoint.safetensors")["selected"]["point"]
+    selected = load_checkpoint(outcome.folder / "checkpoint.safetensors")["run"]["selected"]["point"]
     assert outcome.record.metrics["diagnostics"] == {"sum": float(selected.sum())}
     assert "diagnostics" not in build(seed=4).execute().record.metrics
 
@@ -143,7 +143,7 @@ def test_each_currency_ends_the_run(build, budget: Budget, steps: int) -> None:
     assert outcome.status == "finished" and outcome.record.metrics["steps"] == steps
     # the last step is validated and stored, whatever the intervals say
     assert read_history(outcome.folder)["validation"].notna().iloc[-1]
-    assert load_checkpoint(outcome.folder / "checkpoint.safetensors")["step"] == steps
+    assert load_checkpoint(outcome.folder / "checkpoint.safetensors")["run"]["step"] == steps
 
 
 class GivesUp(RandomSearch):
@@ -169,28 +169,3 @@ def test_a_budget_that_no_step_uses_ends_the_run_without_a_record(build, tmp_pat
         build(task, budget=Budget(backward_passes=5)).execute()
     assert task.calls == ["validate", "train"]
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".lock"]
-
-
-@pytest.mark.parametrize("interval", [0, -1])
-def test_the_validation_interval_must_be_positive(interval: int) -> None:
-    with pytest.raises(ValueError, match=f"validate_every must be at least 1, got {interval}"):
-        Evaluation(validate_every=interval)
-    with pytest.raises(ValueError, match=f"validations must be at least 1, got {interval}"):
-        Evaluation(validations=interval)
-
-
-def test_one_way_to_say_when_to_validate() -> None:
-    with pytest.raises(ValueError, match=r"evaluation\.validations, got none"):
-        Evaluation()
-    with pytest.raises(ValueError, match=r"set one of .* got {'validate_every': 2, 'validations': 3}"):
-        Evaluation(validate_every=2, validations=3)
-
-
-@pytest.mark.parametrize(
-    ("validations", "steps"),
-    [(1, [0, 20]), (2, [0, 10, 20]), (3, [0, 7, 14, 20]), (20, list(range(21))), (100, list(range(21)))],
-)
-def test_validations_are_spread_evenly_over_the_budget(build, validations: int, steps: list[int]) -> None:
-    outcome = build(budget=Budget(steps=20), evaluation=Evaluation(validations=validations)).execute()
-    history = pandas.read_csv(outcome.folder / "history.csv")
-    assert history.step[history.validation.notna()].tolist() == steps

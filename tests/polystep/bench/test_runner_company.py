@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from polystep.bench import runner
+from polystep.bench import state
 from polystep.bench.runner import Run
 from polystep.contracts import State
 from polystep.evaluation.sharded import Processes, ProcessLost
@@ -59,7 +59,7 @@ def test_a_run_that_cannot_resume_tells_nobody(build, monkeypatch: pytest.Monkey
     def fail(*arguments: Any) -> State:
         raise KeyError("optimizer")
 
-    monkeypatch.setattr(runner, "load_checkpoint", fail)
+    monkeypatch.setattr(state, "load_checkpoint", fail)
     watcher = Watcher()
     assert build(observers=[watcher]).execute().status == "failed"
     assert watcher.events == []
@@ -72,8 +72,11 @@ class Told(Processes):
         super().__init__(1, 2)
         self.numbers = list(numbers)
 
-    def agree(self, value: float) -> float:
+    def broadcast(self, value: float) -> float:
         return self.numbers.pop(0)
+
+    def all_have(self, value: float) -> bool:
+        return value == self.numbers.pop(0)
 
     def share(self, objective: Any) -> Any:
         return objective
@@ -82,32 +85,67 @@ class Told(Processes):
 class Telling(Told):
     """The first of them, whose numbers are kept."""
 
-    def agree(self, value: float) -> float:
+    def __init__(self) -> None:
+        super().__init__()
+        self.rank = 0
+
+    def broadcast(self, value: float) -> float:
         self.numbers.append(value)
         return value
+
+    def all_have(self, value: float) -> bool:
+        return self.broadcast(value) == value
 
 
 def test_other_processes_take_the_steps_that_the_first_announces_and_judge_and_write_nothing(
     build: Callable[..., Run], tmp_path: Path
 ) -> None:
-    first = build(processes=Telling())
-    first.execute()
-    numbers = first.processes.numbers  # type: ignore[attr-defined]
-    assert len(numbers) == STEPS + 2 and numbers[-1] >= 1
+    telling = Telling()
+    build(processes=telling).execute()
+    # whether it is done already, which run it is, where it continues, the used share before every step and at the end
+    assert telling.numbers[0] == 0 and telling.numbers[2:] == [0, *(step / STEPS for step in range(STEPS + 1))]
     task = SpyTask()
-    build(task, processes=Told(*numbers), records=tmp_path / "elsewhere").assist()
+    build(task, processes=Told(*telling.numbers), records=tmp_path / "elsewhere").follow()
     assert task.calls == ["train"] * STEPS and not (tmp_path / "elsewhere").exists()
     # done before
-    first.execute()
+    telling = Telling()
+    build(processes=telling).execute()
     task = SpyTask()
-    build(task, processes=Told(numbers[-1])).assist()
-    assert numbers[-1] == -1 and task.calls == []
+    build(task, processes=Told(*telling.numbers)).follow()
+    assert telling.numbers == [1] and task.calls == []
+
+
+def test_a_signal_to_the_first_process_stops_all_after_the_same_step(build: Callable[..., Run]) -> None:
+    telling = Telling()
+    cut = build(SpyTask(faults={("train", 4): interrupt}), processes=telling).execute()
+    assert cut.status == "interrupted"
+    assert telling.numbers[3:] == [0, 1 / STEPS, 2 / STEPS, 3 / STEPS, 1]
+    again = Telling()
+    assert build(processes=again).execute().status == "finished" and again.numbers[2:4] == [4, 4 / STEPS]
+
+
+def test_a_signal_to_another_process_changes_nothing(build: Callable[..., Run], tmp_path: Path) -> None:
+    task = SpyTask(faults={("train", 2): interrupt})
+    telling = Telling()
+    build(processes=telling).execute()
+    build(task, processes=Told(*telling.numbers), records=tmp_path / "elsewhere").follow()
+    assert task.calls == ["train"] * STEPS
 
 
 def test_processes_with_different_settings_are_refused(build: Callable[..., Run]) -> None:
-    first, other = build(processes=Telling()), SpyTask()
-    first.execute()
-    number = first.processes.numbers[0]  # type: ignore[attr-defined]
+    telling, other = Telling(), SpyTask()
+    build(processes=telling).execute()
     with pytest.raises(ProcessLost, match="have different settings, data or code"):
-        build(other, seed=4, processes=Told(number)).assist()
+        build(other, seed=4, processes=Told(*telling.numbers)).follow()
+    assert other.calls == []
+
+
+def test_a_process_that_does_not_see_the_checkpoint_is_refused(build: Callable[..., Run], tmp_path: Path) -> None:
+    build(SpyTask(faults={("train", 4): interrupt})).execute()
+    telling, other = Telling(), SpyTask()
+    build(processes=telling).execute()
+    with pytest.raises(
+        ProcessLost, match=r"do not see the same checkpoint: in process 1, .*elsewhere.* leads to step 0"
+    ):
+        build(other, processes=Told(*telling.numbers), records=tmp_path / "elsewhere").follow()
     assert other.calls == []

@@ -1,5 +1,7 @@
 """Interrupted, failed and damaged runs: they continue bit for bit, or say why not."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -7,18 +9,23 @@ import pytest
 import torch
 
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
+from polystep.bench.evaluation import Evaluation
 from polystep.bench.lock import RunBusyError, exclusive
 from polystep.bench.records import read_record
-from polystep.bench.runner import Evaluation
 from polystep.contracts import ExpectedError
 from polystep.files import StorageError
 from tests.polystep.bench.spy_run import STEPS, SpyTask, interrupt, result
 
+TWICE = (signal.SIGINT, signal.SIGINT, signal.SIGTERM)
 
+
+@pytest.mark.parametrize("signals", [(signal.SIGINT,), (signal.SIGTERM,), TWICE])
 @pytest.mark.parametrize("checkpoint_seconds", [0.0, 1e9])
-def test_an_interrupted_run_resumes_bit_for_bit(build, tmp_path: Path, checkpoint_seconds: float) -> None:
+def test_an_interrupted_run_resumes_bit_for_bit_and_loses_no_step(
+    build, tmp_path: Path, checkpoint_seconds: float, signals: tuple[signal.Signals, ...]
+) -> None:
     settings: dict[str, Any] = {
-        "evaluation": Evaluation(validate_every=2, test_steps=[1, 4]),
+        "evaluation": Evaluation(validate_every=2, test_every=1, test_until=2),
         "checkpoint_seconds": checkpoint_seconds,
     }
     whole = build(records=tmp_path / "whole", **settings).execute()
@@ -29,15 +36,52 @@ def test_an_interrupted_run_resumes_bit_for_bit(build, tmp_path: Path, checkpoin
     ]
     for name, number in places:
         records = tmp_path / f"{name}{number}"
-        cut = build(SpyTask(faults={(name, number): interrupt}), records=records, **settings).execute()
+        stopping = SpyTask(faults={(name, number): lambda: interrupt(signals)})
+        cut = build(stopping, records=records, **settings).execute()
         assert cut.status == "interrupted" == read_record(cut.folder).status
         assert cut.record.metrics == {}
         task = SpyTask()
         resumed = build(task, records=records, **settings).execute()
         assert resumed.status == "finished" and result(resumed) == result(whole)
-        # what the checkpoint holds is not repeated
-        done = 0 if checkpoint_seconds and name != "test" else {"train": number - 1, "test": STEPS}.get(name)
-        assert done is None or task.calls.count("train") == STEPS - done
+        finished = {"train": number, "validate": 2 * (number - 1), "test": STEPS}[name]
+        if name == "train" and (checkpoint_seconds == 0.0 or number == 1):
+            # with nothing to lose, a step is dropped at once
+            finished -= 1
+        assert task.calls.count("train") == STEPS - finished
+
+
+@pytest.mark.parametrize("call", range(8))
+def test_signals_while_files_are_written_leave_whole_files(build, tmp_path: Path, call: int, monkeypatch: Any) -> None:
+    """Checkpoints after the steps, the history and the record."""
+    replace, calls = os.replace, iter(range(100))
+
+    def replace_under_fire(*paths: Any) -> None:
+        if next(calls) == call:
+            interrupt(TWICE)
+        replace(*paths)
+
+    whole = build(records=tmp_path / "whole").execute()
+    with monkeypatch.context() as context:
+        context.setattr("os.replace", replace_under_fire)
+        cut = build().execute()
+    assert cut.status == read_record(cut.folder).status == ("interrupted" if call < STEPS else "finished")
+    assert list(cut.folder.glob(".*.partial")) == []
+    task = SpyTask()
+    assert result(build(task).execute()) == result(whole) if call < STEPS else build(task).execute().status == "skipped"
+    assert task.calls.count("train") == max(0, STEPS - call - 1)
+
+
+def test_signals_before_the_first_step_stop_at_once(build) -> None:
+    class Loading(SpyTask):
+        def initial_point(self, seed: int) -> Any:
+            interrupt(TWICE)
+            pytest.fail("goes on")
+
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        build(Loading()).execute()
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert build().execute().status == "finished"
 
 
 def test_a_run_that_is_interrupted_again_and_again_finishes(build, tmp_path: Path) -> None:
@@ -45,7 +89,7 @@ def test_a_run_that_is_interrupted_again_and_again_finishes(build, tmp_path: Pat
     for _ in range(STEPS - 1):
         for step in (1, 2):
             assert build(SpyTask(faults={("train", step): interrupt})).execute().status == "interrupted"
-    outcome = build(SpyTask(faults={("train", 2): interrupt})).execute()
+    outcome = build().execute()
     assert outcome.status == "finished" and result(outcome) == result(whole)
 
 

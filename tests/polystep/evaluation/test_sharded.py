@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,7 +66,8 @@ def all_trajectories(rank: int, count: int, port: int, cases: list[list[str]], f
     environment(rank, count, port)
     with joined_processes("cpu", 60) as processes:
         assert (processes.rank, processes.count, processes.is_first) == (rank, count, rank == 0)
-        assert processes.agree(rank + 7.25) == 7.25
+        assert processes.broadcast(rank + 7.25) == 7.25
+        assert processes.all_have(0.1) and not processes.all_have(rank)
         torch.save([trajectory(processes, case) for case in cases], folder / f"{rank}.pt")
 
 
@@ -99,10 +99,10 @@ def lose_one(rank: int, count: int, port: int, how: int, folder: Path) -> None:
     environment(rank, count, port)
     try:
         with joined_processes("cpu", 2) as processes:
-            processes.agree(0.0)
+            processes.broadcast(0.0)
             if rank == 1:
                 os.kill(os.getpid(), how)
-            processes.agree(0.0)
+            processes.broadcast(0.0)
     except ProcessLost as error:
         (folder / str(rank)).write_text(str(error))
 
@@ -116,30 +116,15 @@ def test_a_process_that_ends_or_hangs_is_said_by_the_others(how: signal.Signals,
     started[1].join()
 
 
-def test_being_told_to_end_is_said(tmp_path: Path) -> None:
-    started = start(2, wait_to_be_told, tmp_path)
-    while len(list(tmp_path.iterdir())) < 2:
-        time.sleep(0.02)
-    for process in started:
-        process.terminate()
-        process.join()
-        assert process.exitcode == 5
-
-
-def wait_to_be_told(rank: int, count: int, port: int, folder: Path) -> None:
-    environment(rank, count, port)
-    try:
-        with joined_processes("cpu", 60):
-            (folder / str(rank)).touch()
-            time.sleep(60)
-    except ProcessLost:
-        os._exit(5)
-
-
 def test_alone_nothing_is_divided() -> None:
     objective = object()
     with joined_processes("cpu") as processes:
-        assert processes.is_first and processes.agree(3.5) == 3.5 and processes.share(objective) is objective
+        assert (
+            processes.is_first
+            and processes.broadcast(3.5) == 3.5
+            and processes.all_have(3.5)
+            and processes.share(objective) is objective
+        )
 
 
 def test_what_an_objective_offers_besides_losses_is_offered_in_every_process() -> None:

@@ -1,0 +1,117 @@
+"""What a run has done so far, and the checkpoint that holds all of it."""
+
+import time
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
+from polystep.bench.ledger import Ledger
+from polystep.contracts import Metric, State
+from polystep.files import StorageError
+from polystep.records import Row
+
+
+@dataclass
+class RunState:
+    """Where a run is.
+
+    started: when it first began. step: steps that are done. finished: the method finds nothing better. unvalidated: what is
+    known of the last step, while it has still to be validated; the start is, too. selected: score, step and point of the
+    best validation. test_checkpoints: points to be tested after training, by their step. history: a row per validation.
+    """
+
+    started: str
+    step: int = 0
+    finished: bool = False
+    unvalidated: Row | None = field(default_factory=lambda: {"loss": None})
+    selected: State = field(default_factory=dict)
+    test_checkpoints: dict[str, Tensor] = field(default_factory=dict)
+    history: list[Row] = field(default_factory=list)
+
+    def select(self, score: float, point: Tensor, metric: Metric) -> None:
+        """Keep `point` if it is the best so far; the first of equal ones stays, and NaN is worst."""
+        best = self.selected.get("score")
+        if best is None or metric.better(score, metric.worst if best != best else best):
+            self.selected = {"score": score, "step": self.step, "point": point.clone()}
+
+    def state_dict(self) -> State:
+        """Everything."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take up what `state_dict` returned."""
+        for f in fields(self):
+            setattr(self, f.name, state[f.name])
+
+
+class Stateful(Protocol):
+    """What a checkpoint holds a part of."""
+
+    def state_dict(self) -> State: ...
+    def load_state_dict(self, state: State) -> None: ...
+
+
+class RunCheckpoint:
+    """The checkpoint of a run: the states of the run itself, its ledger, its optimiser and its task."""
+
+    def __init__(
+        self,
+        path: Path,
+        run_id: str,
+        state: RunState,
+        ledger: Ledger,
+        optimizer: Stateful,
+        task: Stateful,
+        seconds: float,
+    ):
+        """`seconds`: how much work may be lost with a process that is killed."""
+        self._path, self._run_id, self._state, self._ledger, self._seconds = path, run_id, state, ledger, seconds
+        self._parts: dict[str, Stateful] = {"run": state, "optimizer": optimizer, "task": task}
+        # there is nothing to lose at the start
+        self._saved_step, self._saved_rows, self._saved_at = 0, 0, time.monotonic()
+
+    @property
+    def holds_every_step(self) -> bool:
+        """Whether no step is lost where the process ends now."""
+        return self._saved_step == self._state.step
+
+    @property
+    def holds_everything(self) -> bool:
+        """Whether no step and no validation is lost where the process ends now."""
+        return self.holds_every_step and self._saved_rows == len(self._state.history)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last save is too long ago."""
+        return time.monotonic() - self._saved_at >= self._seconds
+
+    def save(self) -> None:
+        """Write the file; StorageError where that is impossible."""
+        with self._ledger.clock("checkpoint"):
+            states = {name: part.state_dict() for name, part in self._parts.items()}
+            save_checkpoint(self._path, {"run_id": self._run_id, "ledger": self._ledger.summary(), **states})
+        self._note_saved()
+
+    def load(self, device: torch.device | str) -> None:
+        """Continue where the file was written, if there is one; StorageError where it is damaged or of another run."""
+        if not self._path.exists():
+            return
+        with self._ledger.clock("checkpoint"):
+            stored = load_checkpoint(self._path, device)
+            if stored.get("run_id") != self._run_id:
+                raise StorageError(
+                    f"checkpoint {self._path} belongs to run {stored.get('run_id')}, not to {self._run_id}; delete it and "
+                    "repeat the command"
+                )
+            for name, part in self._parts.items():
+                part.load_state_dict(stored[name])
+            self._ledger.restore(stored["ledger"])
+        self._note_saved()
+
+    def _note_saved(self) -> None:
+        self._saved_step, self._saved_rows = self._state.step, len(self._state.history)
+        self._saved_at = time.monotonic()
