@@ -10,8 +10,10 @@ import pandas
 
 from polystep.report.claims.statements import PUBLISHED, Score
 
-ENOUGH = 0.99
-"""The share of its budget that a complete run has used: a method may end a little before it."""
+ENOUGH, TOO_MUCH = 0.99, 1.05
+"""The share of its budget that a complete run has used, and that it may not pass where budgets are equal: the last step may end
+a little before it or after it.
+"""
 
 EQUAL = {
     "equal_seconds": ("budget.seconds", "step_seconds"),
@@ -86,15 +88,16 @@ def measure(runs: Sequence[Run], score: Score, axis: str, seeds: Sequence[int]) 
 
 def fault(run: Run, axis: str, where: Iterable[str] = ()) -> str:
     """Why a finished run is not complete; empty where it is."""
-    altered = {name.replace("._target_", ".component") for name in run["altered"]}
-    if changed := altered - set(where):
-        return f"altered {', '.join(sorted(changed))}"
+    if changed := [name for name in run["altered"] if not _is_named(name.partition("=")[0], where)]:
+        return f"altered {', '.join(changed)}"
     if run["clean"] is not True or not isinstance(run["commit"], str) or not run["commit"]:
         return "code of no known commit"
     share = run["used_share"]
     if axis in EQUAL:
         limit, spent = EQUAL[axis]
         share = run[spent] / run[limit] if run.get(limit) else 0.0
+        if share > TOO_MUCH:
+            return "more than its budget"
     return "" if share >= ENOUGH else "part of its budget"
 
 
@@ -129,8 +132,15 @@ def uses_gradients(run: Run) -> bool:
     return any(use.startswith("gradient") for use in run["uses"])
 
 
+def _is_named(path: str, where: Iterable[str]) -> bool:
+    """Whether a setting is one of those in `where`, or belongs to a component that is."""
+    return any(path == name or (name.endswith(".component") and path.startswith(name[:-9])) for name in where)
+
+
 def _matches(run: Run, where: Mapping[str, Any]) -> bool:
-    return all(path in run and run[path] == value for path, value in where.items())
+    return all(
+        path in run and run[path] in (value if isinstance(value, list) else [value]) for path, value in where.items()
+    )
 
 
 def _value(run: Run, score: Score) -> float:

@@ -15,6 +15,7 @@ from polystep.report.published import published_curve
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "undecided", "not run"
 OWN, COMMITTED = "own", "committed"
 UNKNOWN = (-math.inf, math.inf)
+_SHOWN_REASONS = 2
 _VERDICTS = {1: HOLDS, -1: FAILS, 0: UNDECIDED}
 
 
@@ -58,7 +59,9 @@ def verdicts(conditions: pandas.DataFrame) -> pandas.DataFrame:
             | {"source": sources.pop() if len(sources) == 1 else "mixed" if sources else ""}
         )
         if verdict in (UNDECIDED, NOT_RUN):
-            rows[-1]["reason"] = "; ".join(dict.fromkeys(group["reason"][group["verdict"].isin([UNDECIDED, NOT_RUN])]))
+            reasons = list(dict.fromkeys(group["reason"][group["verdict"].isin([UNDECIDED, NOT_RUN])]))
+            more = [f"and {len(reasons) - _SHOWN_REASONS} more"] if len(reasons) > _SHOWN_REASONS else []
+            rows[-1]["reason"] = "; ".join([*reasons[:_SHOWN_REASONS], *more])
     return pandas.DataFrame(rows)
 
 

@@ -30,9 +30,9 @@ class Score:
     """One score that a statement is about.
 
     task: the task's own name. method: the name of the settings. axis: instead of the one that the statement is judged under.
-    where: settings, by their column, that tell variants apart; a run may differ from its study in these. metric: column of the
-    table of runs. step: instead of it, the test score at this marked step. published: (task, method, metric) of the published
-    value where it goes by other names.
+    where: settings, by their column, that tell variants apart, a value or a list of some; a run may differ from its study in
+    these, and in all settings of a component that is named. metric: column of the table of runs. step: instead of it, the test
+    score at this marked step. published: (task, method, metric) of the published value where it goes by other names.
     """
 
     task: str
@@ -53,7 +53,7 @@ class Score:
 
     def __str__(self) -> str:
         """What it is the score of, for sentences."""
-        variant = ", ".join(f"{path.split('.', 1)[-1]}={value}" for path, value in self.where.items())
+        variant = ", ".join(f"{path.split('.', 1)[-1]}={_text(value)}" for path, value in self.where.items())
         at = f" at step {self.step}" if self.step is not None else ", last" if self.metric == "test_last" else ""
         return f"{self.method}{f' ({variant})' if variant else ''} on {self.task}{at}"
 
@@ -176,6 +176,10 @@ def _score(node: Mapping[str, Any], name: str) -> Score:
     if other is not None and len(other) != 3:
         raise StatementError(f"{name}: published={other!r} is not valid; expected [task, method, metric]")
     return Score(**{**node, "published": tuple(other) if other else None})
+
+
+def _text(value: Any) -> str:
+    return " or ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _known(node: Mapping[str, Any], valid: Iterable[str], name: str) -> None:

@@ -103,10 +103,11 @@ WRONG = {
     "no commit": ({"commit": None}, {}),
     "rival of modified code": ({}, {"clean": False}),
     "other data": ({"data": "other"}, {}),
-    "altered settings": ({"altered": ("optimizer.probe_radius",)}, {}),
-    "altered rival": ({}, {"altered": ("optimizer.sigma",)}),
+    "altered settings": ({"altered": ("optimizer.probe_radius=2",)}, {}),
+    "altered rival": ({}, {"altered": ("optimizer.sigma=1",)}),
     "rival had 0.2 of 300 s": ({}, {"step_seconds": 0.2}),
     "rival had 270 of 300 s by a limit of steps": ({}, {"step_seconds": 270.0, "used_share": 1.0}),
+    "330 of 300 s": ({"step_seconds": 330.0}, {}),
     "rival had a smaller limit": ({}, {"step_seconds": 30.0, "budget.seconds": 30.0}),
     "rival had no limit of seconds": ({}, {"budget.seconds": None}),
     "failed": ({"status": "failed"}, {}),
@@ -180,18 +181,19 @@ def test_of_several_settings_the_latest_counts_and_is_named():
 def test_variants_are_told_apart_by_settings_that_may_differ_from_the_study():
     mean, best = (Score("snn", "polystep", where={"optimizer.setting": name}) for name in ("mean", "best"))
     rows = [
-        run | {"optimizer.setting": name, "altered": ("optimizer.setting",), "cell_id": name}
+        run | {"optimizer.setting": name, "altered": (f"optimizer.setting={name}",), "cell_id": name}
         for name, values in (("mean", GOOD), ("best", BAD))
         for run in runs_of(values)
     ]
     assert outcome(rows, statement(Condition(mean, best, at_least=0.2)))["verdict"] == HOLDS
     assert outcome(rows, statement(ABOVE))["verdict"] == UNDECIDED, "altered, and not named"
-    component = [
-        run | {"altered": ("optimizer.setting._target_",), "optimizer.setting": "mean"} for run in runs_of(GOOD)
-    ]
-    named = Score("snn", "polystep", where={"optimizer.setting": "mean", "optimizer.setting.component": "mean"})
-    with_it = [run | {"optimizer.setting.component": "mean"} for run in component]
-    assert outcome(with_it, statement(Condition(named, at_least=0.89)))["verdict"] == HOLDS
+    path = "optimizer.temperature.component"
+    of_component = ("optimizer.temperature._target_=Cosine", "optimizer.temperature.steps=9")
+    component = [run | {"altered": of_component, path: "cosine"} for run in runs_of(GOOD)]
+    either = Score("snn", "polystep", where={path: ["cosine", "linear"]})
+    assert outcome(component, statement(Condition(either, at_least=0.89)))["verdict"] == HOLDS
+    longer = [run | {"altered": ("optimizer.setting_too=1",), "optimizer.setting": "mean"} for run in runs_of(GOOD)]
+    assert outcome(longer, statement(Condition(mean, at_least=0.89)))["verdict"] == UNDECIDED
     elsewhere = Score("snn", "polystep", where={"optimizer.unknown": 1})
     assert outcome(rows, statement(Condition(elsewhere, at_least=0)))["verdict"] == NOT_RUN
 

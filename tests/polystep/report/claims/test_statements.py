@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from polystep.report import load_runs
 from polystep.report.claims import StatementError, judge, read_statements, verdicts
 from polystep.report.published import published, published_curve, published_table
 from tests.polystep.report.claims.table_of_runs import table
@@ -33,6 +34,15 @@ def test_findings_on_files_are_decided_without_runs():
     on_files = found[found["axis"] == "files"]
     assert len(on_files) == 20 and set(on_files["verdict"]) == {"holds"}
     assert all(statement.background and statement.follows for statement in FINDINGS)
+
+
+def test_committed_records_are_judged():
+    runs = load_runs(FOLDER.parents[1] / "results" / "records")
+    conditions = judge(runs, [*CLAIMS, *FINDINGS])
+    assert set(conditions["verdict"]) <= {"holds", "does not hold", "undecided", "not run"}
+    used = {run for ids in conditions["run_ids"] for run in ids}
+    assert used and used <= set(runs["run_id"])
+    assert conditions["reason"][conditions["verdict"].isin(["undecided", "not run"])].all()
 
 
 @pytest.mark.parametrize(
