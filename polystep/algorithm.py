@@ -56,8 +56,8 @@ class PolyStep(PointOptimizer):
         """`point`: start (D,), not changed. `subspace`: called with layout, particle_dimension, seed and device.
         `probe_placement`: probes at distances s_k q with s_k = k/K ("outermost") or, as in the published runs,
         k/(K+1) ("interior": with one probe per direction it sits at q/2). `redraw_every`: full steps between redraws of
-        the random projections, 0 for never. `forget_every`: full steps after which all memory is dropped while the
-        projections stay, 0 for never; this is all that the published absorb did (protocol section 13, 16).
+        the random projections, 0 for never. `forget_every`: steps, coasting ones counted, after which all memory is
+        dropped while the projections stay, 0 for never; this is all that the published absorb did.
         """
         if probes < 1:
             raise ValueError(f"probes must be at least 1, got {probes}")
@@ -110,9 +110,16 @@ class PolyStep(PointOptimizer):
         return temperature
 
     def _learn(self, losses: Tensor) -> dict[str, float]:
-        if len(losses) == 0:
-            self._point = self._point + self._coasting.movement(self._step)
-            return {}
+        diagnostics = self._take_full_step(losses) if len(losses) else self._coast()
+        if self._forget_every and (self._step + 1) % self._forget_every == 0:
+            self._forget()
+        return diagnostics
+
+    def _coast(self) -> dict[str, float]:
+        self._point = self._point + self._coasting.movement(self._step)
+        return {}
+
+    def _take_full_step(self, losses: Tensor) -> dict[str, float]:
         directions = self._directions
         shape = (len(directions), len(self._vertices), len(self._scales))
         coordinates, diagnostics = self._respond(losses.float().reshape(shape), directions)
@@ -125,8 +132,6 @@ class PolyStep(PointOptimizer):
         else:
             self._forget()
         self._full_steps += 1
-        if self._forget_every and (self._step + 1) % self._forget_every == 0:
-            self._forget()
         if self.subspace.has_random_projections and self._redraw_every and self._full_steps % self._redraw_every == 0:
             self._redraw(self._draw + 1)
         return diagnostics | {"movement": float(movement.norm())}

@@ -27,6 +27,8 @@ SETTINGS: dict[str, Any] = {
     "threads": int | None,
     "checkpoint_seconds": float,
 }
+SEEDS = 2**63
+"""Seeds lie below this number, for all tasks alike."""
 PASSED_BY_HARNESS = {"optimizer": ("layout", "point")}
 
 
@@ -118,6 +120,8 @@ def _check_top_level(config: dict[str, Any]) -> None:
         if not fits(value, hint) or (isinstance(value, int | float) and value < 0):
             bound = "" if hint is str else ", at least 0"
             raise ConfigError(f"{key}={value!r} is not valid; expected {describe(hint)}{bound}")
+    if config["seed"] >= SEEDS:
+        raise ConfigError(f"seed={config['seed']} is not valid; expected a whole number from 0 to 2^63 - 1")
     try:
         device = torch.device(config["device"])
     except RuntimeError:

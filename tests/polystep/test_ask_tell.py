@@ -1,14 +1,17 @@
 """The bookkeeping that ask/tell methods share."""
 
+import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from polystep.ask_tell import NonFiniteLossError, PointOptimizer, all_finite, replace_non_finite
 from polystep.candidates import DenseCandidates
+from polystep.contracts import StepReport
 from polystep.layout import ParameterLayout
 
 
@@ -102,3 +105,16 @@ def test_finite_values_are_told_from_others_even_where_their_sum_overflows() -> 
     for bad in (math.nan, math.inf, -math.inf):
         assert not all_finite(torch.tensor([1.0, bad]))
     assert not all_finite(torch.tensor([math.inf, -math.inf]))
+
+
+@pytest.mark.parametrize("number", [np.float32(1.5), np.float64(1.5), torch.tensor(1.5), torch.tensor([1.5])])
+def test_a_report_holds_plain_numbers_whatever_it_is_given(number: Any) -> None:
+    report = StepReport(number, {"norm": number}, finished=np.bool_(False))  # type: ignore[arg-type]
+    assert json.loads(json.dumps(vars(report))) == {"loss": 1.5, "diagnostics": {"norm": 1.5}, "finished": False}
+    assert StepReport(None).loss is None
+
+
+@pytest.mark.parametrize("value", [torch.ones(2), "much", object()])
+def test_what_is_no_number_is_refused_at_the_step_that_reports_it(value: Any) -> None:
+    with pytest.raises((TypeError, ValueError, RuntimeError)):
+        StepReport(value)

@@ -89,6 +89,23 @@ def test_memory_is_forgotten_at_its_interval_while_projections_stay(
     assert optimizer.subspace.draw == 0
 
 
+def test_coasting_steps_count_and_forget_too(build: Callable[..., PolyStep]) -> None:
+    """Every 4 steps, where every third step and one without memory is full: after the 4th, 8th and 12th."""
+    objective = FunctionObjective(lambda points: points.square().sum(1))
+    optimizer = build(update=Momentum(), coasting=Coasting(period=3), forget_every=4)
+    evaluated, forgotten = [], []
+    for step in range(1, 13):
+        asked = len(objective.seen)
+        optimizer.step(objective, 0.0)
+        if len(objective.seen) > asked:
+            evaluated.append(step)
+        if not optimizer.state_dict()["update"]:
+            forgotten.append(step)
+    assert forgotten == [4, 8, 12]
+    # 5 and 9 because there is nothing to coast along
+    assert evaluated == [1, 4, 5, 7, 9, 10]
+
+
 def test_biased_rotation_probes_along_the_last_displacement(
     build: Callable[..., PolyStep], quadratic: FunctionObjective
 ) -> None:

@@ -58,6 +58,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("seed", True, "seed=True is not valid"),
     ("seed", 1.5, "seed=1.5 is not valid"),
     ("seed", None, "seed=None is not valid"),
+    ("seed", 2**63, f"seed={2**63} is not valid; expected a whole number from 0 to 2"),
+    ("seed", 2**64, f"seed={2**64} is not valid"),
     ("seed", "", "seed='' is not valid"),
     ("seed", "${nothing}", "Interpolation key 'nothing' not found"),
     ("seed", "???", "Missing mandatory value: seed"),
