@@ -3,7 +3,7 @@
 The harness writes records and reports read them; neither imports the other, both import this package.
 """
 
-from polystep.records.bundle import read_bundle, write_bundle
+from polystep.records.bundle import read_bundle, read_places, write_bundle
 from polystep.records.identity import cell_id, run_id, settings_id
 from polystep.records.record import (
     CLOCKS,
@@ -29,6 +29,7 @@ __all__ = [
     "cell_id",
     "history_columns",
     "read_bundle",
+    "read_places",
     "read_record",
     "run_id",
     "settings_id",

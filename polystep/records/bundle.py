@@ -1,11 +1,12 @@
-"""Bundles: the records of many runs in one JSON Lines file, a run a line."""
+"""Many records: bundles, which are JSON Lines files with a run a line, and folders of runs and bundles."""
 
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from polystep.contracts import ExpectedError
 from polystep.files import write_text
-from polystep.records.record import RecordError, RunRecord, _refuse
+from polystep.records.record import RecordError, RunRecord, read_record, refuse_constant
 
 
 def write_bundle(path: Path, records: Iterable[RunRecord]) -> None:
@@ -27,10 +28,27 @@ def read_bundle(path: Path) -> Iterator[RunRecord | RecordError]:
             for number, line in enumerate(file, 1):
                 place = f"{path} line {number}"
                 try:
-                    yield RunRecord.of_content(json.loads(line, parse_constant=_refuse), place)
+                    yield RunRecord.of_content(json.loads(line, parse_constant=refuse_constant), place)
                 except RecordError as error:
                     yield error
                 except (ValueError, RecursionError) as error:
                     yield RecordError(f"{place} cannot be read as JSON ({error})")
     except OSError as error:
         raise RecordError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def read_places(*places: Path) -> Iterator[tuple[Path, RunRecord | RecordError]]:
+    """Every record in folders and bundles, or what is wrong with it, with the file that it comes from.
+
+    Raises ExpectedError where a place does not exist.
+    """
+    for place in places:
+        if not place.exists():
+            raise ExpectedError(f"{place} does not exist; give a folder of runs, or bundles (.jsonl) of them")
+        for bundle in [place] if place.is_file() else sorted(place.glob("*.jsonl")):
+            yield from ((bundle, item) for item in read_bundle(bundle))
+        for file in sorted(place.glob("*/run.json")) if place.is_dir() else []:
+            try:
+                yield file, read_record(file.parent)
+            except RecordError as error:
+                yield file, error

@@ -135,7 +135,7 @@ def read_record(folder: Path) -> RunRecord:
     """The record in `folder`; RecordError, naming the file, where it is damaged or of another format."""
     path = folder / "run.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse_constant)
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path} cannot be read as JSON ({error})") from error
     return RunRecord.of_content(content, str(path))
@@ -170,5 +170,6 @@ def _validator() -> Callable[[Any], Any]:
     return validate
 
 
-def _refuse(constant: str) -> None:
+def refuse_constant(constant: str) -> None:
+    """What a JSON parser calls for NaN and Infinity."""
     raise ValueError(f"{constant} is not JSON")

@@ -1,13 +1,12 @@
 """The one table between running and reporting: a row per run, from folders and bundles of records."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas
 
-from polystep.contracts import ExpectedError
-from polystep.records import CLOCKS, COUNTERS, STEP_CLOCKS, RecordError, RunRecord, read_bundle, read_record
+from polystep.records import CLOCKS, COUNTERS, STEP_CLOCKS, RecordError, RunRecord, read_places
 
 UNREADABLE = "records that cannot be read"
 FIRST_FORMAT = "records of the first format"
@@ -40,44 +39,29 @@ def load_runs(*places: str | Path) -> pandas.DataFrame:
     """
     problems: dict[str, list[str]] = {}
     found: dict[str, tuple[RunRecord, Path]] = {}
-    for place in places:
-        for item, source in _records(Path(place)):
-            if isinstance(item, RecordError):
-                kind = FIRST_FORMAT if "first format" in str(item) else UNREADABLE
-                problems.setdefault(kind, []).append(str(item))
-                continue
-            earlier = found.get(item.run_id)
-            if earlier and earlier[0] != item:
-                kept, other = sorted((earlier, (item, source)), key=lambda pair: _worth(pair[0]), reverse=True)
-                problems.setdefault(CONFLICTING, []).append(
-                    f"{item.name}: {kept[1]} is used, {other[1]} says something else"
-                )
-                found[item.run_id] = kept
-            elif not earlier:
-                found[item.run_id] = item, source
-        if Path(place).is_dir():
-            waiting = [f.name for f in sorted(Path(place).iterdir()) if (f / "checkpoint.safetensors").exists()]
-            unfinished = [name for name in waiting if not (Path(place) / name / "run.json").exists()]
-            problems.setdefault(UNFINISHED, []).extend(unfinished)
+    folders = [Path(place) for place in places]
+    for source, item in read_places(*folders):
+        if isinstance(item, RecordError):
+            kind = FIRST_FORMAT if "first format" in str(item) else UNREADABLE
+            problems.setdefault(kind, []).append(str(item))
+            continue
+        earlier = found.get(item.run_id)
+        if earlier and earlier[0] != item:
+            kept, other = sorted((earlier, (item, source)), key=lambda pair: _worth(pair[0]), reverse=True)
+            problems.setdefault(CONFLICTING, []).append(
+                f"{item.name}: {kept[1]} is used, {other[1]} says something else"
+            )
+            found[item.run_id] = kept
+        elif not earlier:
+            found[item.run_id] = item, source
+    for folder in folders:
+        waiting = [file.parent for file in sorted(folder.glob("*/checkpoint.safetensors"))]
+        unfinished = [run.name for run in waiting if not (run / "run.json").exists()]
+        problems.setdefault(UNFINISHED, []).extend(unfinished)
     rows = [_row(record, source) for record, source in sorted(found.values(), key=lambda pair: pair[0].name)]
     table = pandas.DataFrame(rows) if rows else pandas.DataFrame(columns=pandas.Index(_COLUMNS))
     table.attrs["problems"] = {kind: sentences for kind, sentences in problems.items() if sentences}
     return table
-
-
-def _records(place: Path) -> Iterator[tuple[RunRecord | RecordError, Path]]:
-    if not place.exists():
-        raise ExpectedError(f"{place} does not exist; give a folder of runs, or bundles (.jsonl) of them")
-    if place.is_file():
-        yield from ((item, place) for item in read_bundle(place))
-        return
-    for bundle in sorted(place.glob("*.jsonl")):
-        yield from ((item, bundle) for item in read_bundle(bundle))
-    for file in sorted(place.glob("*/run.json")):
-        try:
-            yield read_record(file.parent), file
-        except RecordError as error:
-            yield error, file
 
 
 def _worth(record: RunRecord) -> tuple[bool, str]:

@@ -1,0 +1,99 @@
+"""What is wrong with records that are well formed: numbers that contradict each other, code that nobody can look up."""
+
+import math
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from polystep.records.identity import cell_id, run_id, settings_id
+from polystep.records.record import RunRecord
+
+CLOCK_TOLERANCE = 1e-3
+"""Relative difference between the sum of the clocks and the wall time that rounding may leave."""
+
+
+def faults(record: RunRecord, repository: Path | None = None) -> Iterator[str]:
+    """A sentence for every way in which `record` is no evidence.
+
+    repository: where its commit must be in the history; None: any commit is believed.
+    """
+    for name, expected in (
+        ("settings_id", settings_id(record.specification)),
+        ("cell_id", cell_id(record.specification)),
+        ("run_id", run_id(record.specification, record.data, record.context)),
+    ):
+        if getattr(record, name) != expected:
+            yield f"{name} is {getattr(record, name)}, but its specification, data and machine give {expected}"
+    if record.seed != record.specification["seed"]:
+        yield f"seed is {record.seed}, in its specification {record.specification['seed']}"
+    for name in ("edition", "protocol"):
+        if record.study[name] != record.specification[name]:
+            yield f"{name} is {record.study[name]}, in its specification {record.specification[name]}"
+    yield from _code(record, repository)
+    yield from _time(record)
+    if record.status == "finished":
+        yield from _scores(record)
+
+
+def duplicates(records: Iterable[tuple[str, RunRecord]]) -> Iterator[str]:
+    """A sentence for every run that is at several places, given as pairs of place and record."""
+    places: dict[str, list[str]] = {}
+    for place, record in records:
+        places.setdefault(record.run_id, []).append(place)
+    for run, found in places.items():
+        if len(found) > 1:
+            yield f"run {run} is in {' and in '.join(found)}; keep one of them"
+
+
+def _code(record: RunRecord, repository: Path | None) -> Iterator[str]:
+    commit, modified, untracked = (record.context[name] for name in ("commit", "modified", "untracked"))
+    if commit is None:
+        yield "the commit of its code is not known"
+    elif repository is not None and not _in_history(repository, commit):
+        yield f"commit {commit[:12]} of its code is not in the history of {repository.resolve().name}"
+    if modified is None:
+        yield "it is not known whether its code was modified"
+    for kind, files in (("modified", modified), ("untracked", untracked)):
+        if files:
+            yield f"{kind} files when it ran: {', '.join(files[:5])}{' and more' * (len(files) > 5)}"
+
+
+@cache
+def _in_history(repository: Path, commit: str) -> bool:
+    command = ["git", "-C", str(repository), "merge-base", "--is-ancestor", commit, "HEAD"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _time(record: RunRecord) -> Iterator[str]:
+    total = sum(record.clocks.values())
+    if not math.isclose(total, record.wall_seconds, rel_tol=CLOCK_TOLERANCE, abs_tol=CLOCK_TOLERANCE):
+        yield f"its clocks sum to {total:.3f} s, its wall time is {record.wall_seconds:.3f} s"
+    started, ended = (datetime.fromisoformat(text) for text in (record.started, record.ended))
+    if ended < started:
+        yield f"it ended {record.ended}, before it started, {record.started}"
+    for name in ("step", "seconds", *record.counters):
+        column = [value for value in record.history.get(name, []) if value is not None]
+        falls = [index for index in range(1, len(column)) if column[index] < column[index - 1]]
+        if falls:
+            yield f"{name} of its history falls from {column[falls[0] - 1]} to {column[falls[0]]}"
+
+
+def _scores(record: RunRecord) -> Iterator[str]:
+    if not record.scores:
+        yield "it is finished and has no scores"
+        return
+    steps, validations = record.history.get("step", []), record.history.get("validation", [])
+    if not validations:
+        yield "its history holds no validation"
+        return
+    best: Callable[[list[float]], float] = max if record.metric["direction"] == "maximize" else min
+    known = [float(value) for value in validations if value is not None]
+    selected = record.scores["validation_selected"]
+    if known and (selected is None or not math.isclose(float(selected), best(known), rel_tol=1e-6)):
+        yield f"validation_selected is {selected}, the best validation of its history is {best(known)}"
+    if record.scores["selected_step"] not in steps:
+        yield f"selected_step {record.scores['selected_step']} is no step of its history"
+    if steps[-1] > record.counters["steps"]:
+        yield f"its history ends at step {steps[-1]}, its counter at {record.counters['steps']}"

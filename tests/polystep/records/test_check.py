@@ -1,0 +1,87 @@
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polystep.records import RunRecord
+from polystep.records.check import duplicates, faults
+from tests.polystep.conftest import CONTEXT, SPECIFICATION, MakeRecord
+
+
+def test_a_sound_record_has_no_fault(make_record: MakeRecord) -> None:
+    assert list(faults(make_record())) == []
+
+
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    "settings": ({"settings_id": "0" * 16}, "settings_id is 0000000000000000"),
+    "cell": ({"cell_id": "0" * 16}, "cell_id is 0000000000000000"),
+    "run": ({"run_id": "0" * 16}, "run_id is 0000000000000000"),
+    "protocol": ({"study": {"name": "x", "edition": None, "protocol": "tuning"}}, "protocol is tuning"),
+    "edition": ({"study": {"name": "x", "edition": "first", "protocol": "default"}}, "edition is first"),
+    "clocks": ({"wall_seconds": 99.0}, "clocks sum to 3.500 s, its wall time is 99.000 s"),
+    "order": ({"ended": "2025-01-01T10:00:00+00:00"}, "before it started"),
+    "no scores": ({"scores": {}}, "finished and has no scores"),
+    "no history": ({"history": {}}, "holds no validation"),
+    "a falling clock": (
+        {"history": {"step": [0, 50, 100], "validation": [0.9, 0.99, 0.98], "seconds": [0.0, 3.0, 2.5]}},
+        "seconds of its history falls from 3.0 to 2.5",
+    ),
+    "another best": (
+        {"history": {"step": [0, 50, 100], "validation": [0.9, 0.95, 0.98]}},
+        "validation_selected is 0.99, the best validation of its history is 0.98",
+    ),
+    "another step": (
+        {"history": {"step": [0, 51, 100], "validation": [0.9, 0.99, 0.98]}},
+        "selected_step 50 is no step",
+    ),
+    "too long": ({"history": {"step": [0, 50, 101], "validation": [0.9, 0.99, 0.98]}}, "ends at step 101"),
+}
+
+
+@pytest.mark.parametrize(("changes", "fault"), CASES.values(), ids=CASES)
+def test_each_contradiction_is_named_alone(make_record: MakeRecord, changes: dict[str, Any], fault: str) -> None:
+    [sentence] = faults(replace(make_record(), **changes))
+    assert fault in sentence
+
+
+@pytest.mark.parametrize(
+    ("context", "fault"),
+    [
+        ({"commit": None}, "commit of its code is not known"),
+        ({"modified": None}, "not known whether its code was modified"),
+        ({"modified": ["polystep/a.py"]}, "modified files when it ran: polystep/a.py"),
+        ({"untracked": ["tasks/b.py"]}, "untracked files when it ran: tasks/b.py"),
+    ],
+)
+def test_code_that_nobody_can_look_up_is_named(make_record: MakeRecord, context: dict[str, Any], fault: str) -> None:
+    [sentence] = faults(make_record(context=CONTEXT | context))
+    assert fault in sentence
+
+
+def test_another_machine_is_another_run_where_seconds_count(make_record: MakeRecord) -> None:
+    record = make_record(specification=SPECIFICATION | {"budget": {"seconds": 5}})
+    assert list(faults(record)) == []
+    [sentence] = faults(replace(record, context=CONTEXT | {"threads": 16}))
+    assert "run_id" in sentence
+
+
+def test_a_commit_of_another_history_is_named(make_record: MakeRecord, tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=n", "-c", "user.email=e"]
+        command = ["git", "-C", str(tmp_path), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    known = make_record(context=CONTEXT | {"commit": git("rev-parse", "HEAD")})
+    assert list(faults(known, tmp_path)) == []
+    [sentence] = faults(make_record(), tmp_path)
+    assert "not in the history" in sentence
+
+
+def test_a_run_at_two_places_is_named(make_record: MakeRecord) -> None:
+    records: list[tuple[str, RunRecord]] = [("a", make_record()), ("b", make_record(seed=7)), ("c", make_record())]
+    [sentence] = duplicates(records)
+    assert "a and in c" in sentence

@@ -1,0 +1,79 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from polystep.records import RunRecord, read_bundle, write_bundle, write_record
+from scripts.records import main
+from tests.polystep.conftest import CONTEXT, MakeRecord, make_record  # noqa: F401
+
+
+def test_packing_and_unpacking_give_the_same_records(make_record: MakeRecord, tmp_path: Path) -> None:  # noqa: F811
+    runs = [make_record(seed=seed, name=f"run{seed}") for seed in (1, 2)]
+    for run in runs:
+        write_record(tmp_path / "own" / run.name, run)
+    unfinished = make_record(seed=3, name="run3", status="interrupted", scores={})
+    write_record(tmp_path / "own" / "run3", unfinished)
+    assert main(["pack", str(tmp_path / "own"), "--to", str(tmp_path / "bundles")]) == 0
+    assert list(read_bundle(tmp_path / "bundles" / "default.jsonl")) == runs
+    assert main(["unpack", str(tmp_path / "bundles"), "--to", str(tmp_path / "again")]) == 0
+    for run in runs:
+        name = f"{run.name}/run.json"
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "own" / name).read_bytes()
+
+
+def test_packing_adds_to_what_is_there_and_takes_the_later_record(
+    make_record: MakeRecord,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    write_bundle(tmp_path / "default.jsonl", [make_record(seed=1), make_record(seed=2)])
+    later = make_record(seed=2, ended="2026-03-01T00:00:00+00:00")
+    write_record(tmp_path / "own" / "run", later)
+    assert main(["pack", str(tmp_path / "own"), "--to", str(tmp_path)]) == 0
+    found = list(read_bundle(tmp_path / "default.jsonl"))
+    assert [run.seed for run in found if isinstance(run, RunRecord)] == [1, 2] and found[1] == later
+
+
+def test_a_damaged_record_stops_packing_before_anything_is_written(
+    make_record: MakeRecord,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_record(tmp_path / "own" / "good", make_record())
+    (tmp_path / "own" / "bad").mkdir()
+    (tmp_path / "own" / "bad" / "run.json").write_text("{")
+    assert main(["pack", str(tmp_path / "own"), "--to", str(tmp_path / "bundles")]) == 2
+    assert "nothing was packed" in capsys.readouterr().out
+    assert not (tmp_path / "bundles").exists()
+
+
+def test_a_check_names_every_fault_and_exits_with_1(
+    make_record: MakeRecord,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    altered = make_record(seed=2).content() | {"used_share": 0.1}
+    write_bundle(tmp_path / "default.jsonl", [make_record(context=CONTEXT | {"commit": None, "modified": ["a.py"]})])
+    with (tmp_path / "default.jsonl").open("a") as file:
+        file.write(json.dumps(altered) + "\n" + '{"form')
+    assert main(["check", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    for part in (
+        "commit of its code is not known",
+        "modified files when it ran",
+        "line 2",
+        "checksum",
+        "line 3",
+        "4 faults",
+    ):
+        assert part in printed
+
+
+def test_committed_records_have_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check"]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("action", ["pack", "unpack", "check"])
+def test_a_folder_that_is_not_there_is_named(action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([action, str(tmp_path / "absent")]) == 2
+    assert "absent does not exist" in capsys.readouterr().out
