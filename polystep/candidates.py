@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 class Candidates(Protocol):
     """N points of D numbers, to be evaluated under the same objective."""
 
+    @property
+    def places(self) -> Tensor:
+        """Place of each candidate among all candidates of its step, (N,): what parts of them keep."""
+        ...
+
     def __len__(self) -> int:
         """N."""
         ...
@@ -30,11 +35,11 @@ class Candidates(Protocol):
 class DenseCandidates:
     """Points without structure, stored whole."""
 
-    def __init__(self, points: Tensor):
-        """`points`: (N, D)."""
+    def __init__(self, points: Tensor, places: Tensor | None = None):
+        """`points`: (N, D). `places`: (N,), 0..N - 1 where not given."""
         if points.ndim != 2:
             raise ValueError(f"points must have shape (N, D), got {tuple(points.shape)}")
-        self.points = points
+        self.points, self.places = points, torch.arange(len(points)) if places is None else places
 
     def __len__(self) -> int:
         return len(self.points)
@@ -45,7 +50,7 @@ class DenseCandidates:
 
     def part(self, part: slice) -> "DenseCandidates":
         """The candidates of `part`."""
-        return DenseCandidates(self.points[part])
+        return DenseCandidates(self.points[part], self.places[part])
 
 
 NoiseDistribution = Literal["normal", "rademacher"]
@@ -58,8 +63,15 @@ class SeededCandidates:
     repeated seed gives the antithetic partner; neighbours that share a seed share the drawing.
     """
 
-    def __init__(self, base: Tensor, seeds: Tensor, scale: Tensor, distribution: NoiseDistribution = "normal"):
-        """`base`: (D,). `seeds`: (N,) integers. `scale`: (N,)."""
+    def __init__(
+        self,
+        base: Tensor,
+        seeds: Tensor,
+        scale: Tensor,
+        distribution: NoiseDistribution = "normal",
+        places: Tensor | None = None,
+    ):
+        """`base`: (D,). `seeds`: (N,) integers. `scale`: (N,). `places`: (N,), 0..N - 1 where not given."""
         if seeds.shape != scale.shape or seeds.ndim != 1:
             raise ValueError(
                 f"seeds and scale must both have shape (N,), got {tuple(seeds.shape)}, {tuple(scale.shape)}"
@@ -67,6 +79,7 @@ class SeededCandidates:
         if distribution not in ("normal", "rademacher"):
             raise ValueError(f"distribution must be 'normal' or 'rademacher', got {distribution!r}")
         self.base, self.seeds, self.scale, self.distribution = base, seeds, scale, distribution
+        self.places = torch.arange(len(seeds)) if places is None else places
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -92,7 +105,7 @@ class SeededCandidates:
 
     def part(self, part: slice) -> "SeededCandidates":
         """The candidates of `part`."""
-        return SeededCandidates(self.base, self.seeds[part], self.scale[part], self.distribution)
+        return SeededCandidates(self.base, self.seeds[part], self.scale[part], self.distribution, self.places[part])
 
     def distinct(self, part: slice) -> tuple[Tensor, Tensor]:
         """The different directions of `part`, shape (K, D), and which of them each of its candidates has, shape (n,)."""
@@ -105,13 +118,18 @@ class SeededCandidates:
 class ParticleCandidates:
     """Each candidate moves one particle of a subspace by an offset and keeps the base point otherwise."""
 
-    def __init__(self, base: Tensor, subspace: "Subspace", particle: Tensor, offset: Tensor):
-        """`base`: (D,). `particle`: (N,) indices below P. `offset`: (N, d) coordinates."""
+    def __init__(
+        self, base: Tensor, subspace: "Subspace", particle: Tensor, offset: Tensor, places: Tensor | None = None
+    ):
+        """`base`: (D,). `particle`: (N,) indices below P. `offset`: (N, d) coordinates. `places`: (N,), 0..N - 1 where not
+        given.
+        """
         if offset.shape != (len(particle), subspace.particle_dimension):
             raise ValueError(
                 f"offset must have shape ({len(particle)}, {subspace.particle_dimension}), got {tuple(offset.shape)}"
             )
         self.base, self.subspace, self.particle, self.offset = base, subspace, particle, offset
+        self.places = torch.arange(len(particle)) if places is None else places
 
     def __len__(self) -> int:
         return len(self.particle)
@@ -122,4 +140,5 @@ class ParticleCandidates:
 
     def part(self, part: slice | Tensor) -> "ParticleCandidates":
         """The candidates of `part`, or of these numbers (n,)."""
-        return ParticleCandidates(self.base, self.subspace, self.particle[part], self.offset[part])
+        own = part if isinstance(part, slice) else part.cpu()
+        return ParticleCandidates(self.base, self.subspace, self.particle[part], self.offset[part], self.places[own])

@@ -35,7 +35,8 @@ class Softmax:
 
     def weights(self, costs: Tensor, temperature: float) -> Tensor:
         """Row weights (P, V)."""
-        return torch.softmax((costs.min() - costs) / temperature, dim=1)
+        # shifted before dividing, which loses least where rows lie at very different levels
+        return torch.softmax((costs.amin(1, keepdim=True) - costs) / temperature, dim=1)
 
     def forget(self) -> None:
         """Nothing is carried."""

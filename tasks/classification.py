@@ -7,13 +7,12 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from polystep.capabilities import GradientKind
 from polystep.component import component
 from polystep.contracts import Metric, State, TaskInfo
 from polystep.evaluation.activations import mean_cross_entropy
-from polystep.evaluation.functional import FunctionalEvaluator
+from polystep.evaluation.functional import FunctionalEvaluator, outputs_at
 from polystep.evaluation.fused import FusedEvaluator
 from polystep.evaluation.gradients import GradientEvaluator
 from polystep.evaluation.incremental import IncrementalEvaluator
@@ -204,5 +203,5 @@ class ClassificationTask:
     def _logits(self, inputs: Tensor, tensors: dict[str, Tensor]) -> Tensor:
         if self._layered is not None:
             return self._layered.logits(inputs, tensors)
-        logits: Tensor = functional_call(self._module, tensors, (inputs,), tie_weights=False)
+        logits: Tensor = outputs_at(self._module, tensors, inputs)
         return logits

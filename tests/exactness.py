@@ -66,6 +66,12 @@ class Paths:
     def layout(self) -> ParameterLayout:
         return ParameterLayout.of_module(self.module)
 
+    @property
+    def module_sizes(self) -> tuple[int, int]:
+        """Inputs and outputs."""
+        shapes = [entry.shape for entry in self.layout.entries if len(entry.shape) == 2]
+        return shapes[0][1], shapes[-1][0]
+
     @cached_property
     def network(self) -> LayeredNetwork | RoutedNetwork:
         return self.module.layered()

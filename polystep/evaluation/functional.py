@@ -2,33 +2,61 @@
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from polystep.candidates import Candidates
+from polystep.contracts import ExpectedError
 from polystep.layout import ParameterLayout
+
+
+class RandomForward(ExpectedError):
+    """A module that draws random numbers in eval mode, so that losses of candidates cannot be compared."""
 
 
 @contextlib.contextmanager
 def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Eval mode for all parts of `module`, and their own modes again afterwards."""
-    modes = {part: part.training for part in module.modules()}
+    """Eval mode for all parts of `module`; afterwards every part has its own mode and attributes again.
+
+    What a forward pass stores in attributes is dropped: under vmap it would not outlive the pass.
+    """
+    held = [(part, part.__dict__.copy()) for part in module.modules()]
     module.eval()
     try:
         yield
     finally:
-        for part, training in modes.items():
-            part.training = training
+        for part, attributes in held:
+            part.__dict__.clear()
+            part.__dict__.update(attributes)
+
+
+def outputs_at(module: nn.Module, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    """Outputs of `module` with the named `tensors` as its parameters, each in the type of the parameter that it replaces.
+
+    Parameters, buffers and inputs are copies, so that a module that works in place changes nothing outside of the pass.
+    """
+    replaced = {}
+    # named_modules gives a part that is used twice once: a slot that were replaced twice would not be restored
+    for prefix, part in module.named_modules():
+        dot = f"{prefix}." if prefix else ""
+        for name, parameter in part.named_parameters(recurse=False, remove_duplicate=False):
+            if (tensor := tensors.get(dot + name)) is not None:
+                replaced[dot + name] = tensor.to(parameter.dtype, copy=True)
+        for name, buffer in part.named_buffers(recurse=False, remove_duplicate=False):
+            replaced[dot + name] = buffer.clone()
+    outputs: Tensor = functional_call(module, replaced, (inputs.clone(),), tie_weights=False)
+    return outputs
 
 
 class FunctionalEvaluator:
     """Runs the whole module for every candidate.
 
-    The module is evaluated in eval mode, with its buffers and frozen parameters shared by all candidates. Where vmap
-    cannot take the module, candidates run one at a time and a warning says why, once.
+    The module is evaluated in eval mode and in the types of its parameters, with its buffers and frozen parameters shared by
+    all candidates, and is afterwards as it was. Where vmap cannot take the module, candidates run one at a time and a warning
+    says why, once.
     """
 
     compilation_seconds = 0.0
@@ -51,13 +79,19 @@ class FunctionalEvaluator:
         self._vectorise = True
 
     def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss of every candidate on the batch, shape (N,), float32."""
+        """Mean loss of every candidate on the batch, shape (N,), float32. Raises RandomForward."""
+        random = torch.get_rng_state()
         with evaluation_mode(self.module):
             chunk = self._chunk(inputs)
             parts = [
                 self._part(candidates.dense(slice(first, first + chunk)), inputs, targets)
                 for first in range(0, len(candidates), chunk)
             ]
+        if not torch.equal(torch.get_rng_state(), random):
+            raise RandomForward(
+                f"{type(self.module).__name__} draws random numbers in eval mode, so losses of candidates cannot be compared; "
+                "draw them in training mode only, as F.dropout(..., training=self.training) does"
+            )
         return torch.cat(parts) if parts else torch.empty(0, device=inputs.device)
 
     def _chunk(self, inputs: Tensor) -> int:
@@ -67,7 +101,7 @@ class FunctionalEvaluator:
 
     @torch.no_grad()
     def _part(self, points: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-        if self._vectorise and len(points) > 1:
+        if self._vectorise:
             try:
                 return vmap(lambda tensors: self._loss(tensors, inputs, targets))(self.layout.unflatten(points)).float()
             except (RuntimeError, ValueError) as reason:
@@ -88,7 +122,7 @@ class FunctionalEvaluator:
         return torch.stack([self._loss(self.layout.unflatten(point), inputs, targets) for point in points]).float()
 
     def _loss(self, tensors: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
-        loss = self.loss(functional_call(self.module, tensors, (inputs,), tie_weights=False), targets)
+        loss = self.loss(outputs_at(self.module, tensors, inputs), targets)
         if loss.ndim != 0:
             raise TypeError(f"the loss must be a scalar, got shape {tuple(loss.shape)}; take its mean over the batch")
         return loss

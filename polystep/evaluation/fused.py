@@ -49,7 +49,7 @@ class FusedEvaluator:
         """Mean loss of every candidate on the batch, shape (N,), float32; ValueError where the targets do not suit."""
         if inputs.device.type != "cpu":
             return self._general.losses(candidates, inputs, targets)
-        self.network.loss.check(targets, self._units[-1])
+        self.network.check(self.layout, inputs, targets)
         if isinstance(candidates, ParticleCandidates) and torch.isfinite(candidates.base).all():
             if isinstance(candidates.subspace, RowSubspace):
                 return self._row_losses(candidates, candidates.subspace, inputs, targets)
@@ -133,7 +133,7 @@ class FusedEvaluator:
             return torch.from_numpy(self._clock.call(self.kernels.sparse_layers[index], *moved, *rest))
         bounds = self._clock.call(self.kernels.cells[index], z)
         states = self._clock.call(self.kernels.states[index], z, base.weights[2 * index + 2])
-        patched = (*bounds, states, base.weights, base.targets, base.losses)
+        patched = (*bounds, states, base.weights, base.targets, base.losses, base.losses.mean())
         return torch.from_numpy(self._clock.call(self.kernels.patched_layers[index], *moved, *patched))
 
     def _move_layer(

@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from polystep.capabilities import GradientKind
-from polystep.evaluation.functional import evaluation_mode
+from polystep.evaluation.functional import evaluation_mode, outputs_at
 from polystep.layout import ParameterLayout
 
 
@@ -35,6 +34,6 @@ class GradientEvaluator:
         module, variable = self.modules[kind], point.detach().requires_grad_()
         with evaluation_mode(module), torch.enable_grad():
             tensors = self.layout.unflatten(variable)
-            loss = self.loss(functional_call(module, tensors, (inputs,), tie_weights=False), targets)
+            loss = self.loss(outputs_at(module, tensors, inputs), targets)
             (gradient,) = torch.autograd.grad(loss, variable)
         return loss.detach(), gradient

@@ -29,7 +29,7 @@ class IncrementalEvaluator:
     @torch.no_grad()
     def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of every candidate on the batch, shape (N,), float32; ValueError where the targets do not suit."""
-        self.network.loss.check(targets, self._units(self.network.layers[-1].weight))
+        self.network.check(self.layout, inputs, targets)
         if not (isinstance(candidates, ParticleCandidates) and isinstance(candidates.subspace, RowSubspace)):
             return self._dense_losses(candidates, inputs, targets)
         tensors = self.layout.unflatten(candidates.base)

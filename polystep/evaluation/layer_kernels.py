@@ -118,8 +118,8 @@ def build_patched_layer(
         return found
 
     @njit(parallel=True)
-    def layer(particle, first, offset, columns, signal, z, low, high, states, weights, targets, base_losses):
-        samples, base = len(base_losses), base_losses.mean()
+    def layer(particle, first, offset, columns, signal, z, low, high, states, weights, targets, base_losses, base):
+        samples = len(base_losses)
         losses = np.empty(len(offset), np.float32)
         for r in prange(len(particle)):
             work = workspace()

@@ -14,13 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from polystep.layout import ParameterLayout
+
 
 @dataclass(frozen=True)
 class CompiledActivation:
     """numba functions of an activation.
 
-    activate(pre, post, units): fill post from pre; both float32, flat, channel c of unit u at c units + u. pre may be
-    overwritten.
+    activate(pre, post, units): fill post from pre, which stays as it is; both float32, flat, channel c of unit u at
+    c units + u.
     cell(z) -> (low, high): the output for one-channel input is the same for all z' with low <= z' < high; an empty
     interval (low = high) is always correct.
     table, a float32 array (R, C_out), and row(z), where one-channel input has only R different outputs: the output for z is
@@ -40,7 +42,7 @@ class Activation(Protocol):
     """Output channels C_out."""
 
     def apply(self, pre: Tensor) -> Tensor:
-        """(..., C_in, U) -> (..., C_out, U)."""
+        """(..., C_in, U) -> (..., C_out, U); `pre` stays as it is."""
         ...
 
     def compiled(self) -> CompiledActivation:
@@ -89,6 +91,17 @@ class LayeredNetwork:
 
     layers: tuple[Layer, ...]
     loss: SampleLoss
+
+    def check(self, layout: ParameterLayout, inputs: Tensor, targets: Tensor) -> None:
+        """ValueError where a batch does not suit the network."""
+        shapes = {entry.name: entry.shape for entry in layout.entries}
+        width, outputs = shapes[self.layers[0].weight][1], shapes[self.layers[-1].weight][0]
+        if inputs.shape[1:] != (width,) or inputs.dtype != torch.float32:
+            raise ValueError(
+                f"inputs must be float32 of shape (B, {width}), got {inputs.dtype} of shape {tuple(inputs.shape)}; convert "
+                "them, with inputs.float().flatten(1) for example"
+            )
+        self.loss.check(targets, outputs)
 
     def pre_activation(self, index: int, signal: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
         """z of layer `index` from its input signal (..., C, I)."""

@@ -45,8 +45,9 @@ class ControlObjective:
 
         Charges N evaluations and every environment step that was made.
         """
-        seeds = episode_seeds(self._seed, 1 if self._common else len(candidates), self._episodes)
-        seeds = np.broadcast_to(seeds, (len(candidates), self._episodes))
+        # by their places in the step, so that a share of the candidates meets the episodes that it would meet in the whole
+        places = np.zeros(len(candidates), np.int64) if self._common else candidates.places.numpy()
+        seeds = episode_seeds(self._seed, int(places.max(initial=-1)) + 1, self._episodes)[places]
         compiled_before = self._evaluator.compilation_seconds
         losses = torch.empty(len(candidates))
         steps, chunk = 0, max(1, MOST_EPISODES // self._episodes)
@@ -77,7 +78,7 @@ class ControlObjective:
 
 
 def episode_seeds(seed: int, candidates: int, episodes: int) -> NDArray[np.int64]:
-    """Seeds (N, E) of the episodes that belong to `seed`."""
+    """Seeds (N, E) of the episodes that belong to `seed`; fewer candidates get the first of the same rows."""
     generator = named_generator(seed, "episodes")
     drawn: NDArray[np.int64] = torch.randint(2**31, (candidates, episodes), generator=generator).numpy()
     return drawn

@@ -98,6 +98,14 @@ def test_weights_are_finite_and_rows_sum_to_one_at_extreme_costs(
         torch.testing.assert_close(weights.sum(1), torch.ones(5))
 
 
+def test_rows_at_very_different_levels_keep_their_differences() -> None:
+    costs = torch.tensor([[0.0, 0.0], [1e6, 1e6 + 0.125]])
+    expected = torch.softmax(-(costs - costs[:, :1]).double() / 0.06, dim=1).float()
+    torch.testing.assert_close(Softmax().weights(costs, 0.06), expected)
+    # a cold softmax has no NaN
+    assert torch.equal(Softmax().weights(costs, 1e-37), torch.tensor([[0.5, 0.5], [1.0, 0.0]]))
+
+
 def test_softmax_picks_the_cheapest_vertex_as_the_temperature_falls(costs: Tensor) -> None:
     weights = Softmax().weights(costs, 1e-4)
     assert torch.equal(weights.argmax(1), costs.argmin(1))

@@ -1,5 +1,6 @@
 """From an nn.Sequential to the fastest evaluator: what is recognised, what is refused, and that all of them agree."""
 
+import copy
 import warnings
 from collections.abc import Callable
 
@@ -7,14 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from polystep.candidates import Candidates
 from polystep.evaluation.activations import CrossEntropy, Identity, ReLU, mean_cross_entropy
-from polystep.evaluation.functional import FunctionalEvaluator
+from polystep.evaluation.functional import FunctionalEvaluator, RandomForward
 from polystep.evaluation.fused import FusedEvaluator
 from polystep.evaluation.incremental import IncrementalEvaluator
 from polystep.evaluation.layered import Activation
 from polystep.evaluation.sequential import (
     Elementwise,
     NotLayered,
+    OutputsOfOtherShape,
     TransformedLinear,
     fastest_evaluator,
     layered_network,
@@ -73,11 +76,76 @@ class Shifted(nn.Module):
         return z - z.mean()
 
 
+class InPlace(nn.Module):
+    """Own code that works in place, and counts its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, z: Tensor) -> Tensor:
+        self.calls += 1
+        return z.abs_().mul_(0.5)
+
+
+class OwnActivationInPlace(OwnActivation):
+    """Its form for incremental evaluation changes its argument."""
+
+    def activation(self) -> Activation:
+        activation = ReLU()
+        activation.apply = lambda pre: pre.relu_()  # type: ignore[method-assign]
+        return activation
+
+
+class OtherActivation(OwnActivation):
+    """Its form for incremental evaluation is another function."""
+
+    def activation(self) -> Activation:
+        return Identity()
+
+
+class SkipsSequential(nn.Sequential):
+    """A forward of its own."""
+
+    def forward(self, signal: Tensor) -> Tensor:
+        return super().forward(signal) + super().forward(0.5 * signal).square()
+
+
+class SkipsHalved(Halved):
+    """A transformed layer with a forward of its own."""
+
+    def forward(self, signal: Tensor) -> Tensor:
+        return super().forward(signal).square()
+
+
+class Normed(TransformedLinear):
+    """A transform that couples its parameters."""
+
+    def transform(self, parameter: Tensor) -> Tensor:
+        return parameter / parameter.abs().max()
+
+
+class ClippedInPlace(TransformedLinear):
+    """A transform that works in place."""
+
+    def transform(self, parameter: Tensor) -> Tensor:
+        return parameter.clamp_(-0.5, 0.5)
+
+
+class ForgetsItsMode(nn.Module):
+    """Drops numbers in eval mode, too."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return nn.functional.dropout(z, 0.5)
+
+
 def perceptron(*between: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Linear(INPUTS, 5), *between, nn.Linear(5, CLASSES))
 
 
 def assert_equals_functional(module: nn.Module, kind: type, tolerance: float = 1e-5) -> None:
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    parameters = [id(parameter) for parameter in module.parameters()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         evaluator = fastest_evaluator(module)
@@ -92,6 +160,21 @@ def assert_equals_functional(module: nn.Module, kind: type, tolerance: float = 1
         expected = functional.losses(candidates, *batch)
         assert expected.std() > 0.01
         torch.testing.assert_close(evaluator.losses(candidates, *batch), expected, rtol=tolerance, atol=tolerance)
+        torch.testing.assert_close(expected, loop_losses(module, candidates, *batch), rtol=tolerance, atol=tolerance)
+    assert [id(parameter) for parameter in module.parameters()] == parameters
+    for name, tensor in module.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def loop_losses(module: nn.Module, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Losses of plain calls of copies of the module."""
+    losses = []
+    for point in candidates.dense(slice(None)):
+        twin = copy.deepcopy(module).eval()
+        ParameterLayout.of_module(twin).write(point, twin)
+        with torch.no_grad():
+            losses.append(mean_cross_entropy(twin(inputs.clone()), targets))
+    return torch.stack(losses)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +197,112 @@ def test_compiled_networks_equal_the_module(module: nn.Module) -> None:
 )
 def test_networks_without_a_scalar_form_equal_the_module(between: tuple[nn.Module, ...]) -> None:
     assert_equals_functional(perceptron(*between), IncrementalEvaluator)
+
+
+IN_PLACE = {
+    "leaky": nn.LeakyReLU(0.3, inplace=True),
+    "elu": nn.ELU(inplace=True),
+    "silu": nn.SiLU(inplace=True),
+    "swish": nn.Hardswish(inplace=True),
+    "threshold": nn.Threshold(0.1, 0.3, inplace=True),
+    "mish": nn.Mish(inplace=True),
+    "rrelu": nn.RReLU(inplace=True),
+    "own": InPlace(),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_modules_that_work_in_place(name: str) -> None:
+    assert_equals_functional(perceptron(IN_PLACE[name]), IncrementalEvaluator)
+
+
+@pytest.mark.parametrize(
+    "between", [(nn.ReLU(inplace=True), nn.Flatten()), (nn.ReLU6(inplace=True),), (nn.Hardtanh(-0.5, 0.7, True),)]
+)
+def test_compiled_modules_that_work_in_place(between: tuple[nn.Module, ...]) -> None:
+    assert_equals_functional(perceptron(*between), FusedEvaluator)
+
+
+def hooked() -> nn.Module:
+    module = perceptron(nn.ReLU())
+    module[1].register_forward_hook(lambda part, arguments, output: 2 * output)
+    return module
+
+
+def used_twice() -> nn.Module:
+    layer = nn.Linear(5, 5)
+    return nn.Sequential(nn.Linear(INPUTS, 5), layer, nn.Tanh(), layer, nn.Linear(5, CLASSES))
+
+
+def weight_normed() -> nn.Module:
+    return nn.Sequential(nn.Linear(INPUTS, 5), nn.utils.weight_norm(nn.Linear(5, CLASSES)))
+
+
+WHOLE = {
+    "own forward": lambda: SkipsSequential(*perceptron(nn.ReLU())),
+    "own forward inside": lambda: nn.Sequential(
+        SkipsSequential(nn.Linear(INPUTS, 5), nn.ReLU()), nn.Linear(5, CLASSES)
+    ),
+    "own forward of a layer": lambda: nn.Sequential(nn.Linear(INPUTS, 5), SkipsHalved(5, CLASSES)),
+    "coupled transform": lambda: nn.Sequential(nn.Linear(INPUTS, 5), nn.ReLU(), Normed(5, CLASSES)),
+    "transform in place": lambda: nn.Sequential(nn.Linear(INPUTS, 5), nn.ReLU(), ClippedInPlace(5, CLASSES)),
+    "hook": hooked,
+    "twice": used_twice,
+    "tied": lambda: nn.Sequential(nn.Linear(INPUTS, 5), tied(), nn.Linear(5, CLASSES)),
+    "activation in place": lambda: perceptron(OwnActivationInPlace()),
+    "other activation": lambda: perceptron(OtherActivation()),
+    "flattened first": lambda: nn.Sequential(nn.Flatten(), *perceptron(nn.ReLU())),
+    "batch norm": lambda: perceptron(nn.BatchNorm1d(5, momentum=0.9)),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_only_the_whole_module_computes_is_left_to_it(name: str) -> None:
+    assert_equals_functional(WHOLE[name](), FunctionalEvaluator)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.float16])
+def test_modules_of_another_type_are_evaluated_as_a_whole(kind: torch.dtype) -> None:
+    module = perceptron(nn.ReLU()).to(kind)
+    with pytest.warns(UserWarning, match=r"parameter '0.weight' is .*, but layers are evaluated in float32"):
+        evaluator = fastest_evaluator(module)
+    case = Case(seed=0, samples=7)
+    inputs, targets = case.batch()
+    candidates = case.candidates(row_subspace(evaluator.layout, 2, 4))
+    losses = evaluator.losses(candidates, inputs.to(kind), targets)
+    assert losses.dtype == torch.float32
+    expected = loop_losses(module, candidates, inputs.to(kind), targets).float()
+    torch.testing.assert_close(losses, expected, rtol=0.05, atol=0.05)
+    assert all(parameter.dtype == kind for parameter in module.parameters())
+
+
+def test_a_module_that_is_random_in_eval_mode_is_refused() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        evaluator = fastest_evaluator(perceptron(ForgetsItsMode()))
+        case = Case(seed=0, samples=7)
+        for count in (1, 5):
+            candidates = case.candidates(row_subspace(evaluator.layout, 2, 4), count)
+            with pytest.raises(RandomForward, match=r"draws random numbers in eval mode.*training=self\.training"):
+                evaluator.losses(candidates, *case.batch())
+
+
+def test_outputs_of_another_shape_are_refused() -> None:
+    with pytest.warns(UserWarning, match="by the whole module"):
+        evaluator = fastest_evaluator(nn.Sequential(nn.Linear(INPUTS, 1), nn.Flatten(0)))
+    case = Case(seed=0, samples=7)
+    with pytest.raises(OutputsOfOtherShape, match=r"outputs of shape \(B, O\), got \(7,\)"):
+        evaluator.losses(case.candidates(row_subspace(evaluator.layout, 2, 4)), *case.batch())
+
+
+@pytest.mark.parametrize("shape", [(7, INPUTS, 1), (7, INPUTS + 1)])
+def test_inputs_that_do_not_suit_are_refused(shape: tuple[int, ...]) -> None:
+    evaluator, case = fastest_evaluator(perceptron(nn.ReLU())), Case(seed=0, samples=7)
+    candidates, targets = case.candidates(row_subspace(evaluator.layout, 2, 4)), case.batch()[1]
+    with pytest.raises(ValueError, match=r"inputs must be float32 of shape \(B, 6\), got torch.float32 of shape"):
+        evaluator.losses(candidates, case.numbers(*shape), targets)
+    with pytest.raises(ValueError, match=r"got torch.float64 of shape \(7, 6\); convert them"):
+        evaluator.losses(candidates, case.numbers(7, INPUTS).double(), targets)
 
 
 @pytest.mark.parametrize("module", [perceptron(nn.Softmax(-1)), perceptron(nn.LayerNorm(5))], ids=["softmax", "norm"])
@@ -149,6 +338,12 @@ def frozen() -> nn.Module:
     ("build", "reason"),
     [
         (lambda: nn.Linear(2, 2), "Linear is no nn.Sequential"),
+        (WHOLE["own forward"], "SkipsSequential is an nn.Sequential, but has a forward of its own"),
+        (hooked, "part '1' has hooks, which only a call of the whole module runs"),
+        (WHOLE["coupled transform"], "Normed.transform does not act on each number by itself"),
+        (WHOLE["transform in place"], "ClippedInPlace.transform changes its argument; let it compute on a copy"),
+        (WHOLE["activation in place"], r"OwnActivationInPlace.activation\(\) changes its argument"),
+        (WHOLE["other activation"], r"OtherActivation.activation\(\) is another function than its forward"),
         (
             lambda: nn.Sequential(nn.ReLU(), nn.Linear(2, 2)),
             "part '0' is a ReLU, but the first part must be an nn.Linear",

@@ -21,6 +21,7 @@ from polystep.evaluation.sharded import Processes, ProcessLost, ShardedObjective
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SMALL = ["task=snn_digits", "task.batch_size=48", "task.network.hidden=8", "threads=1"]
 EVALUATIONS = ["task.evaluation=functional", "task.evaluation=incremental", "task.evaluation=fused"]
+ACROBOT = ["task=acrobot", "study=paper", "threads=1", "task.horizon=300"]
 OPTIMIZERS = ["optimizer.subspace.rank=8", "optimizer=openai_es", "optimizer=cma_es", "optimizer=spsa"]
 
 
@@ -51,14 +52,15 @@ def start(count: int, work: Callable[..., None], *arguments: object) -> list[mul
 
 
 def trajectory(processes: Processes, settings: list[str], steps: int = 3) -> dict[str, torch.Tensor]:
-    run = build_run(*compose_config(CONFIGS, [*SMALL, *settings]))
+    run = build_run(*compose_config(CONFIGS, settings))
     task = run.build_task()
     optimizer = run.build_optimizer(task)
     spent, losses = [], []
     for _ in range(steps):
         objective = processes.share(task.next_objective())
         losses.append(optimizer.step(objective, 0.0).loss)
-        spent.append([objective.spent.candidate_evaluations, objective.spent.sample_forwards])
+        counted = ("candidate_evaluations", "sample_forwards", "environment_steps")
+        spent.append([getattr(objective.spent, name) for name in counted])
     return {"point": optimizer.solution, "loss": torch.tensor(losses), "spent": torch.tensor(spent)}
 
 
@@ -84,15 +86,17 @@ def assert_the_same_with(count: int, cases: list[list[str]], folder: Path) -> No
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_the_trajectory_does_not_depend_on_the_number_of_processes(count: int, tmp_path: Path) -> None:
-    cases = [[evaluation, OPTIMIZERS[0]] for evaluation in EVALUATIONS[:2]]
-    cases += [[EVALUATIONS[0], optimizer] for optimizer in OPTIMIZERS[1:]]
+    cases = [[*SMALL, evaluation, OPTIMIZERS[0]] for evaluation in EVALUATIONS[:2]]
+    cases += [[*SMALL, EVALUATIONS[0], optimizer] for optimizer in OPTIMIZERS[1:]]
+    # every candidate with episodes of its own
+    cases += [ACROBOT, [*ACROBOT, "optimizer=openai_es", "task.activation=binary"]]
     assert_the_same_with(count, cases, tmp_path)
 
 
 @pytest.mark.slow
 def test_nor_does_that_of_the_compiled_path(tmp_path: Path) -> None:
     # each process compiles for seconds
-    assert_the_same_with(2, [[EVALUATIONS[2], OPTIMIZERS[0]]], tmp_path)
+    assert_the_same_with(2, [[*SMALL, EVALUATIONS[2], OPTIMIZERS[0]]], tmp_path)
 
 
 def lose_one(rank: int, count: int, port: int, how: int, folder: Path) -> None:
@@ -132,6 +136,27 @@ def test_what_an_objective_offers_besides_losses_is_offered_in_every_process() -
     loss, _ = gradients_of(objective, "exact").gradient(torch.zeros(2), "exact")
     assert loss == 1.0 and clauses_of(objective).search(lambda clauses: (clauses.variables, Spent())) == 76
     assert environment_of(objective).interact(lambda view: view.make() is not None)
+
+
+OBJECTIVES = {
+    "functional": [*SMALL, EVALUATIONS[0], OPTIMIZERS[0]],
+    "incremental": [*SMALL, EVALUATIONS[1], OPTIMIZERS[0]],
+    "mirrored": [*SMALL, EVALUATIONS[0], OPTIMIZERS[1]],
+    "acrobot": ACROBOT,
+    "acrobot, common": [*ACROBOT, "task.common_episodes=true"],
+    "maxsat": ["task=maxsat", "task.variables=50"],
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_losses_of_parts_are_parts_of_the_losses(name: str) -> None:
+    run = build_run(*compose_config(CONFIGS, OBJECTIVES[name]))
+    task = run.build_task()
+    candidates, objective = run.build_optimizer(task).ask().part(slice(0, 40)), task.next_objective()
+    whole = objective.losses(candidates)
+    assert whole.std() > 0
+    for part in (slice(0, 16), slice(16, 40), slice(6, 11), slice(8, 9)):
+        assert torch.equal(objective.losses(candidates.part(part)), whole[part])
 
 
 def test_parts_of_candidates_keep_their_points() -> None:

@@ -91,6 +91,16 @@ def test_all_candidates_play_the_same_episodes_unless_they_shall_not():
     assert torch.equal(apart.losses(same), apart.losses(same))
 
 
+def test_a_share_of_the_candidates_plays_the_episodes_that_it_plays_in_the_whole():
+    problem = task(common_episodes=False)
+    candidates, objective = DenseCandidates(problem.initial_point(0).repeat(9, 1)), problem.next_objective()
+    whole = objective.losses(candidates)
+    assert len(whole.unique()) > 3
+    for part in (slice(0, 4), slice(4, 9), slice(6, 7)):
+        assert torch.equal(objective.losses(candidates.part(part)), whole[part])
+    assert torch.equal(objective.losses(candidates.part(slice(2, 8)).part(slice(3, 5))), whole[5:7])
+
+
 def test_every_objective_and_every_judge_has_episodes_of_its_own():
     problem, point = task(episodes=50, test_episodes=50, validation_episodes=50), task().initial_point(0)
     candidates = DenseCandidates(point.unsqueeze(0))

@@ -1,0 +1,127 @@
+"""All paths agree where batches are several blocks of samples, layers several blocks of units, and threads share the work."""
+
+import numba
+import pytest
+import torch
+from torch import Tensor
+
+from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
+from polystep.evaluation.kernels import LANES
+from polystep.evaluation.routing.network import RoutedNetwork
+from polystep.subspace import HybridSubspace, RowSubspace
+from tasks.networks.argmax_attention import ArgmaxAttentionNetwork
+from tasks.networks.int8 import Int8Network
+from tasks.networks.mixture_of_experts import MixtureOfExperts
+from tasks.networks.multilayer_perceptron import MultilayerPerceptron
+from tasks.networks.snn import SpikingNetwork
+from tasks.networks.staircase import StaircaseNetwork
+from tests.exactness import NETWORKS, Case, Paths
+
+WIDE_INPUTS, WIDE_CLASSES = 40, 10
+WIDE = {
+    "snn": Paths(SpikingNetwork(WIDE_INPUTS, WIDE_CLASSES, hidden=36), threads=True),
+    "mnist": Paths(MultilayerPerceptron(WIDE_INPUTS, WIDE_CLASSES, hidden=[36, 20, 17]), threads=True),
+    "int8": Paths(Int8Network(WIDE_INPUTS, WIDE_CLASSES, hidden=36), threads=True),
+    "staircase": Paths(StaircaseNetwork(WIDE_INPUTS, WIDE_CLASSES, hidden=[36, 20]), threads=True),
+    "argmax": Paths(ArgmaxAttentionNetwork(WIDE_INPUTS, WIDE_CLASSES, hidden=36), threads=True),
+    "moe": Paths(MixtureOfExperts(WIDE_INPUTS, WIDE_CLASSES, hidden=36), threads=True),
+}
+DIMENSION = 8
+
+
+def candidates_of(kind: str, paths: Paths, case: Case, scale: float = 0.3) -> Candidates:
+    """Over a hundred candidates: of one row and of others, of whole particles of fixed directions, or of everything."""
+    module = paths.module
+    base = paths.layout.point_of(module) * 1.5
+    if kind == "dense":
+        return DenseCandidates(base + scale * 0.1 * case.numbers(6, paths.layout.size))
+    if kind == "mirrored":
+        return SeededCandidates(base, torch.arange(8) // 2, torch.tensor([0.05, -0.05]).repeat(4))
+    if kind == "rows":
+        subspace = RowSubspace(paths.layout, particle_dimension=2, seed=case.seed, rank=4)
+        one, others = torch.full((LANES * 5 + 3,), 3), torch.arange(subspace.particles)
+        particle = torch.cat([one, others])
+        return ParticleCandidates(base, subspace, particle, case.numbers(len(particle), 2) * scale * 3)
+    dense_bytes = 10**9 if kind == "dense directions" else 0
+    hybrid = HybridSubspace(paths.layout, DIMENSION, seed=case.seed, rank=2, dense_bytes=dense_bytes)
+    particle = torch.linspace(0, hybrid.particles - 1, 9).long()
+    directions = torch.linalg.qr(case.numbers(len(particle), DIMENSION, DIMENSION)).Q
+    if kind == "simplex":
+        # no opposites, and an odd number of them
+        offset = torch.cat([directions, -directions.mean(1, keepdim=True)], dim=1)
+    else:
+        offset = torch.cat([directions, -directions], dim=1)
+    offset = offset * scale
+    return ParticleCandidates(base, hybrid, particle.repeat_interleave(offset.shape[1]), offset.flatten(0, 1))
+
+
+def batch_of(case: Case, inputs: int, classes: int) -> tuple[Tensor, Tensor]:
+    return case.numbers(case.samples, inputs), torch.randint(classes, (case.samples,), generator=case.generator)
+
+
+def assert_agree(paths: Paths, kind: str, samples: int, scale: float = 0.3) -> None:
+    case = Case(seed=samples, samples=samples)
+    inputs, classes = paths.module_sizes
+    candidates, batch = candidates_of(kind, paths, case, scale), batch_of(case, inputs, classes)
+    expected = paths.functional.losses(candidates, *batch)
+    assert expected.std() > 1e-4
+    for evaluator in paths.fast:
+        losses = evaluator.losses(candidates, *batch)
+        # sums that are ordered differently may move a sample across a threshold; then its loss differs, seldom
+        differing = ~torch.isclose(losses, expected, rtol=1e-5, atol=1e-5)
+        assert differing.sum() <= len(losses) * 0.05
+        assert (losses - expected).abs().max() <= 8 / samples
+
+
+KINDS = ["rows", "directions", "dense directions", "simplex", "dense", "mirrored"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_several_blocks_of_samples(name: str, kind: str) -> None:
+    for samples in (LANES - 1, 2 * LANES + 1, 512):
+        assert_agree(NETWORKS[name], kind, samples)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", WIDE)
+def test_several_blocks_of_units(name: str, kind: str) -> None:
+    assert_agree(WIDE[name], kind, 77)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", WIDE)
+def test_small_and_large_steps(name: str, kind: str) -> None:
+    assert_agree(WIDE[name], kind, 45, scale=0.02)
+    assert_agree(WIDE[name], kind, 45, scale=3.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", WIDE)
+def test_threads_change_nothing(name: str, kind: str) -> None:
+    paths, case = WIDE[name], Case(seed=1, samples=45)
+    candidates, batch = candidates_of(kind, paths, case), batch_of(case, WIDE_INPUTS, WIDE_CLASSES)
+    before = numba.get_num_threads()
+    losses = []
+    for threads in (1, min(2, before)):
+        numba.set_num_threads(threads)
+        losses.append(paths.fused.losses(candidates, *batch))
+    numba.set_num_threads(before)
+    assert torch.equal(*losses)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", WIDE)
+def test_losses_of_parts_are_parts_of_the_losses(name: str, kind: str) -> None:
+    paths, case = WIDE[name], Case(seed=2, samples=45)
+    candidates, batch = candidates_of(kind, paths, case), batch_of(case, WIDE_INPUTS, WIDE_CLASSES)
+    whole = paths.fused.losses(candidates, *batch)
+    # a product of torch may round differently by the number of candidates of a particle
+    whole_particles = kind == "dense directions" and isinstance(paths.network, RoutedNetwork)
+    parts = [slice(0, 64), slice(64, 80)] if whole_particles else [slice(0, 20), slice(20, 71), slice(2, 3)]
+    for part in parts:
+        assert torch.equal(paths.fused.losses(candidates.part(part), *batch), whole[part])
