@@ -152,7 +152,7 @@ OBJECTIVES = {
 def test_losses_of_parts_are_parts_of_the_losses(name: str) -> None:
     run = build_run(*compose_config(CONFIGS, OBJECTIVES[name]))
     task = run.build_task()
-    candidates, objective = run.build_optimizer(task).ask().part(slice(0, 40)), task.next_objective()
+    candidates, objective = run.build_optimizer(task).ask(0.0).part(slice(0, 40)), task.next_objective()
     whole = objective.losses(candidates)
     assert whole.std() > 0
     for part in (slice(0, 16), slice(16, 40), slice(6, 11), slice(8, 9)):
