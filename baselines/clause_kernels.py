@@ -61,25 +61,49 @@ def evaluate(codes: Any, starts: Any, weights: Any, values: Any, satisfiers: Any
 
 
 @cache
-def build_search(choose: Callable[..., Any], weighted: bool) -> Any:
-    """The search that flips what choose(variables, breaks, unit, parameters, generator) says: a place in `variables`."""
+def build_search(choose: Callable[..., Any], weighted: bool, partial: bool) -> Any:
+    """The search that flips what choose(variables, breaks, unit, parameters, generator) says: a place in `variables`.
+
+    `partial`: the first clauses are hard, and one of these is chosen as long as any is unsatisfied. Source: Jiang, Kautz and
+    Selman, "Solving problems with hard and soft constraints using a stochastic algorithm for MAX-SAT", 1995.
+    """
+
+    @njit(inline="always")
+    def insert(c: Any, hard: Any, broken: Any, places: Any, counts: Any) -> None:
+        kind = 1 if partial and c < hard else 0
+        place = counts[kind] + (hard if partial and kind == 0 else 0)
+        broken[place] = c
+        places[c] = place
+        counts[kind] += 1
+
+    @njit(inline="always")
+    def remove(c: Any, hard: Any, broken: Any, places: Any, counts: Any) -> None:
+        kind = 1 if partial and c < hard else 0
+        counts[kind] -= 1
+        moved = broken[counts[kind] + (hard if partial and kind == 0 else 0)]
+        broken[places[c]] = moved
+        places[moved] = places[c]
 
     @njit(nogil=True)
     def search(
-        flips: Any, codes: Any, starts: Any, weights: Any, occurrences: Any, first: Any, values: Any, satisfiers: Any,
-        breaks: Any, broken: Any, places: Any, count: Any, cost: Any, unit: Any, parameters: Any, generator: Any, trail: Any
+        flips: Any, codes: Any, starts: Any, weights: Any, hard: Any, occurrences: Any, first: Any, values: Any,
+        satisfiers: Any, breaks: Any, broken: Any, places: Any, counts: Any, cost: Any, unit: Any, parameters: Any,
+        generator: Any, trail: Any
     ) -> Any:  # fmt: skip
         """Flip `flips` times, or until everything is satisfied: a variable of a random unsatisfied clause each time.
 
-        broken[:count] holds the unsatisfied clauses and places[c] where c is among them. Returns how often was flipped, how
-        many clauses were visited, the new count and cost, the lowest cost and after how many flips it was met; trail[i] is
-        the variable of flip i.
+        Of the clauses the first `hard` are hard. broken holds the unsatisfied ones, counts[1] hard ones from 0 on and counts[0]
+        others from `hard` on; places[c] is where c is among them. Returns how often was flipped, how many clauses were visited,
+        the new cost, the lowest cost and after how many flips it was met; trail[i] is the variable of flip i.
         """
         visits = np.int64(0)
         lowest, met = cost, 0
         done = 0
-        while done < flips and count > 0:
-            c = broken[np.int64(uniform(generator) * count)]
+        while done < flips and counts[0] + counts[1] > 0:
+            if partial and counts[1] > 0:
+                c = broken[np.int64(uniform(generator) * counts[1])]
+            else:
+                c = broken[(hard if partial else 0) + np.int64(uniform(generator) * counts[0])]
             literals = codes[starts[c] : starts[c + 1]]
             v = literals[choose(literals, breaks, unit, parameters, generator)] >> ONE
             values[v] ^= 1
@@ -102,10 +126,7 @@ def build_search(choose: Callable[..., Any], weighted: bool) -> Any:
                     if satisfiers[c, 0] == 1:
                         cost -= weight
                         breaks[v] += weight
-                        count -= 1
-                        moved = broken[count]
-                        broken[places[c]] = moved
-                        places[moved] = places[c]
+                        remove(c, hard, broken, places, counts)
                     elif satisfiers[c, 0] == 2:
                         breaks[satisfiers[c, 1]] -= weight
                     satisfiers[c, 1] ^= v
@@ -115,13 +136,11 @@ def build_search(choose: Callable[..., Any], weighted: bool) -> Any:
                     if satisfiers[c, 0] == 0:
                         cost += weight
                         breaks[v] -= weight
-                        broken[count] = c
-                        places[c] = count
-                        count += 1
+                        insert(c, hard, broken, places, counts)
                     elif satisfiers[c, 0] == 1:
                         breaks[satisfiers[c, 1]] += weight
             if cost < lowest:
                 lowest, met = cost, done
-        return done, visits, count, cost, lowest, met
+        return done, visits, cost, lowest, met
 
     return search

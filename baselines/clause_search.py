@@ -1,6 +1,5 @@
 """ClauseSearch: the bookkeeping that local-search solvers for MAX-SAT share, so that a solver is its choice of a variable."""
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from torch import Tensor
 from baselines import clause_kernels as kernels
 from polystep.capabilities import ClauseView, clauses_of
 from polystep.contracts import Objective, Spent, State, StepReport
+from polystep.evaluation.compilation import CompilationClock
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed, named_generator
 
@@ -54,48 +54,76 @@ class Chain:
 
 
 class Problem:
-    """Clauses and, for every variable, where it occurs."""
+    """Clauses, hard ones first, and for every variable where it occurs.
 
-    def __init__(self, clauses: ClauseView):
+    `unit` is the mean weight of soft clauses.
+    """
+
+    def __init__(self, clauses: ClauseView, clock: CompilationClock):
         self.codes, self.starts, self.variables = clauses.codes, clauses.starts, clauses.variables
         self.count = len(self.starts) - 1
         self.weighted = clauses.weights is not None
-        self.weights = np.empty(0, np.int64) if clauses.weights is None else clauses.weights
-        self.unit = max(1, round(float(self.weights.mean()))) if len(self.weights) else 1
-        self.occurrences, self.first = kernels.index_occurrences(self.codes, self.starts, self.variables)
+        self.weights = clauses.weights if self.weighted else np.empty(0, np.int64)
+        self.hard = 0 if clauses.hard is None else int(clauses.hard.sum())
+        if self.hard:
+            order = np.argsort(~clauses.hard, kind="stable")
+            lengths = np.diff(self.starts)[order]
+            starts = np.concatenate([np.zeros(1, np.int64), lengths.cumsum()])
+            self.codes = self.codes[np.repeat(self.starts[order] - starts[:-1], lengths) + np.arange(len(self.codes))]
+            self.starts, self.weights = starts, self.weights[order] if self.weighted else self.weights
+        soft = self.weights[self.hard :]
+        self.unit = max(1, round(float(soft.mean()))) if len(soft) else 1
+        index = clock.call(kernels.index_occurrences, self.codes, self.starts, self.variables)
+        self.occurrences, self.first = index
 
 
 class Search:
     """One chain at work on a problem, with what can be computed from its assignment."""
 
-    def __init__(self, problem: Problem, chain: Chain | None, start: NDArray[np.uint8], seed: int):
+    def __init__(
+        self, problem: Problem, chain: Chain | None, start: NDArray[np.uint8], seed: int, clock: CompilationClock
+    ):
         """`chain`: to be continued; None: one that begins at `start`, with random numbers of `seed`."""
         self._problem = problem
         values = start if chain is None else chain.values
         self._satisfiers = np.empty((problem.count, 2), np.int32)
         self._breaks = np.empty(problem.variables, np.int64 if problem.weighted else np.int32)
-        self.cost = int(
-            kernels.evaluate(problem.codes, problem.starts, problem.weights, values, self._satisfiers, self._breaks)
-        )
+        arguments = (problem.codes, problem.starts, problem.weights, values, self._satisfiers, self._breaks)
+        self.cost = int(clock.call(kernels.evaluate, *arguments))
         if chain is None:
             broken = np.flatnonzero(self._satisfiers[:, 0] == 0).astype(np.int32)
             chain = Chain(values.copy(), broken, np.array([seed], np.uint64), values.copy(), self.cost)
         self.chain = chain
         self._broken, self._places = np.empty((2, problem.count), np.int32)
-        self._broken[: len(chain.broken)] = chain.broken
-        self._places[chain.broken] = np.arange(len(chain.broken))
+        is_hard = chain.broken < problem.hard
+        self._counts = np.array([(~is_hard).sum(), is_hard.sum()])
+        soft, hard = self._sections()
+        self._broken[hard], self._broken[soft] = chain.broken[is_hard], chain.broken[~is_hard]
+        for section in (soft, hard):
+            self._places[self._broken[section]] = np.arange(section.start, section.stop)
+
+    def _sections(self) -> tuple[slice, slice]:
+        """Where the unsatisfied soft clauses are, and the hard ones."""
+        soft, hard = self._counts.tolist()
+        return slice(self._problem.hard, self._problem.hard + soft), slice(0, hard)
+
+    def arguments(self, parameters: NDArray[np.float64], trail: NDArray[np.int32]) -> tuple[Any, ...]:
+        """What a kernel is called with, to flip as often as `trail` has room for."""
+        problem, chain = self._problem, self.chain
+        return (
+            len(trail),
+            *(problem.codes, problem.starts, problem.weights, problem.hard, problem.occurrences, problem.first),
+            *(chain.values, self._satisfiers, self._breaks, self._broken, self._places, self._counts, self.cost),
+            *(problem.unit, parameters, chain.generator, trail),
+        )
 
     def run(self, kernel: Any, flips: int, parameters: NDArray[np.float64]) -> tuple[int, int]:
         """Flip; returns how often, and how many clauses were visited."""
         problem, chain = self._problem, self.chain
         trail = np.empty(flips, np.int32)
-        done, visits, count, self.cost, lowest, met = kernel(
-            flips,
-            *(problem.codes, problem.starts, problem.weights, problem.occurrences, problem.first),
-            *(chain.values, self._satisfiers, self._breaks, self._broken, self._places, len(chain.broken), self.cost),
-            *(problem.unit, parameters, chain.generator, trail),
-        )
-        chain.broken = self._broken[:count]
+        done, visits, self.cost, lowest, met = kernel(*self.arguments(parameters, trail))
+        soft, hard = self._sections()
+        chain.broken = np.concatenate([self._broken[hard], self._broken[soft]])
         if lowest < chain.best_cost:
             # what was flipped an odd number of times since then is the other way round now
             since = np.bincount(trail[met:done], minlength=problem.variables) & 1
@@ -108,7 +136,8 @@ class ClauseSearch(ABC):
 
     A step makes `flips_per_step` flips in each of `chains` searches, which run side by side; the first starts from the signs
     of the point, the others from random assignments. The solution is the best assignment that any has met, as -1 and 1.
-    Charges a candidate per flip, and every clause that a flip visits. Where everything is satisfied, a search flips nothing
+    Hard clauses come first: as long as one is unsatisfied, only such are chosen. Charges a candidate per flip, and every clause
+    that a flip visits. Where everything is satisfied, a search flips nothing
     more, and the first to get there ends the run.
     """
 
@@ -144,14 +173,15 @@ class ClauseSearch(ABC):
         return clauses_of(objective).search(self._flip)
 
     def _flip(self, clauses: ClauseView) -> tuple[StepReport, Spent]:
-        spent = Spent()
+        clock = CompilationClock()
         if not self._searches:
-            spent += self._compile(clauses.weights is not None)
-            problem = Problem(clauses)
+            problem = Problem(clauses, clock)
             chains: Sequence[Chain | None] = self._chains or [None] * self.chains
-            self._searches = [self._search(problem, chain, number) for number, chain in enumerate(chains)]
+            self._searches = [self._search(problem, chain, number, clock) for number, chain in enumerate(chains)]
             self._chains = [search.chain for search in self._searches]
-        kernel = kernels.build_search(type(self).choose, clauses.weights is not None)
+        kernel = kernels.build_search(type(self).choose, clauses.weights is not None, clauses.hard is not None)
+        clock.compile(kernel, *self._searches[0].arguments(self.parameters(), np.empty(0, np.int32)))
+        spent = Spent(compilation_seconds=clock.seconds)
         with ThreadPoolExecutor(min(self.chains, numba.get_num_threads())) as pool:
             for flips, visits in pool.map(
                 lambda search: search.run(kernel, self.flips_per_step, self.parameters()), self._searches
@@ -161,21 +191,13 @@ class ClauseSearch(ABC):
         best = clauses.scale * min(chain.best_cost for chain in self._chains)
         return StepReport(cost, {"best": best}, finished=best == 0), spent
 
-    def _search(self, problem: Problem, chain: Chain | None, number: int) -> Search:
+    def _search(self, problem: Problem, chain: Chain | None, number: int, clock: CompilationClock) -> Search:
         if number == 0:
             start = (self._point > 0).byte().cpu().numpy()
         else:
             generator = named_generator(self._seed, "start", number)
             start = torch.randint(2, (problem.variables,), generator=generator).byte().numpy()
-        return Search(problem, chain, start, derive_seed(self._seed, "flips", number))
-
-    def _compile(self, weighted: bool) -> Spent:
-        """Compile everything, by flips in the formula (x) and (not x)."""
-        started = time.perf_counter()
-        toy = Toy(weights=np.ones(2, np.int64) if weighted else None)
-        kernel = kernels.build_search(type(self).choose, weighted)
-        Search(Problem(toy), None, np.zeros(1, np.uint8), 0).run(kernel, 1, self.parameters())
-        return Spent(compilation_seconds=time.perf_counter() - started)
+        return Search(problem, chain, start, derive_seed(self._seed, "flips", number), clock)
 
     def state_dict(self) -> State:
         """The chains."""
@@ -186,22 +208,3 @@ class ClauseSearch(ABC):
         chains = state["chains"]
         self._chains = [Chain.of_state(chains[str(number)]) for number in range(len(chains))]
         self._searches = []
-
-
-@dataclass(frozen=True)
-class Toy:
-    """(x) and (not x)."""
-
-    weights: NDArray[np.int64] | None
-    variables: int = 1
-    scale: float = 1.0
-
-    @property
-    def codes(self) -> NDArray[np.uint32]:
-        """x, not x."""
-        return np.array([0, 1], np.uint32)
-
-    @property
-    def starts(self) -> NDArray[np.int64]:
-        """One literal each."""
-        return np.arange(3)

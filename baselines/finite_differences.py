@@ -58,7 +58,7 @@ class FiniteDifferences(PolyStep):
     def _respond(self, losses: Tensor, directions: Tensor) -> tuple[Tensor, dict[str, float]]:
         forward, backward = losses.squeeze(-1).chunk(2, dim=1)
         slopes = (forward - backward) / (2 * self._radius.at(self._now))
-        slopes = torch.where(torch.isfinite(slopes), slopes, 0.0)
+        slopes = torch.where(torch.isfinite(slopes), slopes, 0.0).to(directions.dtype)
         coordinates = torch.einsum("pj,pji->pi", slopes, directions[:, : slopes.shape[1]])
         coordinates *= -self._step_size.at(self._now)
         return coordinates, {"slope_norm": float(slopes.norm())}

@@ -1,6 +1,7 @@
 """RC2: the exact optimum of a MAX-SAT instance, where it can be proven in time."""
 
 import threading
+import time
 from typing import Any
 
 import torch
@@ -15,24 +16,23 @@ from polystep.validation import positive
 
 @component("rc2", version=1, title="RC2", family="exact solvers")
 class Rc2:
-    """Core-guided search of python-sat; the first step is all of it, and the solution is optimal or the starting point.
+    """Core-guided search of python-sat; the first step is all of it.
 
-    Diagnostics: `proven` (1 or 0) and a `lower_bound` on the loss, which then is the loss itself. What the solver does inside
-    is not counted: one look at every clause is charged. Source: Ignatiev, Morgado and Marques-Silva, "RC2: an efficient MaxSAT
-    solver", JSAT 2019.
+    The solution is optimal, or, where the time runs out, an assignment that satisfies the hard clauses, or, where not even that
+    is found, the starting point. Diagnostics: `proven` (1 or 0) and a `lower_bound` on the loss, which then is the loss itself.
+    What the solver does inside is not counted: one look at every clause is charged. Source: Ignatiev, Morgado and
+    Marques-Silva, "RC2: an efficient MaxSAT solver", JSAT 2019.
     """
 
     def __init__(self, layout: ParameterLayout, point: Tensor, seed: int, *, seconds: float = 60.0):
-        """`point`: (n,), kept where time runs out. `seed`: not used, the method draws nothing. `seconds`: limit
-        of the search itself, once the clauses are loaded.
-        """
+        """`point`: (n,). `seed`: not used, the method draws nothing. `seconds`: limit of the search itself."""
         self.seconds = positive(seconds, "seconds")
         self._point = layout.copy_of(point)
         self._report: StepReport | None = None
 
     @property
     def solution(self) -> Tensor:
-        """The optimal assignment as -1 and 1, or the starting point."""
+        """The best assignment that was found as -1 and 1, or the starting point."""
         return self._point
 
     def step(self, objective: Objective, used: float) -> StepReport:
@@ -49,34 +49,46 @@ class Rc2:
             raise ExpectedError(
                 "optimizer=rc2 needs the package python-sat; install it with pip install python-sat"
             ) from None
+        formula = WCNF()
         literals = (clauses.codes >> 1).astype("int64") + 1
         literals[clauses.codes % 2 == 1] *= -1
-        formula = WCNF()
-        for c, (first, last) in enumerate(zip(clauses.starts[:-1], clauses.starts[1:], strict=True)):
-            weight = 1 if clauses.weights is None else int(clauses.weights[c])
-            formula.append(literals[first:last].tolist(), weight=weight)
+        rows = [
+            literals[first:last].tolist() for first, last in zip(clauses.starts[:-1], clauses.starts[1:], strict=True)
+        ]
+        weights = [1] * len(rows) if clauses.weights is None else clauses.weights.tolist()
+        hard = [False] * len(rows) if clauses.hard is None else clauses.hard.tolist()
+        ends = time.monotonic() + self.seconds
+        feasible, model = self._satisfy([row for row, is_hard in zip(rows, hard, strict=True) if is_hard])
+        self._take(clauses, model)
+        for row, weight, is_hard in zip(rows, weights, hard, strict=True):
+            # hard clauses that contradict each other are weighed like soft ones
+            formula.append(row, weight=None if is_hard and feasible else weight)
         with RC2(formula) as solver:
-            model = self._compute(solver)
+            model = _interrupted(solver, solver.compute, ends - time.monotonic())
             bound = clauses.scale * solver.cost
-        if model is not None:
-            truth = torch.zeros(clauses.variables, dtype=torch.bool)
-            truth[torch.tensor([v - 1 for v in model if v > 0], dtype=torch.int64)] = True
-            self._point = torch.where(truth, 1.0, -1.0).to(self._point)
+        self._take(clauses, model)
         proven = model is not None
         diagnostics = {"proven": float(proven), "lower_bound": bound}
         report = StepReport(bound if proven else None, diagnostics, finished=True)
-        return report, Spent(clause_checks=len(clauses.starts) - 1)
+        return report, Spent(clause_checks=len(rows))
 
-    def _compute(self, solver: Any) -> list[int] | None:
-        """A model of least cost; None where the time runs out."""
-        timer = threading.Timer(self.seconds, solver.interrupt)
-        timer.daemon = True
-        timer.start()
-        try:
-            model: list[int] | None = solver.compute(expect_interrupt=True)
-        finally:
-            timer.cancel()
-        return model
+    def _satisfy(self, hard: list[list[int]]) -> tuple[bool, list[int] | None]:
+        """Whether all hard clauses can be satisfied, or this is not known in time, and by what; near the starting point."""
+        from pysat.solvers import Glucose4
+
+        if not hard:
+            return True, None
+        with Glucose4(bootstrap_with=hard) as solver:
+            solver.set_phases([v if truth else -v for v, truth in enumerate((self._point > 0).tolist(), 1)])
+            found = _interrupted(solver, solver.solve_limited, self.seconds)
+            return found is not False, solver.get_model() if found else None
+
+    def _take(self, clauses: ClauseView, model: list[int] | None) -> None:
+        """Make a model the solution; variables that it leaves open stay as they are."""
+        if model is not None:
+            signs = torch.tensor([v for v in model if abs(v) <= clauses.variables])
+            self._point = torch.where(self._point > 0, 1.0, -1.0).to(self._point)
+            self._point[signs.abs() - 1] = signs.sign().to(self._point)
 
     def state_dict(self) -> State:
         """The solution and what was found about it."""
@@ -90,3 +102,14 @@ class Rc2:
         if state:
             self._point = state["point"].clone()
             self._report = StepReport(state["loss"], state["diagnostics"], finished=True)
+
+
+def _interrupted(solver: Any, compute: Any, seconds: float) -> Any:
+    """The result of compute(expect_interrupt=True), which is None where the time runs out."""
+    timer = threading.Timer(seconds, solver.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        return compute(expect_interrupt=True)
+    finally:
+        timer.cancel()

@@ -122,7 +122,7 @@ class PolyStep(PointOptimizer):
     def _take_full_step(self, losses: Tensor) -> dict[str, float]:
         directions = self._directions
         shape = (len(directions), len(self._vertices), len(self._scales))
-        coordinates, diagnostics = self._respond(losses.float().reshape(shape), directions)
+        coordinates, diagnostics = self._respond(losses.reshape(shape), directions)
         displacement = self.subspace.lift(coordinates)
         movement = self._update.move(displacement, self._now, self._point)
         if all_finite(movement):
@@ -141,7 +141,7 @@ class PolyStep(PointOptimizer):
         costs = replace_non_finite(losses).mean(-1)
         temperature = self._now.temperature
         assert temperature is not None
-        weights = self._weighting.weights(costs, temperature)
+        weights = self._weighting.weights(costs, temperature).to(directions.dtype)
         coordinates = torch.einsum("pv,pvi->pi", weights, directions)
         coordinates *= self._step_radius.at(self._now)
         spread = float((costs.amax(1) - costs.amin(1)).max())

@@ -74,7 +74,8 @@ class ClauseView(Protocol):
     """Clauses over n Boolean variables x_v, true where point[v] > 0; loss = scale x the weights of those not satisfied.
 
     codes: uint32 array, 2 v + s for v = 0..n - 1 with s = 1 where v is negated, each variable once per clause. starts: int64
-    array, clause c is codes[starts[c]:starts[c + 1]]. weights: int64 array, None where each is 1.
+    array, clause c is codes[starts[c]:starts[c + 1]]. weights: int64 array, None where each is 1. hard: array of booleans,
+    None where no clause is; a broken one costs its weight, but no point that breaks one is a solution.
     """
 
     @property
@@ -85,6 +86,8 @@ class ClauseView(Protocol):
     def starts(self) -> Any: ...
     @property
     def weights(self) -> Any: ...
+    @property
+    def hard(self) -> Any: ...
     @property
     def scale(self) -> float: ...
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polystep.candidates import Candidates, DenseCandidates
 from polystep.capabilities import ClauseView, EnvironmentView, Found, GradientKind, Gradients, capability
-from polystep.contracts import Objective, Optimizer, Spent, State, Task
+from polystep.contracts import Objective, Optimizer, Spent, State, Task, loss_dtype
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 
@@ -56,7 +56,7 @@ class QuadraticObjective:
 class SomeClauses:
     """400 random clauses of two literals over the 76 variables of `check_optimizer`."""
 
-    variables, weights, scale = 76, None, 1.0
+    variables, weights, hard, scale = 76, None, None, 1.0
 
     def __init__(self) -> None:
         generator = named_generator(0, "clauses of the conformance checks")
@@ -144,7 +144,8 @@ def _check_objective(objective: Objective, candidates: Candidates) -> Tensor:
     before = objective.spent
     losses = objective.losses(candidates)
     assert losses.shape == (len(candidates),), f"losses must have shape ({len(candidates)},), got {tuple(losses.shape)}"
-    assert losses.dtype == torch.float32, f"losses must be float32, got {losses.dtype}"
+    expected = loss_dtype(objective)
+    assert losses.dtype == expected, f"losses must be {expected}, as loss_dtype says, got {losses.dtype}"
     assert torch.isfinite(losses).all(), "losses at the initial point are not finite"
     assert torch.equal(losses[0], losses[2]), "equal candidates have different losses"
     charged = (objective.spent - before).candidate_evaluations

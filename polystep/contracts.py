@@ -120,8 +120,14 @@ class Objective(Protocol):
         ...
 
     def losses(self, candidates: Candidates) -> Tensor:
-        """Loss of every candidate, shape (N,), float32, lower is better."""
+        """Loss of every candidate, shape (N,), lower is better; float32, or float64 where `loss_dtype` says so."""
         ...
+
+
+def loss_dtype(objective: Objective) -> torch.dtype:
+    """The type of an objective's losses: what its attribute `loss_dtype` says, else float32."""
+    dtype: torch.dtype = getattr(objective, "loss_dtype", torch.float32)
+    return dtype
 
 
 @runtime_checkable

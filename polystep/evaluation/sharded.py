@@ -17,7 +17,7 @@ from torch import Tensor
 
 from polystep.candidates import Candidates
 from polystep.capabilities import Offered, capability
-from polystep.contracts import ExpectedError, Objective, Spent
+from polystep.contracts import ExpectedError, Objective, Spent, loss_dtype
 
 TIMEOUT_SECONDS = 1800.0
 """How long a process waits for the others: longer than any validation, test or compilation of the first one takes."""
@@ -72,11 +72,11 @@ class ShardedObjective:
         return self._objective.spent + self._elsewhere
 
     def losses(self, candidates: Candidates) -> Tensor:
-        """Loss of every candidate, shape (N,), float32, the same in all processes. Raises ProcessLost."""
+        """Loss of every candidate, shape (N,), the same in all processes. Raises ProcessLost."""
         own = share_of(len(candidates), self._processes.rank, self._processes.count)
         before = self._objective.spent
         device = _device()
-        losses = torch.zeros(len(candidates), device=device)
+        losses = torch.zeros(len(candidates), device=device, dtype=loss_dtype(self._objective))
         if own.start < own.stop:
             losses[own] = self._objective.losses(candidates.part(own)).to(device)
         # adding zeros is exact

@@ -20,7 +20,11 @@ DENSE_BYTES = 64 * 2**20
 
 
 class ClauseEvaluator(Protocol):
-    """loss = scale x weight of the unsatisfied clauses, where x_v is true if point[v] > 0."""
+    """loss = scale x weight of the unsatisfied clauses, where x_v is true if point[v] > 0.
+
+    Losses keep every unit of weight: they are float64 where float32 does not tell units apart, and, where that does not
+    either, losses of particles of the full space are relative to the loss of their base.
+    """
 
     @property
     def compilation_seconds(self) -> float:
@@ -28,7 +32,7 @@ class ClauseEvaluator(Protocol):
         ...
 
     def losses(self, candidates: Candidates) -> tuple[Tensor, int]:
-        """Loss of every candidate, shape (N,), float32, and how many clauses were looked at for them."""
+        """Loss of every candidate, shape (N,), and how many clauses were looked at for them."""
         ...
 
     def unsatisfied(self, point: Tensor) -> NDArray[np.int64]:
@@ -46,7 +50,8 @@ class FusedClauseEvaluator:
     """
 
     def __init__(self, clauses: Clauses):
-        self.variables, self.scale = clauses.variables, clauses.scale
+        self.variables, self.scale, self._relative = clauses.variables, clauses.scale, clauses.relative
+        self._losses = np.float32 if clauses.loss_dtype == torch.float32 else np.float64
         self._codes, self._starts, self._numbers = clauses.codes, clauses.starts, clauses.numbers
         self._workers = Workers()
         lengths = np.diff(self._starts)
@@ -61,7 +66,7 @@ class FusedClauseEvaluator:
         return self._workers.clock.seconds
 
     def losses(self, candidates: Candidates) -> tuple[Tensor, int]:
-        """Loss of every candidate, shape (N,), float32, and how many clauses were looked at for them."""
+        """Loss of every candidate, shape (N,), and how many clauses were looked at for them."""
         if isinstance(candidates, ParticleCandidates) and isinstance(candidates.subspace, FullSpace):
             return self._particle_losses(candidates, candidates.subspace.particle_dimension)
         return self._dense_losses(candidates)
@@ -74,13 +79,14 @@ class FusedClauseEvaluator:
         point = candidates.base.numpy()
         words = self._words(point)
         place, offset = places(candidates), candidates.offset.contiguous().numpy()
-        losses = np.empty(len(candidates), np.float32)
+        losses = np.empty(len(candidates), self._losses)
         if dimension == 2:
             flips, both, total = self._tables(words)
+            total = 0 if self._relative else total
             moves = (place.numpy(), offset, point)
             self._workers.share(kernels.look_up, len(losses), *moves, flips, both, total, self.scale, losses)
             return torch.from_numpy(losses), len(self._weights)
-        total = int(self._weights[self._marks(words)].sum(dtype=np.int64))
+        total = 0 if self._relative else int(self._weights[self._marks(words)].sum(dtype=np.int64))
         moves = ((place * dimension).numpy(), offset, point)
         clauses = (self._codes, self._starts, self._weights, words, *self._index)
         checks = self._workers.share(kernels.walk, len(losses), *moves, *clauses, total, self.scale, losses)
@@ -97,7 +103,7 @@ class FusedClauseEvaluator:
         return parts.sum(0, dtype=parts.dtype) if len(parts) > 1 else parts[0], both, sum(totals)
 
     def _dense_losses(self, candidates: Candidates) -> tuple[Tensor, int]:
-        losses = np.empty(len(candidates), np.float32)
+        losses = np.empty(len(candidates), self._losses)
         words = np.empty(self.variables, np.uint64)
         rows = min(kernels.LANES, max(1, DENSE_BYTES // (4 * self.variables)))
         clauses = (self._codes, self._starts, self._weights, words)

@@ -16,10 +16,11 @@ class MaxSatObjective:
 
     def __init__(self, clauses: Clauses, evaluator: ClauseEvaluator):
         self._clauses, self._evaluator = clauses, evaluator
+        self.loss_dtype = clauses.loss_dtype
         self.spent = Spent()
 
     def losses(self, candidates: Candidates) -> Tensor:
-        """Loss of every candidate, shape (N,), float32; charges N evaluations and every clause that was looked at."""
+        """Loss of every candidate, shape (N,); charges N evaluations and every clause that was looked at."""
         compiled_before = self._evaluator.compilation_seconds
         losses, checks = self._evaluator.losses(candidates)
         self.spent += Spent(

@@ -86,7 +86,7 @@ class MaxSatTask:
         if evaluation == "fused" and self._device.type == "cpu":
             self._evaluator = FusedClauseEvaluator(self._clauses)
         else:
-            self._evaluator = TorchClauseEvaluator(self.formula, weights, scale, self._device)
+            self._evaluator = TorchClauseEvaluator(self._clauses, self._device)
 
     @property
     def fingerprint(self) -> str:

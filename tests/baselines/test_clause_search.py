@@ -22,6 +22,7 @@ from polystep.bench.launch import build_run
 from polystep.capabilities import CapabilityUnavailable
 from polystep.conformance import QuadraticObjective, SomeClauses
 from polystep.contracts import ExpectedError, Spent
+from polystep.evaluation.compilation import CompilationClock
 from polystep.layout import ParameterLayout
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -33,8 +34,9 @@ class Clauses:
 
     scale = 1.0
 
-    def __init__(self, variables, clauses, weights=None):
+    def __init__(self, variables, clauses, weights=None, hard=None):
         self.variables = variables
+        self.hard = None if hard is None else np.array(hard, bool)
         codes = [sorted(2 * (abs(literal) - 1) + (literal < 0) for literal in clause) for clause in clauses]
         self.codes = np.array([code for clause in codes for code in clause], np.uint32)
         self.starts = np.cumsum([0, *map(len, codes)], dtype=np.int64)
@@ -74,7 +76,12 @@ def clause_sets(draw):
     clause = st.dictionaries(st.integers(1, variables), st.sampled_from([-1, 1]), min_size=1, max_size=5)
     rows = draw(st.lists(clause, min_size=1, max_size=20))
     weights = draw(st.none() | st.lists(st.integers(1, 9), min_size=len(rows), max_size=len(rows)))
-    return Clauses(variables, [[v * sign for v, sign in row.items()] for row in rows], weights)
+    hard = draw(st.none() | st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
+    if hard is not None:
+        weights = [
+            1000 if is_hard else weight for is_hard, weight in zip(hard, weights or [1] * len(rows), strict=True)
+        ]
+    return Clauses(variables, [[v * sign for v, sign in row.items()] for row in rows], weights, hard)
 
 
 def random_clauses(variables, count, length=3, seed=0):
@@ -97,18 +104,22 @@ def best_cost(optimizer, clauses):
 @given(clause_sets(), st.sampled_from(sorted(SOLVERS)), st.integers(0, 40), st.integers(0, 2**32))
 def test_kept_scores_equal_fresh_ones(clauses, name, flips, seed):
     optimizer = solver(name, clauses, seed)
-    search = Search(Problem(clauses), None, np.zeros(clauses.variables, np.uint8), seed)
-    kernel = kernels.build_search(type(optimizer).choose, clauses.weights is not None)
+    clock = CompilationClock()
+    problem = Problem(clauses, clock)
+    search = Search(problem, None, np.zeros(clauses.variables, np.uint8), seed, clock)
+    kernel = kernels.build_search(type(optimizer).choose, clauses.weights is not None, clauses.hard is not None)
     for _ in range(2):
         done, visits = search.run(kernel, flips, optimizer.parameters())
         assert (done < flips) == (flips > 0 and search.cost == 0 and done < flips)
         assert visits <= done * (len(clauses.starts) - 1)
-        fresh = Search(Problem(clauses), None, search.chain.values, seed)
+        fresh = Search(problem, None, search.chain.values, seed, clock)
         assert np.array_equal(search._satisfiers, fresh._satisfiers)
         assert np.array_equal(search._breaks, fresh._breaks)
         assert search.cost == fresh.cost == clauses.cost(search.chain.values)
         assert sorted(search.chain.broken) == fresh.chain.broken.tolist()
-        assert np.array_equal(search._places[search.chain.broken], np.arange(len(search.chain.broken)))
+        assert np.array_equal(search._broken[search._places[search.chain.broken]], search.chain.broken)
+        soft, hard = search._sections()
+        assert (search._broken[hard] < problem.hard).all() and (search._broken[soft] >= problem.hard).all()
         assert search.chain.best_cost == clauses.cost(search.chain.best) <= search.cost
 
 
@@ -121,6 +132,45 @@ def test_finds_optima(name):
         assert best_cost(optimizer, clauses) == clauses.least_cost() == report.diagnostics["best"]
         assert report.finished == (clauses.least_cost() == 0)
         assert report.loss >= report.diagnostics["best"]
+
+
+def partial_clauses(variables=40, hard=120, soft=60, seed=0):
+    """Hard clauses that an assignment satisfies, and weighted units."""
+    numbers = np.random.default_rng(seed)
+    hidden = numbers.choice([-1, 1], variables + 1)
+    rows = []
+    while len(rows) < hard:
+        row = ((numbers.choice(variables, 3, replace=False) + 1) * numbers.choice([-1, 1], 3)).tolist()
+        if any(np.sign(literal) == hidden[abs(literal)] for literal in row):
+            rows.append(row)
+    units = (numbers.integers(1, variables + 1, soft) * numbers.choice([-1, 1], soft)).tolist()
+    weights = numbers.integers(1, 50, soft).tolist()
+    top = sum(weights) + 1
+    clauses = [*([unit] for unit in units), *rows]
+    return Clauses(variables, clauses, [*weights, *([top] * hard)], [False] * soft + [True] * hard)
+
+
+@pytest.mark.parametrize("name", sorted(SOLVERS))
+def test_hard_clauses_are_satisfied_and_soft_ones_almost_as_well_as_possible(name):
+    for seed in range(4):
+        clauses = partial_clauses(seed=seed)
+        layout = ParameterLayout({"x": (clauses.variables,)})
+        exact = Rc2(layout, torch.zeros(clauses.variables), 0)
+        exact.step(ClausesOnly(clauses), 0.0)
+        optimum = best_cost(exact, clauses)
+        optimizer = solver(name, clauses, seed)
+        optimizer.step(ClausesOnly(clauses), 0.0)
+        assert optimum <= best_cost(optimizer, clauses) <= 1.25 * optimum < clauses.weights.max()
+
+
+@pytest.mark.parametrize("name", sorted(SOLVERS))
+def test_unsatisfied_hard_clauses_are_chosen_first(name):
+    # (x1) is hard and false; nothing else can be flipped as long as it is
+    clauses = Clauses(20, [[-v] for v in range(2, 21)] + [[1]], [1] * 19 + [20], [False] * 19 + [True])
+    optimizer = solver(name, clauses, flips_per_step=1)
+    optimizer._point = torch.tensor([-1.0] + 19 * [1.0])
+    optimizer.step(ClausesOnly(clauses), 0.0)
+    assert (optimizer.solution > 0).tolist() == [True] * 20
 
 
 @pytest.mark.parametrize("name", sorted(SOLVERS))
@@ -259,6 +309,27 @@ class TestRc2:
         optimizer, report = self.solve(clauses)
         assert report.diagnostics == {"proven": 1.0, "lower_bound": clauses.least_cost()} and report.finished
         assert best_cost(optimizer, clauses) == clauses.least_cost() == report.loss
+
+    def test_hard_clauses_are_never_paid_for(self):
+        # without hard clauses, x1 false would cost 3 instead of 5
+        clauses = Clauses(2, [[1], [-1, 2], [-1, -2]], [3, 5, 5], [True, False, False])
+        optimizer, report = self.solve(clauses)
+        assert optimizer.solution[0] == 1 and report.loss == 5
+
+    def test_hard_clauses_hold_where_time_runs_out(self):
+        easy = [[v, v + 1] for v in range(1, 400)]
+        soft = random_clauses(400, 3000)
+        rows = [soft.codes[a:b].tolist() for a, b in zip(soft.starts[:-1], soft.starts[1:], strict=True)]
+        signed = [[(code // 2 + 1) * (-1 if code % 2 else 1) for code in row] for row in rows]
+        clauses = Clauses(400, easy + signed, [3001] * 399 + [1] * 3000, [True] * 399 + [False] * 3000)
+        optimizer, report = self.solve(clauses, seconds=0.5)
+        assert report.loss is None and report.diagnostics["proven"] == 0
+        assert best_cost(optimizer, clauses) <= 3000
+
+    def test_hard_clauses_that_contradict_each_other(self):
+        clauses = Clauses(1, [[1], [-1], [1]], [9, 9, 2], [True, True, False])
+        optimizer, report = self.solve(clauses)
+        assert report.loss == 9 and optimizer.solution[0] == 1
 
     def test_judges_the_searches(self):
         clauses = random_clauses(60, 270)
