@@ -1,8 +1,9 @@
-"""DIMACS files: .cnf and .wcnf, the latter with a top weight or with h lines, plain or compressed (.gz, .xz).
+"""DIMACS files: .cnf and .wcnf, the latter with a top weight or with h lines, plain or compressed (gzip, xz, lzma, bzip2).
 
 Formats: http://www.satcompetition.org/2009/format-benchmarks2009.html and https://maxsat-evaluations.github.io.
 """
 
+import bz2
 import gzip
 import lzma
 import zlib
@@ -17,7 +18,15 @@ from tasks.maxsat import dimacs_scanner as scanner
 from tasks.maxsat.formula import MOST_VARIABLES, Formula
 from tasks.maxsat.memory import BYTES_PER_VARIABLE, TooLarge, available_memory, require_memory
 
-OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
+OPENERS: dict[bytes, Any] = {
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ": lzma.open,
+    b"\x5d\x00\x00": lzma.open,
+    b"BZh": bz2.open,
+}
+"""By the first bytes of a file, whatever its name."""
+ARCHIVES = {b"PK\x03\x04": "a zip archive", b"7z\xbc\xaf": "a 7z archive", b"\x28\xb5\x2f\xfd": "compressed by zstd"}
+BYTE_ORDER_MARK, END_OF_FILE = b"\xef\xbb\xbf", b"\x1a"
 BYTES_PER_BYTE = 14
 """Memory per byte of text: the text, then per token of at least two bytes a literal, a clause start, a weight."""
 
@@ -42,7 +51,7 @@ def read_dimacs(path: Path) -> Formula:
     "p cnf" clauses all weigh 1. "p wcnf n m [top]" clauses begin with their weight and are hard from `top` on. A file without
     a p line has clauses that begin with "h" (hard) or a weight. Raises InstanceError.
     """
-    raw = read_text(path)
+    raw = _usual(read_text(path))
     position, line, header = _header(path, raw)
     return _parse(path, np.frombuffer(raw, np.uint8), position, line, header)
 
@@ -50,11 +59,16 @@ def read_dimacs(path: Path) -> Formula:
 def read_text(path: Path) -> bytes:
     """The uncompressed bytes of a file; refused before they fill the memory."""
     most = available_memory() // BYTES_PER_BYTE
-    opener = OPENERS.get(path.suffix, open)
     parts: list[bytes] = []
     size = 0
     try:
-        if path.suffix not in OPENERS:
+        with path.open("rb") as file:
+            begin = file.read(8)
+        for magic, what in ARCHIVES.items():
+            if begin.startswith(magic):
+                raise InstanceError(f"{path} is {what}; unpack it and name the file that was in it")
+        opener = next((opener for magic, opener in OPENERS.items() if begin.startswith(magic)), open)
+        if opener is open:
             _require_room(path, path.stat().st_size, most)
         with opener(path, "rb") as file:
             while part := file.read(1 << 24):
@@ -66,6 +80,14 @@ def read_text(path: Path) -> bytes:
         remedy = "correct the path" if isinstance(error, FileNotFoundError) else "get an undamaged copy"
         raise InstanceError(f"{path} cannot be read ({reason}); {remedy}") from error
     return b"".join(parts)
+
+
+def _usual(raw: bytes) -> bytes:
+    """The text without what other systems put around it, and with the ends of lines that we count."""
+    raw = raw.removeprefix(BYTE_ORDER_MARK)
+    if (content := raw.rstrip()).endswith(END_OF_FILE):
+        raw = content.rstrip(END_OF_FILE)
+    return raw if b"\n" in raw else raw.replace(b"\r", b"\n")
 
 
 def _require_room(path: Path, size: int, most: int) -> None:
@@ -91,7 +113,7 @@ def _header(path: Path, raw: bytes) -> tuple[int, int, Header]:
         position, line = end + 1, line + 1
     else:
         _refuse(path, line, "the file holds no clauses", "get an undamaged copy")
-    if ".wcnf" not in path.suffixes:
+    if ".wcnf" not in map(str.lower, path.suffixes):
         reason = f"{_shown(content)} where a p cnf line should be"
         _refuse(path, line, reason, 'write "p cnf VARIABLES CLAUSES" first, or name the file .wcnf')
     return position, line, Header("lines")
@@ -103,7 +125,7 @@ def _problem_line(path: Path, line: int, content: bytes) -> Header:
     if (
         words[0] != "p"
         or words[1:2] not in (["cnf"], ["wcnf"])
-        or not all(word.isdigit() and len(word) < 20 for word in numbers)
+        or not all(word.isdigit() and len(word) <= 20 for word in numbers)
     ):
         _refuse(path, line, f"{_shown(content)} is no problem line", 'write "p cnf VARIABLES CLAUSES"')
     kind: Literal["cnf", "wcnf"] = "cnf" if words[1] == "cnf" else "wcnf"
@@ -116,7 +138,9 @@ def _problem_line(path: Path, line: int, content: bytes) -> Header:
     if clauses < 1:
         _refuse(path, line, "no clauses declared", "an instance needs at least one clause")
     if len(numbers) == 3 and not 1 <= top < 2**63:
-        _refuse(path, line, f"a top weight of {top}", "it must lie in 1..2^63 - 1")
+        _refuse(
+            path, line, f"a top weight of {top}", "write a smaller one, up to 2^63 - 1, here and in the hard clauses"
+        )
     try:
         require_memory(f"an instance of {variables} variables", BYTES_PER_VARIABLE * variables)
     except TooLarge as error:
@@ -145,6 +169,8 @@ def _parse(path: Path, text: Any, position: int, line: int, header: Header) -> F
             reason = "the literal {token} is beyond the {variables} variables that the memory holds"
             remedy = "correct it or use a larger machine"
         _refuse(path, line, reason.format(token=shown, variables=most), remedy)
+    if not clauses:
+        _refuse(path, line, "the file holds no clauses", "get an undamaged copy")
     if header.clauses and clauses != header.clauses:
         what = "is the file cut off?" if clauses < header.clauses else "correct the p line"
         _refuse(path, line, f"the p line declares {header.clauses} clauses, but there are {clauses}", what)

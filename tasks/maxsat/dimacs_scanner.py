@@ -15,9 +15,12 @@ PROBLEMS = {
     6: ("the number {token} does not fit into 63 bits", "divide all weights by a common factor"),
     7: ("a p line among the clauses", "there must be one at most, before all clauses"),
     8: ("up to the weight {token} they add up to more than 2^62", "divide all weights by a common factor"),
+    9: ("the weight {token} is no whole number", "multiply all weights by a power of ten that makes them whole"),
+    10: ("h in place of a weight, which files with a p line do not have", "remove the p line, or write the top weight"),
 }
-NOT_A_NUMBER, OUT_OF_RANGE, EMPTY_CLAUSE, CUT_OFF, BAD_WEIGHT, TOO_LARGE, SECOND_HEADER, TOO_HEAVY = PROBLEMS
-NEWLINE, MINUS, PLUS, ZERO, NINE = 10, 45, 43, 48, 57
+NOT_A_NUMBER, OUT_OF_RANGE, EMPTY_CLAUSE, CUT_OFF, BAD_WEIGHT, TOO_LARGE, SECOND_HEADER, TOO_HEAVY = tuple(PROBLEMS)[:8]
+DECIMAL_WEIGHT, HARD_BY_LETTER = tuple(PROBLEMS)[8:]
+NEWLINE, MINUS, PLUS, POINT, ZERO, NINE = 10, 45, 43, 46, 48, 57
 LETTER_C, LETTER_H, LETTER_P, PERCENT = 99, 104, 112, 37
 
 
@@ -85,7 +88,9 @@ def scan(
         if begin_of_line and byte == LETTER_P:
             return SECOND_HEADER, line, first, i, clauses, used
         begin_of_line = False
-        if letters and wants_weight and byte == LETTER_H and i == first + 1:
+        if wants_weight and byte == LETTER_H and i == first + 1:
+            if not letters:
+                return HARD_BY_LETTER, line, first, i, clauses, used
             hard[clauses] = True
             weights[clauses] = 1
             wants_weight = False
@@ -96,6 +101,8 @@ def scan(
             return NOT_A_NUMBER, line, first, i, clauses, used
         while j < i:
             digit = text[j] - ZERO
+            if text[j] == POINT and wants_weight:
+                return DECIMAL_WEIGHT, line, first, i, clauses, used
             if text[j] < ZERO or text[j] > NINE:
                 return NOT_A_NUMBER, line, first, i, clauses, used
             if value > (2**63 - 1 - digit) // 10:

@@ -1,5 +1,6 @@
 """MAX-SAT as a task: one instance, every step sees all of its clauses."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,8 @@ GENERATORS: dict[str, Callable[..., Formula]] = {
 }
 KEPT_FROM = 100_000
 """Variables from which on a generated instance is kept in the data folder; smaller ones are generated as fast as read."""
+LONGEST_NAME = 40
+"""Letters that are shown of a file's name."""
 START_DEVIATION = 0.1
 PUBLISHED_RATIO, PUBLISHED_SEED = 4.27, 42
 
@@ -138,15 +141,22 @@ def _info(formula: Formula, instance: str, ratio: float, seed: int) -> TaskInfo:
     size = f"{formula.variables:,} variables"
     cost = {"clause_checks": formula.clauses}
     if instance not in GENERATORS:
-        stem = Path(instance).name.partition(".")[0]
-        name = f"maxsat_{stem}_{formula.fingerprint[:6]}"
-        return TaskInfo(name, f"MAX-SAT {stem}, {size}", "maxsat", formula.variables, f"file {stem}", cost)
+        shown = f"{_shown(Path(instance).name)}_{formula.fingerprint[:6]}"
+        return TaskInfo(
+            f"maxsat_{shown}", f"MAX-SAT {shown}, {size}", "maxsat", formula.variables, f"file {shown}", cost
+        )
     parts = [instance] if instance != "paper" else []
     parts += [f"ratio{ratio:g}"] if ratio != PUBLISHED_RATIO else []
     parts += [f"seed{seed}"] if seed != PUBLISHED_SEED else []
     name = "_".join([f"maxsat_{formula.variables}v", *parts])
     title = ", ".join([f"MAX-SAT, {size}", *parts])
     return TaskInfo(name, title, "maxsat", formula.variables, " ".join(parts), cost)
+
+
+def _shown(file: str) -> str:
+    """A file's name without its endings, in letters that every font and file system has, and not too many of them."""
+    stem = re.sub(r"\.w?cnf(\.\w+)?$", "", file, flags=re.IGNORECASE)
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", stem).strip("_")[:LONGEST_NAME] or "file"
 
 
 def _costs(formula: Formula, hard_weight: int | None) -> NDArray[np.int64] | None:

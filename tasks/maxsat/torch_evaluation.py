@@ -54,8 +54,7 @@ class TorchClauseEvaluator:
             of_base = self._totals(candidates.base > 0) if self._relative else None
         rows = max(1, CHUNK_GROUPS // max(1, len(self._clause)))
         parts = [
-            self._totals(candidates.dense(slice(first, first + rows)) > 0)
-            for first in range(0, len(candidates), rows)
+            self._totals(candidates.dense(slice(first, first + rows)) > 0) for first in range(0, len(candidates), rows)
         ]
         totals = torch.cat(parts) if of_base is None else torch.cat(parts) - of_base
         return self._losses_of(totals), len(candidates) * self.clauses

@@ -1,5 +1,6 @@
 """DIMACS files of every kind, and what is said about those that are not."""
 
+import bz2
 import gzip
 import lzma
 
@@ -33,7 +34,18 @@ def test_clauses_may_share_and_span_lines(tmp_path):
     assert formula.weights is None and formula.hard is None
 
 
-@pytest.mark.parametrize(("suffix", "compress"), [("gz", gzip.compress), ("xz", lzma.compress)])
+@pytest.mark.parametrize(
+    ("suffix", "compress"),
+    [
+        ("gz", gzip.compress),
+        ("GZ", gzip.compress),
+        ("xz", lzma.compress),
+        ("bz2", bz2.compress),
+        ("lzma", lambda content: lzma.compress(content, lzma.FORMAT_ALONE)),
+        ("old", gzip.compress),
+        ("gz", bytes),
+    ],
+)
 def test_compressed_files_hold_the_same(tmp_path, suffix, compress):
     plain = read_dimacs(write(tmp_path, "a.cnf", CNF))
     packed = read_dimacs(write(tmp_path, f"a.cnf.{suffix}", compress(CNF)))
@@ -41,7 +53,18 @@ def test_compressed_files_hold_the_same(tmp_path, suffix, compress):
 
 
 @pytest.mark.parametrize(
-    "content", [CNF.replace(b"\n", b"\r\n"), CNF[:-1], b"\n \n" + CNF, CNF + b"%\n0\n\n", CNF + b"c"]
+    "content",
+    [
+        CNF.replace(b"\n", b"\r\n"),
+        CNF.replace(b"\n", b"\r"),
+        CNF[:-1],
+        b"\n \n" + CNF,
+        CNF + b"%\n0\n\n",
+        CNF + b"c",
+        b"\xef\xbb\xbf" + CNF,
+        CNF + b"\x1a",
+        CNF + b"\x1a\x1a\r\n",
+    ],
 )
 def test_other_line_ends_blank_lines_and_the_end_mark_of_satlib(tmp_path, content):
     expected = read_dimacs(write(tmp_path, "a.cnf", CNF))
@@ -61,8 +84,9 @@ def test_weights_without_a_top_are_all_soft(tmp_path):
     assert formula.weights.tolist() == [7, 9223372036854775]
 
 
-def test_hard_clauses_by_letter(tmp_path):
-    formula = read_dimacs(write(tmp_path, "a.wcnf", b"c new format\nh 1 -5 0\n4 2 0\nh 3 0\n"))
+@pytest.mark.parametrize("name", ["a.wcnf", "A.WCNF"])
+def test_hard_clauses_by_letter(tmp_path, name):
+    formula = read_dimacs(write(tmp_path, name, b"c new format\nh 1 -5 0\n4 2 0\nh 3 0\n"))
     assert formula.variables == 5
     assert rows(formula) == [[1, -5], [2], [3]]
     assert formula.hard.tolist() == [True, False, True]
@@ -104,7 +128,9 @@ def test_hard_clauses_by_letter(tmp_path):
         (b"p wcnf 3 2 9\n1 1 0\n-3 2 0\n", 3, "a weight of '-3'"),
         (b"p wcnf 3 2 9\n1 1 0\n3\n", 4, "does not end with 0"),
         (b"p wcnf 3 2 9\n1 1 0\n3 0\n", 3, "an empty clause"),
-        (b"p wcnf 3 2 9\n1 1 0\nh 2 0\n", 3, "'h' is no whole number"),
+        (b"p wcnf 3 2 9\n1 1 0\nh 2 0\n", 3, "h in place of a weight, which files with a p line do not have"),
+        (b"p wcnf 3 2 9\n1 1 0\n2.5 2 0\n", 3, "the weight '2.5' is no whole number; multiply all weights"),
+        (b"p wcnf 3 1 18446744073709551615\n18446744073709551615 1 0\n", 1, "write a smaller one, up to 2^63 - 1"),
         (b"p wcnf 3 1 9\n99999999999999999999 1 0\n", 2, "'99999999999999999999' does not fit"),
     ],
 )
@@ -126,6 +152,8 @@ def test_faults_are_named_with_file_and_line(tmp_path, content, line, message):
             b"9 1 0\n4611686018427387904 2 0\n",
             "line 2: up to the weight '4611686018427387904' they add up to more than",
         ),
+        (b"%", "line 1: the file holds no clauses"),
+        (b"c comment\n%\n0\n", "line 2: the file holds no clauses"),
     ],
 )
 def test_faults_of_files_without_a_p_line(tmp_path, content, message):
@@ -138,9 +166,10 @@ def test_faults_of_files_without_a_p_line(tmp_path, content, message):
     ("name", "content", "message"),
     [
         ("cut.cnf.gz", gzip.compress(CNF * 50, mtime=0)[:-20], "undamaged copy"),
-        ("no.cnf.gz", CNF, "undamaged copy"),
+        ("cut.cnf.bz2", bz2.compress(CNF * 50)[:-20], "undamaged copy"),
+        ("a.cnf.zip", b"PK\x03\x04" + CNF, "is a zip archive; unpack it"),
         ("cut.cnf.xz", lzma.compress(CNF * 50)[:-20], "undamaged copy"),
-        ("no.cnf.xz", CNF, "undamaged copy"),
+        ("a.cnf.zst", b"\x28\xb5\x2f\xfd" + CNF, "is compressed by zstd; unpack it"),
     ],
 )
 def test_damaged_archives(tmp_path, name, content, message):

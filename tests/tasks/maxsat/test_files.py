@@ -37,7 +37,7 @@ def test_the_command_solves_a_file_of_satlib(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = tmp_path.glob("*/run.json")
     record = json.loads(path.read_text())
-    assert record["labels"]["task"] == "maxsat_uf100"
+    assert record["labels"]["task"] == "maxsat_uf100_777cb9"
     assert record["metrics"]["test_selected"] == 1
     assert record["ledger"]["spent"]["clause_checks"] == 300 * 430
 

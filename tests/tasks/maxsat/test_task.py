@@ -83,10 +83,44 @@ def test_named_instances_follow_their_own_seed_only():
 
 
 def test_names_tell_instances_apart(weighted):
-    assert task().name == "maxsat_100v"
-    assert task(instance_seed=7).name == "maxsat_100v_seed7"
-    assert task("planted", variables=50, ratio=3.0, instance_seed=1).name == "maxsat_50v_planted_ratio3_seed1"
-    assert task(weighted).name == "maxsat_weighted"
+    assert task().info.name == "maxsat_100v"
+    assert task(instance_seed=7).info.name == "maxsat_100v_seed7"
+    planted = task("planted", variables=50, ratio=3.0, instance_seed=1).info
+    assert (planted.name, planted.size) == ("maxsat_50v_planted_ratio3_seed1", 50)
+    of_file = task(weighted)
+    assert of_file.info.name == f"maxsat_weighted_{of_file.fingerprint[:6]}"
+
+
+def test_files_of_one_name_are_different_tasks(tmp_path, write_dimacs):
+    names = set()
+    files = ["100v.cnf", "bw_large.a.cnf", "bw_large.b.cnf", "deep/100v.cnf"]
+    for number, file in enumerate(files, 1):
+        path = tmp_path / file
+        path.parent.mkdir(exist_ok=True)
+        write_dimacs(Formula.of_clauses(3, [[number % 3 + 1], [-1, 2]], [number, 3]), path.with_suffix(".wcnf"))
+        names.add(task(str(path.with_suffix(".wcnf"))).info.name)
+    assert len(names) == 4 and task(variables=100).info.name not in names
+    assert any(name.startswith("maxsat_bw_large.a_") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("file", "shown"),
+    [
+        ("ba$_$in.cnf", "ba_in"),
+        (b"caf\xe9 \xff.cnf".decode("utf-8", "surrogateescape"), "caf"),
+        ("\u00fc\u00f6.CNF", "file"),
+        ("x" * 200 + ".wcnf.gz", "x" * 40),
+        ("a.b.cnf.bz2", "a.b"),
+        ("no ending", "no_ending"),
+    ],
+)
+def test_names_of_files_are_plain_and_short(file, shown, tmp_path):
+    (tmp_path / file).write_bytes(b"p cnf 2 1\n1 -2 0\n")
+    info = task(str(tmp_path / file)).info
+    digits = info.name.removeprefix(f"maxsat_{shown}_")
+    assert len(digits) == 6 and digits in info.title and shown in info.title
+    for text in (info.name, info.title, info.variant):
+        assert text.isascii() and "$" not in text
 
 
 def test_large_instances_are_kept(tmp_path):
