@@ -21,9 +21,10 @@ from rich.console import Console
 
 from polystep.bench.composition import compose_config
 from polystep.bench.launch import use_threads
-from polystep.bench.rendering import Cell, Column, Table, to_markdown, write_table
 from polystep.candidates import Candidates, DenseCandidates, SeededCandidates
 from polystep.contracts import ExpectedError
+from polystep.files import write_text
+from polystep.report.table import Row, Table, number_column, text_column, to_markdown, write_table
 from scripts.console import CONFIGS, RESULTS, explain
 from scripts.control_speed import TASKS as CONTROL_TASKS
 from scripts.control_speed import control_speed_table
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tables.append(_table([row for task in networks for row in _measure(task, options, console)], options))
         for table in tables:
             write_table(table, options.output)
+            write_text(options.output / f"{table.name}.md", to_markdown(table))
     except ExpectedError as error:
         return explain(error)
     for table in tables:
@@ -74,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _measure(task_name: str, options: argparse.Namespace, console: Console) -> list[dict[str, Cell]]:
+def _measure(task_name: str, options: argparse.Namespace, console: Console) -> list[Row]:
     count, repeats = options.candidates, options.repeats
     config, published = (_config(task_name, options.batch_size, study) for study in ("default", "paper"))
     tasks = {path: instantiate(config["task"], evaluation=path) for path in PATHS}
@@ -86,7 +88,7 @@ def _measure(task_name: str, options: argparse.Namespace, console: Console) -> l
     candidates = optimizer.ask(0.0)
     chosen = torch.linspace(0, len(candidates) - 1, min(count, len(candidates))).long()
     subset = candidates.part(chosen)
-    rows: list[dict[str, Cell]] = []
+    rows: list[Row] = []
 
     def add_rows(kind: str, measured: Candidates, paths: Sequence[str]) -> None:
         reference, functional_rate = None, None
@@ -98,8 +100,8 @@ def _measure(task_name: str, options: argparse.Namespace, console: Console) -> l
             rate = len(measured) / _median_seconds(partial(objective.losses, measured), repeats)
             functional_rate = functional_rate or rate
             rows.append({"task": task_name, "kind": kind, "path": path, "candidates": len(measured), "rate": round(rate),
-                         "ratio": f"{rate / functional_rate:.1f}",
-                         "difference": f"{float((losses - reference).abs().max()):.1e}"})  # fmt: skip
+                         "ratio": rate / functional_rate,
+                         "difference": float((losses - reference).abs().max())})  # fmt: skip
 
     add_rows("particles", subset, PATHS)
     moved = other.ask(0.0)
@@ -137,15 +139,15 @@ def _median_seconds(action: Callable[[], object], repeats: int) -> float:
     return statistics.median(seconds)
 
 
-def _table(rows: list[dict[str, Cell]], options: argparse.Namespace) -> Table:
+def _table(rows: list[Row], options: argparse.Namespace) -> Table:
     columns = (
-        Column("task", "Task"),
-        Column("kind", "Candidates"),
-        Column("path", "Evaluation path"),
-        Column("candidates", "Number"),
-        Column("rate", "Candidates per second"),
-        Column("ratio", "Times the functional path"),
-        Column("difference", "Largest difference in loss"),
+        text_column("task", "Task"),
+        text_column("kind", "Candidates"),
+        text_column("path", "Evaluation path"),
+        number_column("candidates", "Number"),
+        number_column("rate", "Candidates per second"),
+        number_column("ratio", "Times the functional path", "ratio"),
+        number_column("difference", "Largest difference in loss", "difference"),
     )
     notes = (
         "Dense and mirrored candidates move all parameters; mirrored ones share a noise vector by pairs.",

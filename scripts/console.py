@@ -19,6 +19,7 @@ from scripts.output import Output
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "configs"
+COMMITTED = ROOT / "results" / "records"
 RESULTS = Path("results/reproduction")
 RECORDS = RESULTS / "records"
 EXIT_STATUS = {"finished": 0, "skipped": 0, "failed": 1, "error": 2, "busy": 3, "interrupted": 130}

@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from polystep.bench.composition import compose_config
-from polystep.bench.rendering import Cell, Column, Table
 from polystep.candidates import DenseCandidates
+from polystep.report.table import Row, Table, number_column, text_column
 from scripts.console import CONFIGS
 from tasks.control.task import EVALUATIONS
 
@@ -27,13 +27,13 @@ def control_speed_table(tasks: Sequence[str], repeats: int, console: Console) ->
     """Medians over `repeats` evaluations of the candidates of one PolyStep step, after compilation, by task and policy."""
     rows = [row for task in tasks for kind in ACTIVATIONS for row in _measure(task, kind, repeats, console)]
     columns = (
-        Column("task", "Task"),
-        Column("activation", "Policy"),
-        Column("path", "Path"),
-        Column("episodes", "Episodes"),
-        Column("steps", "Environment steps"),
-        Column("rate", "Environment steps per second"),
-        Column("ratio", "Times Gymnasium"),
+        text_column("task", "Task"),
+        text_column("activation", "Policy"),
+        text_column("path", "Path"),
+        number_column("episodes", "Episodes"),
+        number_column("steps", "Environment steps"),
+        number_column("rate", "Environment steps per second"),
+        number_column("ratio", "Times Gymnasium", "ratio"),
     )
     notes = (
         f"The candidates of one step of PolyStep after {TRAINED_STEPS} others, with default settings. lockstep: the simulator, "
@@ -44,7 +44,7 @@ def control_speed_table(tasks: Sequence[str], repeats: int, console: Console) ->
     return Table("control_speed", "Environment steps per second", columns, rows, notes)
 
 
-def _measure(task_name: str, activation: str, repeats: int, console: Console) -> list[dict[str, Cell]]:
+def _measure(task_name: str, activation: str, repeats: int, console: Console) -> list[Row]:
     composed, _ = compose_config(CONFIGS, [f"task={task_name}", f"task.activation={activation}", "optimizer=polystep"])
     config: Any = OmegaConf.to_container(composed, resolve=True)
     tasks = {path: instantiate(config["task"], evaluation=path) for path in EVALUATIONS}
@@ -60,12 +60,12 @@ def _measure(task_name: str, activation: str, repeats: int, console: Console) ->
     }
     optimizer.tell(fused.next_objective().losses(asked))
     measured["training"] = _rate(partial(_train, fused, optimizer), 10 * repeats)
-    rows: list[dict[str, Cell]] = []
+    rows: list[Row] = []
     for path, (steps, rate) in measured.items():
         console.print(f"{task_name}, {activation}, {path}: {rate:,.0f} environment steps per second", highlight=False)
         rows.append({"task": task_name, "activation": activation, "path": path,
                      "episodes": len(candidates) * config["task"]["episodes"], "steps": steps, "rate": round(rate),
-                     "ratio": f"{rate / measured['gymnasium'][1]:.1f}"})  # fmt: skip
+                     "ratio": rate / measured["gymnasium"][1]})  # fmt: skip
     return rows
 
 

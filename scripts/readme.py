@@ -1,33 +1,38 @@
 """Rewrite the block of results in README.md from the committed records:  python -m scripts.readme
 
-Run it after  python -m scripts.report --records results/records --output results  which makes the tables and figures that the
-block links to.
+Run it after  python -m scripts.report results/records --output results  which draws the figures that the block links to.
 """
 
 import sys
 from pathlib import Path
 
-from polystep.bench.claims.verdicts import judge_all
-from polystep.bench.groups import group_runs
-from polystep.bench.headline import headline_figures, headline_table
-from polystep.bench.intake import take_in
-from polystep.bench.rendering import escape_markdown, to_markdown
-from polystep.bench.tuning import TUNING_PROTOCOL
 from polystep.contracts import ExpectedError
 from polystep.files import StorageError, write_text
-from scripts.console import ROOT, console, explain
+from polystep.report import load_runs
+from polystep.report.claims import judge, verdicts
+from polystep.report.figures import claims, five_networks
+from polystep.report.material import Material
+from polystep.report.table import Table, text_column, to_markdown
+from polystep.report.tables import headline
+from polystep.report.text import for_markdown
+from scripts.console import COMMITTED, ROOT, console, explain
 from scripts.report import statements
 
 README = ROOT / "README.md"
-RECORDS = ROOT / "results" / "records"
 START, END = "<!-- results: python -m scripts.readme -->", "<!-- end of results -->"
+_COLUMNS = (
+    text_column("statement", "Claim", 300),
+    text_column("edition", "Edition"),
+    text_column("axis", "Protocol"),
+    text_column("verdict", "Verdict here"),
+)
 
 
 def main() -> int:
     """The command; exit status 0 when the block is up to date, 2 after an explained failure."""
     try:
         text = README.read_text(encoding="utf-8")
-        updated = with_results(text, RECORDS)
+        updated = with_results(text, COMMITTED)
         write_text(README, updated)
     except ExpectedError as error:
         return explain(error)
@@ -46,14 +51,17 @@ def with_results(text: str, records: Path) -> str:
 
 def results_block(records: Path) -> str:
     """Headline table, verdicts on the claims and two figures, in Markdown."""
-    groups = group_runs(take_in(records).runs)
-    shown = [group for group in groups if group.protocol != TUNING_PROTOCOL]
-    verdicts = judge_all(statements(), [run for group in groups for run in group.runs])
-    lines = ["", to_markdown(headline_table(shown)), "| Claim of the paper | Verdict here |", "| --- | --- |"]
-    lines += [f"| {escape_markdown(claim.statement.statement)} | {claim.overall} |" for claim in verdicts.claims]
-    for title, stem in headline_figures(shown):
-        lines += ["", f"![{title}](results/figures/{stem}.png)"]
-    return "\n".join([*lines, "", ""])
+    runs = load_runs(records)
+    conditions = judge(runs, statements()[0])
+    judged = verdicts(conditions)
+    material = Material(runs, conditions, judged)
+    lines = [to_markdown(table) for table in headline.tables(material)]
+    lines.append(to_markdown(Table("verdicts", "", _COLUMNS, judged.to_dict("records"))))
+    for module in (five_networks, claims):
+        lines += [
+            f"![{for_markdown(chart.title)}](results/figures/{chart.name}.svg)\n" for chart in module.charts(material)
+        ]
+    return "\n" + "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,131 +1,77 @@
-"""Build tables, figures and REPORT.md from records:  python -m scripts.report
+"""Build tables, figures, REPORT.md and report.html from records:  python -m scripts.report results/records --output results
 
-It says which runs of the profile are missing.
+Takes folders of runs, folders of bundles, and bundles (.jsonl), several of them.
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-
-from polystep.bench.claims.published_runs import read_defects
-from polystep.bench.claims.statements import complete_profiles, read_statements
-from polystep.bench.claims.verdicts import Statements
-from polystep.bench.composition import compose_config
-from polystep.bench.launch import resolve_settings
-from polystep.bench.processes import map_in_processes
-from polystep.bench.profiles import PlannedRun, read_profile
-from polystep.bench.report import ReportSummary, build_report
 from polystep.contracts import ExpectedError
-from polystep.files import json_value
-from scripts.console import CONFIGS, RECORDS, RESULTS, explain
+from polystep.report import load_runs
+from polystep.report.build import ReportSummary, build_report
+from polystep.report.claims import Statement, read_statements, summary_lines
+from polystep.report.compare import COMMITTED as COMMITTED_RUNS
+from polystep.report.compare import OWN
+from scripts.console import COMMITTED, CONFIGS, RECORDS, RESULTS, console, explain
+from scripts.sweep import plan
 
-_SEED = re.compile(r"seed=\d+")
-_ANY_SEED = 8_675_309_000_042
-"""Stands for the seed in what runs share that differ in it alone; no other setting is this number."""
-_WORTH_A_PROCESS = 10
-"""So many configurations take longer to compose than a process takes to start."""
+STATEMENTS = CONFIGS / "statements"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; exit status 0 when the report was written, 2 after an explained failure."""
     parser = argparse.ArgumentParser(prog="python -m scripts.report", description="Build the report from records.")
-    parser.add_argument("--records", type=Path, default=RECORDS, help="folder of the runs (default: %(default)s)")
     parser.add_argument(
-        "--output", type=Path, default=RESULTS, help="folder of tables, figures and REPORT.md (default: %(default)s)"
+        "records", type=Path, nargs="*", default=[RECORDS], help=f"folders of runs and bundles (default: {RECORDS})"
     )
     parser.add_argument(
-        "--profile",
-        default="paper",
-        help="whose missing runs are listed, a file of configs/profile (default: %(default)s)",
+        "--output",
+        type=Path,
+        default=RESULTS,
+        help="folder of the report, its tables and figures (default: %(default)s)",
     )
+    parser.add_argument("--profile", help="say which runs of this profile (configs/profile) have no finished record")
     options = parser.parse_args(arguments)
-    console = Console(soft_wrap=True)
     try:
-        expected = expected_runs(read_profile(CONFIGS, options.profile))
-        show_summary(build_report(options.records, options.output, expected, statements()), console)
+        expected = expected_runs(options.profile) if options.profile else {}
+        show_summary(write_report(options.records, options.output, expected))
     except ExpectedError as error:
         return explain(error)
     return 0
 
 
-def statements() -> Statements:
-    """What every report judges, each file by the complete runs of the profiles that it names."""
-    claims, defects = CONFIGS / "claims.yaml", CONFIGS / "published_runs.yaml"
-    return Statements(read_statements(claims), _complete(claims), read_defects(defects), _complete(defects))
+def write_report(places: Sequence[Path], output: Path, expected: dict[str, str]) -> ReportSummary:
+    """Build the report of all runs in `places`; raises ExpectedError where one does not exist or none holds a finished run."""
+    runs = load_runs(*places)
+    if COMMITTED.resolve() in [place.resolve() for place in places] and len(places) > 1:
+        # own runs decide first
+        stored = [Path(source).resolve().is_relative_to(COMMITTED.resolve()) for source in runs["source"]]
+        runs["origin"] = [COMMITTED_RUNS if committed else OWN for committed in stored]
+    return build_report(runs, output, *statements(), expected)
 
 
-def _complete(path: Path) -> list[dict[str, Any]]:
-    planned = [run for name in complete_profiles(path) for run in read_profile(CONFIGS, name)]
-    return list(expected_runs(planned).values())
+def statements() -> tuple[list[Statement], list[Statement]]:
+    """What every report judges: the claims of both editions, and what the published runs really did."""
+    return read_statements(STATEMENTS / "claims.yaml"), read_statements(STATEMENTS / "published_runs.yaml")
 
 
-def expected_runs(planned: Sequence[PlannedRun]) -> dict[str, dict[str, Any]]:
-    """The configuration that each planned run would record, by its title."""
-    _compose([_without_seed(run.overrides)[0] for run in planned])
-    return {run.title: _configuration(run.overrides) for run in planned}
+def expected_runs(profile: str) -> dict[str, str]:
+    """What the runs of a profile are known by before they start, by their title."""
+    _, runs = plan([f"profile={profile}"])
+    return {run.planned.title: run.identity for run in runs}
 
 
-def _configuration(overrides: Sequence[str]) -> dict[str, Any]:
-    settings, seed = _without_seed(overrides)
-    configuration: dict[str, Any] = _composed[settings] if seed is None else _with_seed(_composed[settings], seed)
-    return configuration
-
-
-def _without_seed(overrides: Sequence[str]) -> tuple[tuple[str, ...], int | None]:
-    """Settings that runs share which differ in their seeds alone, and the seed."""
-    seeds = [override for override in overrides if _SEED.fullmatch(override)]
-    if not seeds:
-        return tuple(overrides), None
-    settings = tuple(override for override in overrides if override not in seeds)
-    return (*settings, f"seed={_ANY_SEED}"), int(seeds[-1][len("seed=") :])
-
-
-_composed: dict[tuple[str, ...], dict[str, Any]] = {}
-"""Not to be changed: composing takes too long to repeat for every seed and every profile."""
-
-
-def _compose(settings: Sequence[tuple[str, ...]]) -> None:
-    """Add what is missing in `_composed`."""
-    missing = [overrides for overrides in dict.fromkeys(settings) if overrides not in _composed]
-    configurations = map_in_processes(
-        lambda overrides: json_value(resolve_settings(*compose_config(CONFIGS, overrides))),
-        missing,
-        _WORTH_A_PROCESS,
-        # neighbours in a profile often have the same task and optimiser, whose files are then read once
-        together=_WORTH_A_PROCESS,
-    )
-    _composed.update(zip(missing, configurations, strict=True))
-
-
-def _with_seed(value: Any, seed: int) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_seed(item, seed) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_seed(item, seed) for item in value]
-    if isinstance(value, str):
-        # such as the name of a file
-        return value.replace(str(_ANY_SEED), str(seed))
-    return seed if value == _ANY_SEED else value
-
-
-def show_summary(summary: ReportSummary, console: Console) -> None:
-    """Print what a report was built from, what it wrote and what is missing."""
-    console.print(f"report from {summary.finished} finished runs", style="bold", markup=False)
-    console.print(
-        f"  wrote {summary.written[-1]} and {len(summary.written) - 1} tables and figures",
-        markup=False,
-        highlight=False,
-    )
-    for kind, sentences in summary.gaps.items():
-        if sentences:
-            console.print(f"{kind}: {len(sentences)}", style="bold yellow", markup=False)
-        for sentence in sentences:
-            console.print(f"  {sentence}", markup=False, highlight=False)
+def show_summary(summary: ReportSummary) -> None:
+    """Print the verdicts, what is wrong or missing, and where the report is."""
+    for line in summary_lines(summary.conditions) if summary.conditions is not None else ():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for kind, sentences in summary.problems.items():
+        console.print(f"{kind}: {len(sentences)}", style="bold yellow", markup=False, highlight=False)
+    console.print(f"report from {summary.finished} finished runs", style="bold", markup=False, highlight=False)
+    for path in (path for path in summary.written if path.name in ("report.html", "REPORT.md")):
+        console.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

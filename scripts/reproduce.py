@@ -9,11 +9,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from polystep.bench.report import build_report
 from polystep.bench.sweeps.standing import find_standings
 from polystep.contracts import ExpectedError
-from scripts.console import EXIT_STATUS, RECORDS, RESULTS, console, explain
-from scripts.report import expected_runs, show_summary, statements
+from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, RESULTS, console, explain
+from scripts.report import show_summary, write_report
 from scripts.sweep import launch, minutes_left, plan, show_plan
 
 
@@ -40,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         estimate = minutes_left(runs, standings)
         expected_minutes = f", {estimate:.1f} by the plan" if estimate else ""
         console.rule(f"report, after {(time.monotonic() - started) / 60:.1f} minutes{expected_minutes}", align="left")
-        expected = expected_runs([run.planned for run in runs])
-        show_summary(build_report(RECORDS, RESULTS, expected, statements()), console)
+        expected = {run.planned.title: run.identity for run in runs}
+        show_summary(write_report([RECORDS, COMMITTED], RESULTS, expected))
     except ExpectedError as error:
         return explain(error)
     except KeyboardInterrupt:

@@ -38,6 +38,12 @@ def test_core_does_not_know_the_harness():
             assert not [name for name in imported_packages(path) if name.startswith("polystep.bench")], path
 
 
+def test_running_and_reading_know_records_alone():
+    for package, other in (("bench", "polystep.report"), ("report", "polystep.bench")):
+        for path in (ROOT / "polystep" / package).rglob("*.py"):
+            assert not [name for name in imported_packages(path) if name.startswith(other)], path
+
+
 def test_core_needs_torch_alone():
     """The optimiser and the functional evaluator run where none of the other packages is installed."""
     program = """

@@ -101,6 +101,25 @@ def write_history(folder: Path, rows: Sequence[Mapping[str, float | int | None]]
     write_text(folder / "history.csv", "\n".join(lines) + "\n")
 
 
+def read_history(folder: Path) -> Any:
+    """history.csv of a run as a table, one row per logged step; raises StorageError, naming the file, where it is damaged."""
+    import pandas
+
+    path = folder / "history.csv"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if not lines or not lines[-1].endswith("\n") or len({line.count(",") for line in lines}) > 1:
+            raise ValueError("it is truncated")
+        history = pandas.read_csv(path, dtype=float)
+        if missing := [
+            column for column in HISTORY_COLUMNS if column not in history and column not in ("epoch", "loss")
+        ]:
+            raise ValueError(f"it lacks the columns {missing}")
+        return history
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} cannot be read ({error}); delete the folder and repeat the run") from error
+
+
 def _cell(value: float | int | None) -> str:
     """Counts in full, measurements to float precision."""
     if value is None:

@@ -1,4 +1,4 @@
-"""Statements that can be true or not, from yaml files; configs/claims.yaml describes the format."""
+"""Statements that can be true or not, from yaml files; configs/statements/claims.yaml describes the format."""
 
 import difflib
 import math

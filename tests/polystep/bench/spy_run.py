@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from polystep.bench.checkpoint import load_checkpoint
-from polystep.bench.curves import read_history
-from polystep.bench.records import read_record
+from polystep.bench.records import read_history, read_record
 from polystep.bench.runner import RunOutcome
 from polystep.candidates import Candidates, DenseCandidates
 from polystep.contracts import AskTellOptimizer, Metric, Spent, State, StepReport, TaskInfo

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from polystep.bench.curves import read_history
 from polystep.bench.records import (
     HISTORY_COLUMNS,
     RECORD_VERSION,
+    read_history,
     read_record,
     read_records,
     write_history,

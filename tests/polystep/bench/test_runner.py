@@ -10,10 +10,9 @@ import pytest
 from torch import Tensor
 
 from polystep.bench.checkpoint import load_checkpoint
-from polystep.bench.curves import read_history
 from polystep.bench.evaluation import Evaluation
 from polystep.bench.ledger import Budget, BudgetError, MeteredObjective
-from polystep.bench.records import read_record
+from polystep.bench.records import read_history, read_record
 from polystep.contracts import StepReport
 from tests.polystep.bench.spy_run import CANDIDATES, ROWS, STEPS, RandomSearch, SpyTask
 

@@ -8,11 +8,11 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from polystep.bench.composition import compose_config
-from polystep.bench.published import published_curve
 from polystep.candidates import DenseCandidates
 from polystep.capabilities import Clauses
 from polystep.conformance import check_task
 from polystep.contracts import Spent
+from polystep.report.published import published_curve
 from polystep.schedule import Moment, ReversedCosine
 from tasks.maxsat.formula import Formula
 from tasks.maxsat.instances import paper_instance, planted_instance
@@ -173,7 +173,7 @@ def test_published_settings_follow_the_published_curve(tmp_path):
     """
     problem = task(variables=100_000, cost="fraction", data_dir=str(tmp_path))
     optimizer = polystep(problem, "study=paper", "task.variables=100000", seed=42)
-    published = published_curve("maxsat_100000v", "polystep")["mean"]
+    published = published_curve("first", "maxsat_100000v", "polystep").groupby("step")["test"].mean()
     for step in range(1, 41):
         optimizer.step(problem.next_objective(), 0.0)
         if step in (20, 40):

@@ -1,0 +1,108 @@
+"""The report: every table and figure that there is material for, REPORT.md as a summary and report.html as the rest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from polystep.contracts import ExpectedError
+from polystep.files import atomic_write
+from polystep.report import figures, tables
+from polystep.report.charts import Chart, render
+from polystep.report.claims import Statement, findings_page, judge, judge_own_first, verdicts
+from polystep.report.material import Material, modules_of
+from polystep.report.page import Drawn, report_page, report_summary
+from polystep.report.table import write_page, write_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True)
+class ReportSummary:
+    """What a report was built from, which files it wrote, what is wrong or missing (by kind), and the judged claims."""
+
+    finished: int
+    written: Sequence[Path]
+    problems: Mapping[str, Sequence[str]]
+    conditions: "DataFrame | None"
+
+
+def build_report(
+    runs: "DataFrame",
+    output: Path,
+    claims: Sequence[Statement] = (),
+    findings: Sequence[Statement] = (),
+    expected: Mapping[str, str] | None = None,
+) -> ReportSummary:
+    """Write REPORT.md, report.html, PUBLISHED_RUNS.md, tables/ and figures/ in `output` from the table of runs.
+
+    claims: judged first of all. findings: about the published runs, each with its background and consequence. expected:
+    `settings_id` of runs that should exist, by title. Where runs have a column `origin`, own ones decide before committed ones.
+    Every file is replaced as a whole, REPORT.md last, so an interrupted report leaves no damaged file.
+
+    Raises:
+        ExpectedError: there is no finished run, so an earlier report stays; or `output` cannot be written.
+    """
+    if not (runs["status"] == "finished").any():
+        raise ExpectedError(
+            f"no finished run was found, so nothing is written to {output}; check the folders of the records"
+        )
+    present = set(runs.loc[runs["status"] == "finished", "settings_id"])
+    missing = [title for title, settings in (expected or {}).items() if settings not in present]
+    conditions = _judged(runs, claims)
+    material = Material(runs, conditions, None if conditions is None else verdicts(conditions))
+    problems = _problems(material, missing)
+    made = [table for module in modules_of(tables) for table in module.tables(material)]
+    charts = [chart for module in modules_of(figures) for chart in module.charts(material)]
+    written = [path for table in made for path in write_table(table, output / "tables")]
+    drawn = _draw(charts)
+    for figure in drawn:
+        for suffix, content in (("svg", figure.svg), ("pdf", figure.pdf)):
+            written.append(output / "figures" / f"{figure.chart.name}.{suffix}")
+            with atomic_write(written[-1]) as file:
+                file.write(content)
+    if (found := _judged(runs, findings)) is not None:
+        written.append(output / "PUBLISHED_RUNS.md")
+        write_page(written[-1], findings_page(findings, found))
+    write_page(output / "missing.txt", "".join(f"{title}\n" for title in missing))
+    write_page(output / "report.html", report_page(material, made, drawn, problems))
+    write_page(output / "REPORT.md", report_summary(material, made, drawn, problems))
+    written += [output / name for name in ("missing.txt", "report.html", "REPORT.md")]
+    return ReportSummary(sum(len(group.runs) for group in material.groups), written, problems, conditions)
+
+
+def _judged(runs: "DataFrame", statements: Sequence[Statement]) -> "DataFrame | None":
+    if not statements:
+        return None
+    return (judge_own_first if "origin" in runs else judge)(runs, statements)
+
+
+def _draw(charts: Sequence[Chart]) -> list[Drawn]:
+    """All charts in both formats, on as many cores as there are."""
+    from joblib import Parallel, cpu_count, delayed
+
+    jobs = min(cpu_count(), len(charts)) or 1
+    return list(Parallel(n_jobs=jobs)(delayed(_drawn)(chart) for chart in charts))
+
+
+def _drawn(chart: Chart) -> Drawn:
+    return Drawn(chart, render(chart, "svg"), render(chart, "pdf"))
+
+
+def _problems(material: Material, missing: Sequence[str]) -> dict[str, list[str]]:
+    """What was left out of the tables, as sentences by kind."""
+    runs = material.runs
+    counted = {run["run_id"] for group in material.groups for run in group.runs}
+    found = {str(kind): [str(sentence) for sentence in told] for kind, told in runs.attrs.get("problems", {}).items()}
+    for status in ("failed", "interrupted"):
+        found[f"{status.capitalize()} runs"] = [
+            f"{name}: {error}" if isinstance(error, str) else str(name)
+            for name, error in runs.loc[runs["status"] == status, ["name", "error"]].itertuples(index=False)
+        ]
+    finished = runs[runs["status"] == "finished"]
+    found["Repetitions left out (a later run has the same settings and seed)"] = [
+        str(name) for run_id, name in zip(finished["run_id"], finished["name"], strict=True) if run_id not in counted
+    ]
+    found["Expected runs without a finished record"] = list(missing)
+    return {kind: sentences for kind, sentences in found.items() if sentences}

@@ -1,0 +1,104 @@
+"""Own runs of one method on one task beside the committed ones, without rerunning anything."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from polystep.contracts import ExpectedError
+from polystep.report.groups import Group, axis_order, boards_of, context_of, group_runs
+from polystep.report.table import (
+    Table,
+    interval_column,
+    number_column,
+    spread_column,
+    spread_values,
+    text_column,
+)
+from polystep.report.tables.comparison import difference_values
+from polystep.report.text import number_text
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+OWN, COMMITTED = "own", "committed"
+_COLUMNS = (
+    text_column("method", "Method"),
+    text_column("origin", "Runs"),
+    number_column("seeds", "Seeds"),
+    spread_column("test", "Test score"),
+    interval_column("difference", "minus yours (95 %)", sign=True),
+    spread_column("step_seconds", "Step time", "seconds"),
+    text_column("context", "Context"),
+    text_column("remark", "Not compared"),
+)
+
+
+def compare(runs: "DataFrame", task: str, optimizer: str) -> tuple[list[Table], list[str]]:
+    """A table for each axis that both sides have, the best first, and a sentence for each that only one has.
+
+    `runs` has a column `origin`, own or committed. Differences are to the own runs, seed by seed; where data, budget or,
+    for equal seconds, the context differ, there is none and the table says why.
+
+    Raises:
+        ExpectedError: there is no finished own run of this method on this task.
+    """
+    # a repetition of a committed run is shown beside it, and does not replace it
+    here = runs[(runs["task"] == task) & (runs["protocol"] != "tuning")]
+    mine = group_runs(here[(here["origin"] == OWN) & (here["optimizer"] == optimizer)])
+    if not mine:
+        own = runs[(runs["origin"] == OWN) & (runs["status"] == "finished")]
+        known = sorted({f"optimizer={row.optimizer} task={row.task}" for row in own.itertuples()})
+        raise ExpectedError(
+            f"no finished run of your own has optimizer={optimizer} and task={task}; "
+            + (f"there are {', '.join(known)}" if known else "make one with python -m scripts.run")
+        )
+    others = [group for group in group_runs(here[here["origin"] == COMMITTED]) if group.is_own]
+    shared = {group.axis for group in mine} & {group.axis for group in others}
+    tables = [_table(task, axis, mine, others) for axis in sorted(shared, key=axis_order)]
+    lonely = sorted({group.axis for group in [*mine, *others]} - shared, key=axis_order)
+    sides = {axis: "your runs" if any(group.axis == axis for group in mine) else "committed runs" for axis in lonely}
+    return tables, [f"{axis}: only {side}" for axis, side in sides.items()]
+
+
+def _table(task: str, axis: str, mine: Sequence[Group], others: Sequence[Group]) -> Table:
+    members = [group for group in [*mine, *others] if group.axis == axis]
+    reference = max((g for g in mine if g.axis == axis), key=lambda g: (g.is_own, g.is_complete, len(g.runs)))
+    members.sort(
+        key=lambda group: -group.sign * score.mean if (score := group.spread("test_selected")) else float("inf")
+    )
+    rows = [_row(group, reference) for group in members]
+    if len({row["context"] for row in rows}) == 1:
+        # said once, by the title
+        rows = [row | {"context": None} for row in rows]
+        return Table("compare", f"{task}: {axis}; {context_of(members[0].runs[0])}", _COLUMNS, rows)
+    return Table("compare", f"{task}: {axis}", _COLUMNS, rows)
+
+
+def _row(group: Group, reference: Group) -> dict[str, Any]:
+    remark = "" if group is reference else _difference_of_conditions(group, reference)
+    return {
+        "method": group.label,
+        "origin": group["origin"],
+        "seeds": len(group.runs),
+        "unit": group["unit"],
+        **spread_values("test", group.spread("test_selected")),
+        **difference_values(group, None if remark else reference),
+        **spread_values("step_seconds", group.spread("step_seconds")),
+        "context": context_of(group.runs[0]),
+        "remark": remark,
+    }
+
+
+def _difference_of_conditions(group: Group, reference: Group) -> str:
+    """Why two groups of one axis are on different boards; empty where they are on one."""
+    if not group.is_complete or not reference.is_complete:
+        return "part of its budget"
+    own = [{**one.runs[0], "altered": ()} for one in (group, reference)]
+    pair = [Group(str(place), "", (run,)) for place, run in enumerate(own)]
+    if len(boards_of(pair)) == 1:
+        return ""
+    if not {run["data"] for run in group.runs} & {run["data"] for run in reference.runs}:
+        return "other data"
+    if context_of(group.runs[0]) != context_of(reference.runs[0]):
+        return "other processor, threads or device"
+    budgets = {key: group[key] for key in group.runs[0] if key.startswith("budget.") and group[key] != reference[key]}
+    return "other budget: " + ", ".join(f"{key}={number_text(value, '')}" for key, value in budgets.items())

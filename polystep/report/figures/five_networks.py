@@ -1,0 +1,67 @@
+"""What readers want first: the error of the hard networks over seconds and over sample forwards."""
+
+from collections.abc import Iterator
+
+from polystep.report.charts import Chart, Line, Look, Mark, Panel
+from polystep.report.curves import mean_curve
+from polystep.report.groups import METHOD, Board, Group
+from polystep.report.material import HEADLINE, Material
+from polystep.report.published_scores import EDITIONS, published
+from polystep.report.score_axis import score_axis
+
+TASKS = ("int8", "snn", "argmax", "staircase", "moe")
+_AXES = ("equal seconds", "default settings")
+_FINITE_DIFFERENCES = "finite_differences"
+_COSTS = {"seconds": "step seconds", "sample_forwards": "sample forwards"}
+_MARKERS = {"first": "<", "revised": "d"}
+
+
+def charts(material: Material) -> Iterator[Chart]:
+    """One chart: a column per network, PolyStep with its three kinds of competitors in each."""
+    boards: dict[str, Board] = {}
+    for axis in _AXES:
+        for board in sorted(material.boards, key=lambda board: -len(board.ranked)):
+            if board.task in TASKS and board.axis == axis and board.own:
+                boards.setdefault(board.task, board)
+    shown = [boards[task] for task in TASKS if task in boards]
+    if shown:
+        axes = " and ".join(axis for axis in _AXES if any(board.axis == axis for board in shown))
+        note = (
+            "Validation error while training, mean over seeds; bands from the lowest to the highest seed. Best black-box "
+            "rival: of the methods that use losses alone, the one with the best validation score. On the right edge: "
+            "published test errors of PolyStep (first edition: the best of all looks at the test set)."
+        )
+        rows = tuple(tuple(_panel(material, board, cost) for board in shown) for cost in _COSTS)
+        title = f"Error of the hard networks, {axes}"
+        yield Chart("five_networks", title, HEADLINE, rows, (note,), summary=True, first=True)
+
+
+def _panel(material: Material, board: Board, cost: str) -> Panel:
+    axis = score_axis(board)
+    lines, marks = [], []
+    for group, label, look in _chosen(material, board):
+        if curve := mean_curve(group, cost):
+            mean, low, high = (axis.shown(scores) for scores in (curve.mean, curve.low, curve.high))
+            lines.append(Line(label, look, curve.cost, mean, low, high))
+    for edition, title in EDITIONS.items():
+        if score := published(board.task, METHOD, edition):
+            marks.append(Mark(f"PolyStep, published, {title}", _MARKERS[edition], float(axis.shown(score.mean))))
+    title = f"{board.task}, {board.remark}" if board.remark else board.task
+    is_log = axis.best is not None
+    return Panel(title, tuple(lines), tuple(marks), x_label=_COSTS[cost], y_label=axis.label, log_y=is_log)
+
+
+def _chosen(material: Material, board: Board) -> Iterator[tuple[Group, str, Look]]:
+    """The groups with the names that they have in all panels."""
+    differences = [group for group in board.ranked if group["optimizer"] == _FINITE_DIFFERENCES]
+    rivals = [group for group in board.rivals if group not in differences]
+    chosen = (
+        (board.own, "PolyStep"),
+        (board.best(differences), "Finite differences"),
+        (board.best(rivals), "Best black-box rival: "),
+        (board.best([group for group in board.ranked if group.uses_gradients]), "Gradients: "),
+    )
+    for group, name in chosen:
+        if group:
+            label = f"{name}{group.label}" if name.endswith(" ") else name
+            yield group, label, material.looks[str(group["optimizer"])]

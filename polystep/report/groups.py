@@ -1,0 +1,307 @@
+"""Runs that differ by seed only are a group; groups that may be compared share a board."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from polystep.report.text import Spread, finite, number_text, plain
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+METHOD = "polystep"
+"""The optimiser whose claims are judged."""
+COMPLETE_SHARE = 0.99
+"""A run that used less of its budget is not complete, unless it found the best possible score."""
+LONGEST_LABEL = 60
+SIZES_RANGE = 100
+"""The largest task of a family over the smallest, where size is what tells its tasks apart."""
+
+_AXES = {
+    ("published", "first"): "published settings, first edition",
+    ("published", "revised"): "published settings, revised edition",
+    ("equal_seconds", None): "equal seconds",
+    ("equal_evaluations", None): "equal evaluations",
+    ("equal_steps", None): "equal steps",
+    ("default", None): "default settings",
+    ("tuning", None): "tuning",
+}
+_LIMITS = {
+    "equal_seconds": ("budget.seconds", "seconds"),
+    "equal_evaluations": ("budget.candidate_evaluations", "count"),
+    "equal_steps": ("budget.steps", "count"),
+}
+_SETTINGS = ("task.", "optimizer.", "budget.", "evaluation.")
+
+Run = Mapping[str, Any]
+"""One row of the table of runs (`polystep.report.load_runs`)."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Finished runs of equal settings, in order of seed; for equal seconds also of one context.
+
+    key: stands for the group in links. label: its method, and what differs where a study has several settings of it.
+    """
+
+    key: str
+    label: str
+    runs: tuple[Run, ...]
+
+    def __getitem__(self, column: str) -> Any:
+        """What the runs share; None where it is unknown."""
+        value = self.runs[0].get(column)
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    def values(self, column: str) -> dict[tuple[Any, Any], float]:
+        """The known numbers of a column by seed and data."""
+        found = {(run["seed"], run["data"]): finite(run.get(column)) for run in self.runs}
+        return {key: value for key, value in found.items() if value is not None}
+
+    def spread(self, column: str) -> Spread | None:
+        """Mean and sample standard deviation of a column; None where no run knows it."""
+        return spread_of(list(self.values(column).values()))
+
+    @property
+    def axis(self) -> str:
+        """The protocol in words, with its edition."""
+        return axis_of(self.runs[0])
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the settings are those of the study."""
+        return not self["altered"]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every run used its budget, or ended because its score cannot be better."""
+        return all(
+            (finite(run["used_share"]) or 0) >= COMPLETE_SHARE or finite(run["validation_selected"]) == run["best"]
+            for run in self.runs
+        )
+
+    @property
+    def uses_gradients(self) -> bool:
+        """Whether the method was seen to use gradients of any kind."""
+        return any(str(use).startswith("gradient") for use in self["uses"])
+
+    @property
+    def is_black_box(self) -> bool:
+        """Whether the method was seen to use losses of candidates and nothing else."""
+        return tuple(self["uses"]) == ("losses",)
+
+    @property
+    def sign(self) -> int:
+        """1 where larger scores are better, -1 where smaller ones are."""
+        return -1 if self["direction"] == "minimize" else 1
+
+
+@dataclass(frozen=True)
+class Board:
+    """Groups that may be compared: one task on the same data, one protocol and budget, for equal seconds in one context.
+
+    remark: what tells it from other boards of the task and axis. groups: with the settings of their studies, the best mean
+    test score first.
+    """
+
+    task: str
+    axis: str
+    remark: str
+    groups: tuple[Group, ...]
+
+    def __getitem__(self, column: str) -> Any:
+        """What all runs share."""
+        return self.groups[0][column]
+
+    @property
+    def ranked(self) -> list[Group]:
+        """The groups that may be ranked: complete runs with a known score."""
+        return [group for group in self.groups if group.is_complete and group.spread("test_selected")]
+
+    @property
+    def own(self) -> Group | None:
+        """The group of the paper's method; of several the one with most runs."""
+        found = [group for group in self.ranked if group["optimizer"] == METHOD]
+        return max(found, key=lambda group: len(group.runs), default=None)
+
+    def best(self, groups: Iterable[Group]) -> Group | None:
+        """The one of `groups` with the best validation score: test scores must not choose."""
+        scored = [
+            (score.mean * group.sign, group) for group in groups if (score := group.spread("validation_selected"))
+        ]
+        return max(scored, key=lambda pair: pair[0])[1] if scored else None
+
+    @property
+    def rivals(self) -> list[Group]:
+        """The ranked groups of other methods that use losses alone."""
+        return [group for group in self.ranked if group.is_black_box and group["optimizer"] != METHOD]
+
+
+def spread_of(values: Sequence[float]) -> Spread | None:
+    """Mean and sample standard deviation, which is unknown for one value; None without values."""
+    if not values:
+        return None
+    mean = math.fsum(values) / len(values)
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    return Spread(mean, math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else None, len(values))
+
+
+def group_runs(runs: "DataFrame") -> list[Group]:
+    """The finished runs of a table as groups, sorted; where a run was repeated, the one that ended last counts."""
+    records: list[Run] = runs[runs["status"] == "finished"].to_dict("records")
+    fixed = _cells_with_fixed_data(records)
+    found: dict[tuple[str, ...], dict[Any, Run]] = {}
+    for run in sorted(records, key=lambda run: str(run["ended"])):
+        names = (str(run["task"]), axis_of(run), str(run["study"]), str(run["optimizer"]), str(run["cell_id"]))
+        data = str(run["data"]) if run["cell_id"] in fixed else ""
+        found.setdefault((*names, data, _context_that_counts(run)), {})[run["seed"], run["data"]] = run
+    groups: list[Group] = []
+    for _, keys in groupby(sorted(found), key=lambda key: key[:4]):
+        members = [tuple(run for _, run in sorted(found[key].items())) for key in keys]
+        for label, group in zip(setting_labels(members), members, strict=True):
+            title = method_title(group[0])
+            groups.append(Group(f"g{len(groups)}", f"{title} ({label})" if label else title, group))
+    return groups
+
+
+def boards_of(groups: Sequence[Group]) -> list[Board]:
+    """The groups with the settings of their studies by what may be compared; tuning is no comparison."""
+    found: dict[tuple[str, ...], list[Group]] = {}
+    problems = _problems(groups)
+    for group in groups:
+        if group.is_own and group["protocol"] != "tuning":
+            limit, unit = _LIMITS.get(group["protocol"], ("", ""))
+            budget = number_text(group[limit], unit) if limit else ""
+            names = (str(group["task"]), group.axis, budget, problems[group.key], _context_that_counts(group.runs[0]))
+            found.setdefault(names, []).append(group)
+    boards = []
+    for (task, axis), members in groupby(sorted(found), key=lambda key: key[:2]):
+        keys = list(members)
+        for key in keys:
+            budget, data, context = key[2:]
+            remarks = [budget] if budget else []
+            remarks += [f"data {data[:6]}"] if len({other[3] for other in keys}) > 1 else []
+            remarks += [context] if len({other[4] for other in keys}) > 1 else []
+            groups_here = sorted(found[key], key=_score, reverse=True)
+            boards.append(Board(task, axis, ", ".join(remarks), tuple(groups_here)))
+    return sorted(boards, key=_board_order)
+
+
+def main_boards(boards: Sequence[Board], most: int = 8) -> dict[tuple[str, str], list[Board]]:
+    """For summaries, by family and axis: of each task the board with most ranked groups and runs, in order of size.
+
+    Of a family that is about sizes one task per size, and in all no more than `most`, those with most groups.
+    """
+    found: dict[tuple[str, str], dict[str, Board]] = {}
+    for board in boards:
+        tasks = found.setdefault((board["family"], board.axis), {})
+        if board.task not in tasks or _weight(board) > _weight(tasks[board.task]):
+            tasks[board.task] = board
+    chosen = {}
+    for key, tasks in found.items():
+        fullest = sorted(tasks.values(), key=_weight, reverse=True)
+        if is_about_sizes(fullest):
+            fullest = [*{board["size"]: board for board in reversed(fullest)}.values()][::-1]
+        chosen[key] = sorted(fullest[:most], key=_board_order)
+    return dict(sorted(chosen.items(), key=lambda item: (item[0][0], axis_order(item[0][1]))))
+
+
+def is_about_sizes(boards: Sequence[Board]) -> bool:
+    """Whether sizes, rather than kinds, tell the tasks of a family apart."""
+    sizes = {size for board in boards if (size := finite(board["size"]))}
+    return len(sizes) > 2 and max(sizes) >= SIZES_RANGE * min(sizes)
+
+
+def axis_of(run: Run) -> str:
+    """What readers call the protocol of a run, with its edition where that matters."""
+    protocol, edition = run["protocol"], run["edition"]
+    return _AXES.get((protocol, edition)) or _AXES.get((protocol, None)) or plain(protocol)
+
+
+def axis_order(axis: str) -> tuple[int, str]:
+    """A key that sorts axes."""
+    known = list(_AXES.values())
+    return (known.index(axis) if axis in known else len(known), axis)
+
+
+def method_title(run: Run) -> str:
+    """The method with the kind of gradient that it was seen to use."""
+    title = str(run["method_title"])
+    kinds = sorted(str(use).partition(":")[2] for use in run["uses"] if str(use).startswith("gradient:"))
+    return plain(", ".join([title, *(f"{kind.replace('_', '-')} gradient" for kind in kinds if kind not in title)]))
+
+
+def context_of(run: Run) -> str:
+    """Where a run was computed, as far as it decides how much fits into a second."""
+    threads = finite(run["threads"])
+    shown = "unknown threads" if threads is None else f"{threads:.0f} thread{'s' if threads > 1 else ''}"
+    return ", ".join(plain(part) for part in (run["processor"], shown, run["device"]) if part != "cpu")
+
+
+def setting_labels(groups: Sequence[Sequence[Run]]) -> list[str]:
+    """For groups of one method, task and study: the settings that differ from the usual ones, "" where none does.
+
+    Usual is what the study prescribes, else what most groups have. The start of the identity of the settings stands for a label
+    that is too long, and for equal labels.
+    """
+    if len(groups) == 1:
+        return [plain(", ".join(groups[0][0]["altered"]), LONGEST_LABEL)]
+    settings = [_flat_settings(runs[0]) for runs in groups]
+    own = [place for place, runs in enumerate(groups) if not runs[0]["altered"]]
+    counts = Counter(item for flat in settings for item in flat.items())
+    usual = {key: value for (key, value), count in counts.items() if count > len(groups) / 2}
+    if own:
+        usual = settings[max(own, key=lambda place: len(groups[place]))]
+    labels = []
+    for flat in settings:
+        telling = {key.removeprefix("optimizer."): flat[key] for key in sorted(flat) if usual.get(key) != flat[key]}
+        labels.append(", ".join(f"{key}={value}" for key, value in telling.items()))
+    return [
+        label if labels.count(label) == 1 and len(label) <= LONGEST_LABEL else str(runs[0]["cell_id"])[:6]
+        for label, runs in zip(labels, groups, strict=True)
+    ]
+
+
+def _flat_settings(run: Run) -> dict[str, str]:
+    known = {key: value for key, value in run.items() if key.startswith(_SETTINGS) and value is not None}
+    texts = {key: f"{value:g}" if isinstance(value, float) else plain(value) for key, value in known.items()}
+    return {key: text for key, text in texts.items() if text != "nan"}
+
+
+def _context_that_counts(run: Run) -> str:
+    return context_of(run) if run["protocol"] == "equal_seconds" else ""
+
+
+def _cells_with_fixed_data(records: Iterable[Run]) -> set[str]:
+    """The cells whose data do not belong to the seed: several seeds share some of it."""
+    seeds: dict[tuple[str, Any], set[Any]] = {}
+    for run in records:
+        seeds.setdefault((run["cell_id"], run["data"]), set()).add(run["seed"])
+    return {cell for (cell, _), shared in seeds.items() if len(shared) > 1}
+
+
+def _problems(groups: Sequence[Group]) -> dict[str, str]:
+    """By group: which data it was run on, as one name for all groups that share some."""
+    roots: dict[tuple[str, str], str] = {}
+    for group in groups:
+        data = [(str(group["task"]), str(run["data"])) for run in group.runs]
+        joined = {roots.get(key, key[1]) for key in data}
+        roots |= dict.fromkeys(data, min(joined))
+        roots |= {key: min(joined) for key, root in roots.items() if key[0] == data[0][0] and root in joined}
+    return {group.key: roots[str(group["task"]), str(group.runs[0]["data"])] for group in groups}
+
+
+def _score(group: Group) -> float:
+    score = group.spread("test_selected")
+    return -math.inf if score is None else group.sign * score.mean
+
+
+def _weight(board: Board) -> tuple[int, int]:
+    return len(board.ranked), sum(len(group.runs) for group in board.groups)
+
+
+def _board_order(board: Board) -> tuple[Any, ...]:
+    return board["family"], axis_order(board.axis), finite(board["size"]) or 0, board.task, board.remark

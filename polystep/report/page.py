@@ -1,0 +1,155 @@
+"""The two pages for readers, made of templates: REPORT.md, the summary, and report.html, everything else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from polystep.report.charts import Chart, for_page
+from polystep.report.groups import Group, context_of
+from polystep.report.material import Material
+from polystep.report.table import RUNS, Column, Table, is_best, number_column, text_column, to_markdown
+from polystep.report.tables.claims import value_text
+from polystep.report.text import for_markdown, number_text, plain
+
+EDITIONS = {"first": "First edition", "ours": "Our own protocols", "revised": "Revised edition"}
+_RUN_COLUMNS = (
+    text_column("seed", "Seed"),
+    Column("Test, validation-selected", lambda run: number_text(run["test_selected"], run["unit"])),
+    Column("Test, last", lambda run: number_text(run["test_last"], run["unit"])),
+    Column("Validation", lambda run: number_text(run["validation_selected"], run["unit"])),
+    number_column("selected_step", "at step"),
+    number_column("steps", "Steps"),
+    number_column("candidate_evaluations", "Candidates"),
+    number_column("step_seconds", "Step seconds", "seconds"),
+    number_column("wall_seconds", "Wall seconds", "seconds"),
+    Column("Commit", lambda run: plain(run["commit"])[:9]),
+    Column("Context", context_of),
+    Column("Data", lambda run: plain(run["data"])[:8]),
+    text_column("started", "Started"),
+    text_column("name", "Record"),
+    text_column("source", "File"),
+)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A chart with its files."""
+
+    chart: Chart
+    svg: bytes
+    pdf: bytes
+
+
+def report_summary(
+    material: Material, tables: Sequence[Table], drawn: Sequence[Drawn], problems: Mapping[str, Sequence[str]]
+) -> str:
+    """REPORT.md."""
+    sections = [
+        (
+            section,
+            [(table, to_markdown(table)) for table in tables if table.summary and table.section == section],
+            [figure.chart for figure in drawn if figure.chart.summary and figure.chart.section == section],
+        )
+        for section in material.sections
+    ]
+    shown = [section for section in sections if section[1] or section[2]]
+    return _environment().get_template("REPORT.md.j2").render(
+        sections=shown, problems=problems, **_counts(material), escape=for_markdown
+    )  # fmt: skip
+
+
+def report_page(
+    material: Material, tables: Sequence[Table], drawn: Sequence[Drawn], problems: Mapping[str, Sequence[str]]
+) -> str:
+    """report.html: one file that needs no other, neither beside it nor from the network."""
+    folder = Path(__file__).with_name("templates")
+    sections = [
+        (
+            section,
+            [_for_page(figure) for figure in drawn if not figure.chart.first and figure.chart.section == section],
+            [_cells(table) for table in tables if not table.summary and table.columns and table.section == section],
+        )
+        for section in material.sections
+    ]
+    return _environment().get_template("report.html.j2").render(
+        style=Markup((folder / "style.css").read_text(encoding="utf-8")),
+        script=Markup((folder / "page.js").read_text(encoding="utf-8")),
+        editions=_editions(material),
+        first=[_for_page(figure) for figure in drawn if figure.chart.first],
+        sections=[section for section in sections if section[1] or section[2]],
+        groups=[_group(group) for group in material.groups],
+        problems={kind: [plain(sentence, 400) for sentence in told] for kind, told in problems.items()},
+        **_counts(material),
+    )  # fmt: skip
+
+
+@cache
+def _environment() -> Environment:
+    # only the page is HTML: REPORT.md gets text that is escaped for Markdown
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=lambda name: name == "report.html.j2",
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _counts(material: Material) -> dict[str, int]:
+    runs = [run for group in material.groups for run in group.runs]
+    return {
+        "runs": len(runs),
+        "tasks": len({run["task"] for run in runs}),
+        "methods": len({run["optimizer"] for run in runs}),
+    }
+
+
+def _editions(material: Material) -> list[dict[str, Any]]:
+    """Verdicts by edition: for each claim, by axis, its verdict and what is told about it."""
+    rows = [] if material.verdicts is None else material.verdicts.to_dict("records")
+    editions = []
+    for edition, title in EDITIONS.items():
+        claims: dict[str, list[dict[str, str]]] = {}
+        for row in rows:
+            if row["edition"] == edition:
+                told = f"{value_text(row)}; {row['source'] or 'no'} runs; {row['reason']}".rstrip("; ")
+                axis = plain(row["axis"]).replace("_", " ")
+                shown = {"axis": axis, "verdict": row["verdict"], "told": plain(told, 400)}
+                claims.setdefault(plain(row["statement"], 300), []).append(shown)
+        if claims:
+            editions.append({"title": title, "claims": claims})
+    return editions
+
+
+def _for_page(figure: Drawn) -> tuple[Chart, Markup]:
+    return figure.chart, Markup(for_page(figure.svg, figure.chart.title))
+
+
+def _cells(table: Table) -> tuple[Table, list[tuple[list[tuple[str, Any, bool]], str | None]]]:
+    """Per row: the text, the number to sort by and the highlight of every cell, and the address of the runs behind it."""
+    rows = []
+    for row in table.rows:
+        cells = [(c.show(row), row.get(c.number) if c.number else None, is_best(c, row)) for c in table.columns]
+        rows.append((cells, f"#{row[RUNS]}" if row.get(RUNS) else None))
+    return table, rows
+
+
+def _group(group: Group) -> dict[str, Any]:
+    settings = {key: value for key, value in group.runs[0].items() if key.split(".")[0] in _SETTINGS and "." in key}
+    return {
+        "key": group.key,
+        "title": f"{plain(group['task'])} · {group.label} · {group.axis} · study {plain(group['study'])}",
+        "head": [column.title for column in _RUN_COLUMNS],
+        "rows": [[column.show(run) for column in _RUN_COLUMNS] for run in group.runs],
+        "settings": "\n".join(
+            f"{key}: {plain(value)}" for key, value in sorted(settings.items()) if value == value and value is not None
+        ),
+    }
+
+
+_SETTINGS = ("task", "optimizer", "budget", "evaluation")

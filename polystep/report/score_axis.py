@@ -1,0 +1,43 @@
+"""How figures show the scores of a task: against a threshold, or by their distance to the best possible value."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from polystep.report.curves import Numbers
+from polystep.report.groups import Board
+from polystep.report.text import finite, unit_of
+
+LEAST_SHARE = 1e-4
+"""Of the best value: what is closer to it is drawn there, since a logarithmic axis has no zero."""
+
+
+@dataclass(frozen=True)
+class ScoreAxis:
+    """label: with the unit. best: distances to it are shown, on a logarithmic axis; None: scores, on a linear one.
+
+    level: the score that counts as solved, as it is shown.
+    """
+
+    label: str
+    scale: float
+    best: float | None
+    level: float | None
+
+    def shown(self, scores: Any) -> Numbers:
+        """Scores as the axis shows them."""
+        values = numpy.asarray(scores, dtype=float)
+        if self.best is not None:
+            values = numpy.maximum(abs(self.best - values), LEAST_SHARE * abs(self.best) or LEAST_SHARE)
+        return self.scale * values
+
+
+def score_axis(board: Board) -> ScoreAxis:
+    """The axis for the metric of a board: distances where the best value is known and no threshold is."""
+    unit, best, solved = unit_of(board["unit"]), finite(board["best"]), finite(board["solved"])
+    name = str(board["metric"])
+    if best is not None and solved is None:
+        return ScoreAxis(f"{unit.scale * best:g}{unit.symbol} - {name}", unit.scale, best, None)
+    label = f"{name} ({unit.symbol.strip()})" if unit.symbol else name
+    return ScoreAxis(label, unit.scale, None, None if solved is None else unit.scale * solved)

@@ -1,0 +1,141 @@
+"""Tables: rows of plain values, and how readers see them; formatting happens when a table is written, not before."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polystep.files import write_text
+from polystep.report.text import (
+    LONGEST,
+    MISSING,
+    Spread,
+    for_markdown,
+    interval_text,
+    number_text,
+    plain,
+    spread_text,
+)
+
+Row = Mapping[str, Any]
+RUNS = "group"
+"""The key of a row that names the group of runs behind it, for links."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column for readers.
+
+    show: the text of a row. number: the key of the value that the column is sorted by; None: it holds text. best: the key
+    that is true in rows whose cell is to be highlighted.
+    """
+
+    title: str
+    show: Callable[[Row], str]
+    number: str | None = None
+    best: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of plain values (numbers, texts, None), the columns that show them, and sentences that belong to them.
+
+    summary: shown by REPORT.md, else by the page, in `section` of either.
+    """
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    notes: Sequence[str] = ()
+    section: str = ""
+    summary: bool = False
+
+
+def text_column(key: str, title: str, longest: int = LONGEST) -> Column:
+    """A column of text."""
+    return Column(title, lambda row: MISSING if row.get(key) in (None, "") else plain(row[key], longest))
+
+
+def number_column(key: str, title: str, unit: str = "count", sign: bool = False) -> Column:
+    """A column of numbers of one unit."""
+    return Column(title, lambda row: number_text(row.get(key), unit, sign), key)
+
+
+def spread_column(key: str, title: str, unit: str | None = None, best: str | None = None) -> Column:
+    """A column of `spread_values`; of the unit that the row names where `unit` is None."""
+
+    def show(row: Row) -> str:
+        mean, std, n = (row.get(f"{key}_{part}") for part in Spread._fields)
+        return spread_text(mean, std, n, row.get("unit") if unit is None else unit)
+
+    return Column(title, show, f"{key}_mean", best)
+
+
+def interval_column(key: str, title: str, sign: bool = False) -> Column:
+    """A column of a value KEY with its interval KEY_low to KEY_high, in the unit that the row names."""
+
+    def show(row: Row) -> str:
+        return interval_text(row.get(key), row.get(f"{key}_low"), row.get(f"{key}_high"), row.get("unit"), sign)
+
+    return Column(title, show, key)
+
+
+def spread_values(key: str, spread: Spread | None) -> dict[str, Any]:
+    """The values of a spread for a row, as `spread_column` shows them."""
+    return {f"{key}_{part}": None if spread is None else getattr(spread, part) for part in Spread._fields}
+
+
+def to_csv(table: Table) -> str:
+    """All values with all digits, in base units (fractions, seconds, bytes); unknown ones are empty cells."""
+    import pandas
+
+    keys = dict.fromkeys(key for row in table.rows for key in row if key != RUNS)
+    rows = [[plain(v, 1000) if isinstance(v := row.get(key), str) else v for key in keys] for row in table.rows]
+    return str(pandas.DataFrame(rows, columns=list(keys), dtype=object).to_csv(index=False))
+
+
+def to_markdown(table: Table) -> str:
+    """Pipe table, with the notes as a list below it."""
+    lines = [
+        "| " + " | ".join(for_markdown(column.title) for column in table.columns) + " |",
+        "| " + " | ".join("---:" if column.number else "---" for column in table.columns) + " |",
+    ]
+    for row in table.rows:
+        cells = [(for_markdown(column.show(row)), is_best(column, row)) for column in table.columns]
+        lines.append("| " + " | ".join(f"**{cell}**" if best else cell for cell, best in cells) + " |")
+    return "\n".join([*lines, "", *(f"- {for_markdown(note)}" for note in table.notes)]).rstrip() + "\n"
+
+
+def to_latex(table: Table) -> str:
+    r"""The table with its title and notes as caption; needs `\usepackage{booktabs}`."""
+    import pandas
+
+    shown = pandas.DataFrame([[c.show(row) for c in table.columns] for row in table.rows])
+    shown.columns = pandas.Index([column.title for column in table.columns])
+    caption = " ".join(_LATEX.sub(r"\\\g<0>", text) for text in (f"{table.title}.", *table.notes))
+    return str(shown.map(plain).to_latex(index=False, escape=True, caption=caption, position="ht"))
+
+
+_LATEX = re.compile(r"[&%$#_{}]")
+
+
+def is_best(column: Column, row: Row) -> bool:
+    """Whether the cell is to be highlighted."""
+    return column.best is not None and row.get(column.best) is True
+
+
+def write_table(table: Table, folder: Path) -> list[Path]:
+    """Write `<folder>/<name>.csv`, and .tex where it is part of the summary; raises StorageError where that is impossible."""
+    written = {folder / f"{table.name}.csv": to_csv(table)}
+    if table.summary and table.rows:
+        written[folder / f"{table.name}.tex"] = to_latex(table)
+    for path, text in written.items():
+        write_page(path, text)
+    return list(written)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a text atomically; what came from outside and has no place in UTF-8 becomes a question mark."""
+    write_text(path, text.encode("utf-8", "replace").decode("utf-8"))

@@ -1,0 +1,94 @@
+"""Per family and axis: methods against tasks, the summary of a comparison."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from polystep.report.groups import Board, Group, method_title
+from polystep.report.material import Material, family_section
+from polystep.report.published_scores import edition_of, published
+from polystep.report.table import RUNS, Column, Row, Table, number_column, spread_column, spread_values, text_column
+from polystep.report.text import file_stem, number_text
+
+
+def tables(material: Material) -> Iterator[Table]:
+    """One table for each family and axis: mean test scores, the best one on every task highlighted."""
+    for (family, axis), boards in material.main.items():
+        rows = [*_measured(boards), *_published(axis, boards)]
+        columns: list[Column] = [text_column("method", "Method")]
+        for board in boards:
+            title = f"{board.task}, {board.remark}" if board.remark else board.task
+            columns.append(spread_column(board.task, title, board["unit"], f"{board.task}_best"))
+        if len({(board["metric"], board["unit"], board["best"]) for board in boards}) == 1 and len(boards) > 1:
+            columns.append(number_column("all", "All (IQM)", board["unit"]))
+        title = f"{family_section(family)}: {axis}"
+        name = file_stem("scores", family, axis)
+        yield Table(name, title, columns, rows, _notes(material, family, axis), family_section(family), summary=True)
+
+
+def _measured(boards: Sequence[Board]) -> list[Row]:
+    methods: dict[tuple[str, str], dict[str, Group]] = {}
+    for board in boards:
+        for group in board.groups:
+            methods.setdefault((group.label, str(group["study"])), {})[board.task] = group
+    best = {board.task: _shown_score(board.ranked[0]) for board in boards if len(board.ranked) > 1}
+    several = len({study for _, study in methods}) > 1
+    rows: list[tuple[int, int, Row]] = []
+    for (label, study), groups in methods.items():
+        row: dict[str, Any] = {"method": f"{label}, study {study}" if several else label}
+        for task, group in groups.items():
+            row |= spread_values(task, group.spread("test_selected"))
+            row[f"{task}_complete"] = group.is_complete
+            row[f"{task}_best"] = group.is_complete and best.get(task) == _shown_score(group)
+        scores = [
+            value for group in groups.values() if group.is_complete for value in group.values("test_selected").values()
+        ]
+        row["all"] = _interquartile_mean(scores) if len(groups) == len(boards) and scores else None
+        row[RUNS] = ",".join(group.key for group in groups.values())
+        rows.append((-sum(row[f"{task}_best"] for task in groups), -len(groups), row))
+    return [row for _, _, row in sorted(rows, key=lambda item: item[:2])]
+
+
+def _published(axis: str, boards: Sequence[Board]) -> list[Row]:
+    """What is published for the methods that were run with the published settings."""
+    edition = edition_of(axis)
+    titles = {str(group["optimizer"]): method_title(group.runs[0]) for board in boards for group in board.groups}
+    rows: list[Row] = []
+    for method, title in titles.items() if edition else ():
+        row: dict[str, Any] = {"method": f"{title}, published"}
+        for board in boards:
+            row |= spread_values(board.task, published(board.task, method, edition))
+        if any(row[f"{board.task}_mean"] is not None for board in boards):
+            rows.append(row)
+    return rows
+
+
+def _notes(material: Material, family: str, axis: str) -> list[str]:
+    notes = ["Bold: the best mean of the complete runs on a task."]
+    others = [
+        b for b in material.boards if (b["family"], b.axis) == (family, axis) and b not in material.main[family, axis]
+    ]
+    if others:
+        runs = sum(len(group.runs) for board in others for group in board.groups)
+        tasks = ", ".join(sorted({board.task for board in others}))
+        notes.append(
+            f"Not shown, because their data, budget, processor, threads or device differ or the family has more tasks: "
+            f"{runs} runs ({tasks}); see the page."
+        )
+    cut = [group for board in material.main[family, axis] for group in board.groups if not group.is_complete]
+    if cut:
+        names = ", ".join(f"{group.label} on {group['task']}" for group in cut)
+        notes.append(f"Without rank, because they used less than their budget: {names}.")
+    return notes
+
+
+def _shown_score(group: Group) -> str:
+    """The mean as it is printed: what readers cannot tell apart is equally good."""
+    score = group.spread("test_selected")
+    return number_text(score.mean if score else None, group["unit"])
+
+
+def _interquartile_mean(values: Sequence[float]) -> float:
+    """Mean without the lowest and the highest quarter, each rounded down (Agarwal et al. 2021)."""
+    from scipy.stats import trim_mean
+
+    return float(trim_mean(values, 0.25))

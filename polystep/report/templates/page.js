@@ -1,0 +1,75 @@
+"use strict";
+// Works without it: links then lead to the runs at the end of the page.
+
+// Tables sort by the data-v of their cells, else by their text; unknown values come last.
+for (const table of document.querySelectorAll("section.table table")) {
+  const body = table.tBodies[0];
+  [...table.tHead.rows[0].cells].forEach((heading, column) => {
+    heading.querySelector("button")?.addEventListener("click", () => {
+      const descending = heading.getAttribute("aria-sort") === "ascending";
+      for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+      heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      const keyed = [...body.rows].map((row) => [key(row.cells[column]), row]);
+      keyed.sort(([a], [b]) => compare(a, b, descending ? -1 : 1));
+      body.append(...keyed.map(([, row]) => row));
+    });
+  });
+}
+
+function key(cell) {
+  if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
+  const text = cell.textContent.trim();
+  return text === "—" ? null : text;
+}
+
+function compare(a, b, sign) {
+  if (a === null || b === null) return (a === null) - (b === null);
+  if (typeof a === "number" && typeof b === "number") return sign * (a - b);
+  return sign * String(a).localeCompare(String(b), undefined, { numeric: true });
+}
+
+for (const search of document.querySelectorAll("section.table input")) {
+  const rows = search.closest("section").querySelectorAll("tbody tr");
+  search.addEventListener("input", () => {
+    const words = search.value.toLowerCase().split(/\s+/);
+    for (const row of rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+    }
+  });
+}
+
+// #g3,g7 in the address shows these groups of runs in a dialog.
+const dialog = document.querySelector("dialog");
+
+function showRuns() {
+  const names = decodeURIComponent(location.hash.slice(1)).split(",");
+  const groups = names.map((name) => document.getElementById(name)).filter((found) => found?.matches(".group"));
+  if (groups.length === 0) {
+    dialog.close();
+    return;
+  }
+  dialog.querySelector(".body").replaceChildren(...groups.flatMap((group) => {
+    const heading = document.createElement("h4");
+    heading.textContent = group.querySelector("summary").textContent;
+    return [heading, group.querySelector(".inside").cloneNode(true)];
+  }));
+  if (!dialog.open) dialog.showModal();
+  dialog.scrollTop = 0;
+}
+
+dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+dialog.addEventListener("close", () => {
+  if (/^#g\d/.test(location.hash)) history.replaceState(null, "", location.pathname + location.search);
+});
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.('a[href^="#g"]');
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  // Following the link would scroll to the end of the page, and the reader would lose the place.
+  event.preventDefault();
+  history.pushState(null, "", link.getAttribute("href"));
+  showRuns();
+});
+addEventListener("popstate", showRuns);
+if (location.hash) showRuns();

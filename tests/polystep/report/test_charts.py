@@ -1,0 +1,124 @@
+"""Charts: what is drawn, and that nothing around decides how."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from polystep.report import figures
+from polystep.report.charts import Bar, Chart, Line, Look, Mark, Panel, for_page, looks_of, render, rows_of
+from polystep.report.material import Material, modules_of
+
+LOOK = Look("#117733", "o")
+
+
+def chart(*panels, name="chart", title="Title"):
+    return Chart(name, title, "Section", (panels,))
+
+
+def curves(label="method", title="task"):
+    return chart(Panel(title, lines=(Line(label, LOOK, [1.0, 10.0], [0.5, 0.1], [0.4, 0.1], [0.6, 0.2]),), log_y=True))
+
+
+def made(table, *runs, **judged):
+    material = Material(table(*runs), **judged)
+    return {found.name: found for module in modules_of(figures) for found in module.charts(material)}
+
+
+def test_equal_charts_give_equal_bytes():
+    for kind in ("svg", "pdf"):
+        assert render(curves(), kind) == render(curves(), kind)
+
+
+@pytest.mark.parametrize("text", ["ba$_$in", "$", r"\frac{", "x\udcff", "<b>&", "a" * 300, "漢字"])
+def test_text_from_outside_is_drawn_as_it_is(text):
+    ElementTree.fromstring(render(curves(text, text)))
+    ElementTree.fromstring(render(chart(Panel(text, bars=(Bar(text, 1.0, "#117733"),)), title=text)))
+
+
+def test_the_environment_of_matplotlib_is_ignored(tmp_path):
+    (tmp_path / "matplotlibrc").write_text("text.usetex: true\nbackend: TkAgg\nsvg.fonttype: path\n")
+    code = (
+        "import sys; from polystep.report.charts import Bar, Chart, Panel, render; "
+        "chart = Chart('c', 't', 's', ((Panel('p', bars=(Bar('b', 1.0, '#117733'),)),),)); "
+        "sys.stdout.buffer.write(render(chart))"
+    )
+    odd = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
+    root = Path(__file__).parents[3]
+    drawn = [
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=root, env=os.environ | extra, capture_output=True, check=True
+        ).stdout
+        for extra in ({}, odd)
+    ]
+    assert drawn[0] == drawn[1]
+    assert b"<text" in drawn[0]
+
+
+def test_the_page_gets_its_own_colours_and_no_identifiers_of_groups():
+    svg = for_page(render(curves()), 'a "title" <b>')
+    assert "currentColor" in svg
+    assert "#1d2126" not in svg
+    assert 'id="figure_1"' not in svg
+    assert "&quot;title&quot; &lt;b&gt;" in svg
+    ElementTree.fromstring(re.sub("xlink:href", "href", svg))
+
+
+def test_rows_of_panels_are_balanced():
+    panels = [Panel(str(number)) for number in range(6)]
+    assert [len(row) for row in rows_of(panels, 4)] == [3, 3]
+
+
+def test_known_methods_look_alike_in_every_report():
+    assert looks_of([])["polystep"] == looks_of(["aaa", "polystep"])["polystep"]
+    assert looks_of(["mine"])["mine"].colour != looks_of(["mine"])["polystep"].colour
+
+
+def test_bounds_marks_and_levels_are_drawn():
+    bars = (
+        Bar("claim", 0.5, "#117733", 0.1, 0.9),
+        Bar("published", 1.0, "#117733", published=True),
+        Bar("none", None, "#000"),
+    )
+    assert len(render(chart(Panel("p", bars=bars, level=0.0, linear_within=1.0)))) > 1000
+    marked = chart(Panel("p", lines=curves().rows[0][0].lines, marks=(Mark("published", "<", 0.2),), level=0.3))
+    assert b"published" in render(marked)
+
+
+def test_five_networks_show_four_kinds_of_methods_over_two_costs(table):
+    (first, second) = made(table)["five_networks"].rows
+    assert [panel.title for panel in first] == ["int8, 30 s", "snn, 30 s"]
+    assert [line.label for line in first[0].lines] == [
+        "PolyStep", "Finite differences", "Best black-box rival: OpenAI-ES", "Gradients: Adam, surrogate gradient",
+    ]  # fmt: skip
+    assert first[0].lines[0].y[-1] == pytest.approx(100 * (1 - 0.92), abs=2.5), "the error, in percent"
+    assert [panel.x_label for panel in (first[0], second[0])] == ["step seconds", "sample forwards"]
+    assert first[0].marks
+
+
+def test_a_family_of_sizes_is_drawn_over_them(table):
+    charts = made(table)
+    assert list(charts["sizes_maxsat"].rows[0][0].lines[0].x) == [100, 1000, 100_000]
+    assert "sizes_networks" not in charts
+
+
+def test_scores_with_a_threshold_are_linear_and_others_distances(table):
+    charts = made(table)
+    control = charts["curves_control_equal_seconds"].rows[0][0]
+    networks = charts["curves_networks_equal_seconds"].rows[0][0]
+    assert (control.log_y, control.level) == (False, 475)
+    assert networks.log_y
+    assert networks.y_label == "100 % - accuracy"
+
+
+def test_incomplete_repetitions_are_no_bars(table, make_run):
+    published = {"protocol": "published", "edition": "first"}
+    runs = [make_run("snn", "polystep", used_share=0.1, **published)]
+    assert not any(name.startswith("scores") for name in made(table, *runs))
+    runs = [make_run("snn", "polystep", **published)]
+    (panel,) = made(table, *runs)["scores_networks_published_settings_first_edition"].rows[0]
+    assert [bar.label for bar in panel.bars] == ["PolyStep (n=1)", "published"]

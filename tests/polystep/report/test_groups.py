@@ -1,0 +1,132 @@
+"""What counts as one experiment, what may be compared, and what may not."""
+
+import pytest
+
+from polystep.report.groups import boards_of, group_runs, main_boards, setting_labels, spread_of
+from polystep.report.text import Spread
+
+
+def boards(table, *runs):
+    return boards_of(group_runs(table(*runs)))
+
+
+def test_runs_that_differ_by_seed_are_a_group(table, make_run):
+    groups = group_runs(
+        table(make_run("snn", "polystep", 2), make_run("snn", "polystep", 1), make_run("snn", "spsa", 1))
+    )
+    assert [[run["seed"] for run in group.runs] for group in groups] == [[1, 2], [1]]
+
+
+def test_of_a_repeated_run_the_one_that_ended_last_counts(table, make_run):
+    early = make_run("snn", "polystep", ended="2026-01-01T00:00:00+00:00", test_selected=0.1)
+    late = make_run("snn", "polystep", ended="2026-01-02T00:00:00+00:00", test_selected=0.2)
+    (group,) = group_runs(table(late, early))
+    assert group.values("test_selected") == {(42, "data of snn"): 0.2}
+
+
+def test_unfinished_runs_are_in_no_group(table, make_run):
+    assert group_runs(table(make_run("snn", "polystep", status="failed"))) == []
+
+
+def test_spread_is_that_of_a_sample():
+    assert spread_of([1.0, 3.0]) == Spread(2.0, pytest.approx(2**0.5), 2)
+    assert spread_of([1.0]) == Spread(1.0, None, 1)
+    assert spread_of([]) is None
+
+
+def test_other_data_under_the_same_name_are_another_problem(table, make_run):
+    runs = [
+        make_run("bw_large", name, data=data, cell_id=name + data) for name, data in [("a", "first"), ("b", "second")]
+    ]
+    found = boards(table, *runs)
+    assert len(found) == 2
+    assert all("data" in board.remark for board in found)
+
+
+def test_data_that_belong_to_the_seed_are_one_problem(table, make_run):
+    runs = [make_run("snn", name, seed, data=f"split {seed}") for name in ("polystep", "spsa") for seed in (1, 2)]
+    (board,) = boards(table, *runs)
+    assert [len(group.runs) for group in board.groups] == [2, 2]
+
+
+def test_seeds_of_one_cell_on_other_data_are_not_averaged(table, make_run):
+    runs = [make_run("snn", "polystep", seed, data="old") for seed in (1, 2)]
+    runs += [make_run("snn", "polystep", seed, data="new") for seed in (3, 4)]
+    assert sorted(len(board.groups[0].runs) for board in boards(table, *runs)) == [2, 2]
+
+
+@pytest.mark.parametrize("context", [{"processor": "other"}, {"threads": 16}, {"device": "H100"}])
+def test_equal_seconds_are_compared_within_one_context(table, make_run, context):
+    runs = [make_run("snn", "polystep"), make_run("snn", "spsa", **context)]
+    assert len(boards(table, *runs)) == 2
+    assert all(board.remark.count(",") >= 2 for board in boards(table, *runs)), "the table says which context"
+    by_steps = [run | {"protocol": "equal_steps"} for run in runs]
+    assert len(boards(table, *by_steps)) == 1
+
+
+def test_other_budgets_are_compared_apart(table, make_run):
+    runs = [make_run("snn", "polystep"), make_run("snn", "spsa", **{"budget.seconds": 300.0})]
+    assert [board.remark for board in boards(table, *runs)] == ["30 s", "300 s"]
+
+
+def test_only_complete_runs_are_ranked(table, make_run):
+    runs = [make_run("snn", "polystep"), make_run("snn", "spsa", used_share=0.5, test_selected=0.99)]
+    (board,) = boards(table, *runs)
+    assert [group["optimizer"] for group in board.ranked] == ["polystep"]
+    solved = make_run("maxsat_100v", "walksat", used_share=0.2, test_selected=1.0, validation_selected=1.0)
+    assert boards(table, solved)[0].ranked, "nothing is better than the best possible score"
+
+
+def test_altered_settings_are_on_no_board(table, make_run):
+    altered = make_run("snn", "polystep", 2, altered=("budget.seconds=60",), cell_id="other")
+    (board,) = boards(table, make_run("snn", "polystep"), altered)
+    assert [run["seed"] for group in board.groups for run in group.runs] == [42]
+
+
+def test_best_is_chosen_by_validation(table, make_run):
+    lucky = make_run("snn", "lucky", test_selected=0.99, validation_selected=0.5)
+    good = make_run("snn", "good", test_selected=0.9, validation_selected=0.95)
+    (board,) = boards(table, lucky, good)
+    assert board.best(board.ranked)["optimizer"] == "good"
+
+
+def test_direction_decides_who_is_first(table, make_run):
+    runs = [
+        make_run("loss", name, test_selected=score, direction="minimize") for name, score in [("a", 0.3), ("b", 0.1)]
+    ]
+    (board,) = boards(table, *runs)
+    assert [group["optimizer"] for group in board.groups] == ["b", "a"]
+
+
+def test_kinds_of_methods_are_told_by_what_they_were_seen_to_use(table, make_run):
+    runs = [
+        make_run("snn", "polystep"),
+        make_run("snn", "mine"),
+        make_run("snn", "walksat"),
+        make_run("snn", "adam_surrogate"),
+    ]
+    (board,) = boards(table, *runs)
+    assert [group["optimizer"] for group in board.rivals] == ["mine"]
+    assert [group.label for group in board.groups if group.uses_gradients] == ["Adam, surrogate gradient"]
+
+
+def test_settings_are_labelled_by_what_differs_from_the_study(make_run):
+    own = (make_run("snn", "spsa", **{"optimizer.rate": 0.1, "optimizer.decay": 0.6}),)
+    altered = (
+        make_run("snn", "spsa", altered=("optimizer.rate=1",), **{"optimizer.rate": 1.0, "optimizer.decay": 0.6}),
+    )
+    assert setting_labels([own, altered]) == ["", "rate=1"]
+
+
+def test_labels_that_are_too_long_are_replaced_by_the_identity(make_run):
+    runs = [(make_run("snn", "spsa", cell_id=f"{n}abcdefg", **{"optimizer.text": str(n) * 90}),) for n in (1, 2, 3)]
+    assert setting_labels(runs) == ["", "2abcde", "3abcde"]
+
+
+def test_summaries_show_one_task_per_size(table, make_run):
+    tasks = ("maxsat_100v", "maxsat_1000v", "maxsat_100000v", "maxsat_1000v_seed43")
+    runs = [make_run(task, "polystep") for task in tasks] + [make_run("maxsat_1000v", "walksat")]
+    for run in runs:
+        run |= {"family": "maxsat", "size": int(run["task"].split("_")[1][:-1])}
+    (shown,) = main_boards(boards(table, *runs)).values()
+    assert [board.task for board in shown] == ["maxsat_100v", "maxsat_1000v", "maxsat_100000v"]

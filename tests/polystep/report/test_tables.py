@@ -1,0 +1,199 @@
+"""What the tables say, and what their files hold."""
+
+import csv
+import io
+import re
+
+import pandas
+import pytest
+
+from polystep.report import tables
+from polystep.report.material import Material, modules_of
+from polystep.report.table import (
+    Column,
+    Table,
+    spread_column,
+    spread_values,
+    text_column,
+    to_csv,
+    to_latex,
+    to_markdown,
+)
+from polystep.report.text import Spread
+
+
+@pytest.fixture
+def made(table):
+    """All tables of a report by name, of the runs that are given."""
+
+    def make(*runs, **judged):
+        material = Material(table(*runs), **judged)
+        return {found.name: found for module in modules_of(tables) for found in module.tables(material)}
+
+    return make
+
+
+def cells(shown, column):
+    """What readers see in a column."""
+    (chosen,) = [one for one in shown.columns if one.title == column]
+    return [chosen.show(row) for row in shown.rows]
+
+
+def test_csv_files_hold_numbers(made):
+    """A column that readers sort by number holds numbers or nothing, in base units, without symbols."""
+    for shown in made().values():
+        content = pandas.read_csv(io.StringIO(to_csv(shown))) if shown.columns else None
+        for column in shown.columns:
+            if column.number:
+                assert pandas.api.types.is_numeric_dtype(content[column.number]), (shown.name, column.number)
+        assert not re.search(r"±|%|—", to_csv(shown)), shown.name
+
+
+def test_csv_has_all_digits_and_base_units():
+    shown = Table(
+        "t", "T", (spread_column("s", "S", "fraction"),), [spread_values("s", Spread(0.12345678901, None, 1))]
+    )
+    assert list(csv.reader(io.StringIO(to_csv(shown)))) == [["s_mean", "s_std", "s_n"], ["0.12345678901", "", "1"]]
+
+
+def test_markdown_escapes_and_highlights():
+    column = Column("a|b", lambda row: row["text"], best="is_best")
+    shown = to_markdown(Table("t", "T", (column,), [{"text": "*x*", "is_best": True}], ("see $x$",)))
+    assert shown.splitlines() == [r"| a\|b |", "| --- |", r"| **\*x\*** |", "", r"- see \$x\$"]
+
+
+def test_latex_escapes():
+    shown = to_latex(Table("t", "50 % of a_b", (text_column("x", "X & Y"),), [{"x": "a_b & 5 %"}]))
+    assert r"a\_b \& 5 \%" in shown
+    assert r"50 \% of a\_b" in shown
+    assert r"X \& Y" in shown
+
+
+def test_scores_highlight_the_best_complete_run(made, make_run):
+    runs = [
+        make_run("snn", "polystep", test_selected=0.9),
+        make_run("snn", "openai_es", test_selected=0.8),
+        make_run("snn", "spsa", test_selected=0.99, used_share=0.1),
+    ]
+    shown = made(*runs)["scores_networks_equal_seconds"]
+    assert {row["method"]: row["snn_best"] for row in shown.rows} == {
+        "PolyStep": True,
+        "OpenAI-ES": False,
+        "spsa": False,
+    }
+    assert any("less than their budget: spsa on snn" in note for note in shown.notes)
+
+
+def test_scores_that_print_alike_are_equally_good(made, make_run):
+    runs = [
+        make_run("cartpole", name, test_selected=value) for name, value in [("polystep", 500.0), ("spsa", 499.99999)]
+    ]
+    shown = made(*runs)["scores_control_equal_seconds"]
+    assert [row["cartpole_best"] for row in shown.rows] == [True, True]
+
+
+def test_nothing_is_highlighted_where_nobody_competes(made, make_run):
+    assert not made(make_run("snn", "polystep"))["scores_networks_equal_seconds"].rows[0]["snn_best"]
+
+
+def test_scores_say_which_runs_cannot_be_compared(made, make_run):
+    runs = [make_run("snn", "polystep"), make_run("snn", "openai_es"), make_run("snn", "spsa", processor="other")]
+    shown = made(*runs)["scores_networks_equal_seconds"]
+    assert {row["method"] for row in shown.rows} == {"PolyStep", "OpenAI-ES"}
+    assert any("processor" in note and "1 runs" in note for note in shown.notes)
+
+
+def test_only_scores_of_one_scale_are_pooled(made):
+    shown = made()
+    assert "All (IQM)" in [column.title for column in shown["scores_networks_equal_seconds"].columns]
+    assert "All (IQM)" not in [column.title for column in shown["scores_control_equal_seconds"].columns]
+
+
+def test_differences_are_paired_by_seed_and_have_intervals(made, make_run):
+    runs = [make_run("snn", "polystep", seed, test_selected=0.9 + seed / 100) for seed in (1, 2, 3)]
+    runs += [make_run("snn", "openai_es", seed, test_selected=0.8 + seed / 100) for seed in (1, 2, 4)]
+    shown = made(*runs)["comparison_networks_equal_seconds"]
+    assert [row["difference"] for row in shown.rows] == [None, pytest.approx(-0.1)]
+    assert cells(shown, "minus PolyStep, paired") == ["—", "-10.00 (-10.00 to -10.00) points"]
+    assert [row["rank"] for row in shown.rows] == [1, 2]
+
+
+def test_equal_scores_share_a_rank(made, make_run):
+    runs = [make_run("snn", name, test_selected=score) for name, score in [("a", 0.9), ("b", 0.9), ("c", 0.5)]]
+    assert [row["rank"] for row in made(*runs)["comparison_networks_equal_seconds"].rows] == [1, 1, 3]
+
+
+def test_no_rank_and_no_difference_across_contexts(made, make_run):
+    runs = [make_run("snn", "polystep", threads=1), make_run("snn", "openai_es", threads=16)]
+    shown = made(*runs)["comparison_networks_equal_seconds"]
+    assert [row["rank"] for row in shown.rows] == [None, None]
+    assert cells(shown, "minus PolyStep, paired") == ["—", "—"]
+    assert ["16 threads" in text for text in cells(shown, "Compared within")] == [False, True]
+
+
+def test_headline_names_the_best_rival_and_gradients(made):
+    row = next(row for row in made()["headline"].rows if row["task"] == "snn")
+    assert row["rival_method"] == "Finite differences"
+    assert row["gradients_method"] == "Adam, surrogate gradient"
+    assert row["equal_seconds_mean"] == pytest.approx(0.9207 / 3 * 3 - 0.0, abs=0.02)
+    assert row["seconds"] == 30
+
+
+def test_headline_has_numbers_only(made):
+    for row in made()["headline"].rows:
+        assert all(
+            isinstance(row[key], float | int | None.__class__) for key in row if key.endswith(("_mean", "_std", "_n"))
+        )
+
+
+def test_altered_settings_are_shown_apart(made, make_run):
+    altered = make_run("snn", "polystep", altered=("budget.steps=60",), cell_id="other", **{"budget.steps": 60})
+    shown = made(make_run("snn", "polystep"), altered)["settings_networks"]
+    assert cells(shown, "Unlike the study") == ["budget.steps=60"]
+
+
+def test_tuning_is_ranked_by_validation_and_shows_no_test_score(made, make_run):
+    runs = [
+        make_run(
+            "snn", "spsa", protocol="tuning", cell_id=str(rate), validation_selected=score, **{"optimizer.rate": rate}
+        )
+        for rate, score in [(1.0, 0.2), (2.0, 0.6), (3.0, 0.4)]
+    ]
+    shown = made(*runs, make_run("snn", "polystep"))["tuning"]
+    assert [(row["rank"], row["validation_mean"]) for row in shown.rows] == [(1, 0.6), (2, 0.4), (3, 0.2)]
+    assert not any(key.startswith("test") for row in shown.rows for key in row)
+
+
+def test_time_to_target_has_the_targets_of_the_task(made, make_run):
+    targets = {
+        row["target"]: row for row in made(make_run("cartpole", "polystep", test_selected=480.0))["targets"].rows
+    }
+    assert targets["solved"]["score"] == 475
+    assert targets["0.99 of own final"]["seconds"] == 30
+    snn = {row["target"] for row in made(make_run("snn", "polystep"))["targets"].rows}
+    assert {"published PolyStep, first edition", "best published rival, first edition"} <= snn
+
+
+def test_costs_leave_out_what_nobody_spent(made, make_run):
+    shown = made(make_run("snn", "polystep"))["costs"]
+    titles = [column.title for column in shown.columns]
+    assert "Candidates per step" in titles
+    assert "Clause checks" not in titles
+    assert cells(shown, "Candidates per step") == ["10"]
+
+
+def test_contexts_say_what_is_mixed(made, make_run):
+    runs = [make_run("snn", "polystep", commit="a" * 40), make_run("snn", "spsa", commit="b" * 40, clean=False)]
+    shown = made(*runs)
+    assert sorted(cells(shown["contexts"], "Uncommitted changes")) == ["no", "yes"]
+    assert cells(shown["mixed_contexts"], "Commits") == ["aaaaaaaaa (1); bbbbbbbbb (1)"]
+
+
+def test_every_run_is_in_a_file(made):
+    assert len(made()["runs"].rows) == len({row["name"] for row in made()["runs"].rows})
+
+
+def test_a_new_table_is_one_module(tmp_path, monkeypatch, table):
+    (tmp_path / "mine.py").write_text("def tables(material):\n    yield 'mine'\n")
+    monkeypatch.setattr(tables, "__path__", [*tables.__path__, str(tmp_path)])
+    assert "polystep.report.tables.mine" in [module.__name__ for module in modules_of(tables)]
