@@ -10,10 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from polystep.report.charts import Chart, for_page
+from polystep.report.claims.texts import value_text
 from polystep.report.groups import Group, context_of
 from polystep.report.material import Material
 from polystep.report.table import RUNS, Column, Table, is_best, number_column, text_column, to_markdown
-from polystep.report.tables.claims import value_text
 from polystep.report.text import for_markdown, number_text, plain
 
 EDITIONS = {"first": "First edition", "ours": "Our own protocols", "revised": "Revised edition"}

@@ -2,13 +2,13 @@
 
 import math
 
+from polystep.report.groups import METHOD
 from polystep.report.published import published as published_number
 from polystep.report.published import published_curve, published_table
 from polystep.report.text import Spread
 
 EDITIONS = {"first": "first edition", "revised": "revised edition"}
 _METRICS = {"first": ("test_best", "test_last"), "revised": ("test_selected", "test_last")}
-_GRADIENTS = ("adam", "ppo", "dqn")
 
 
 def edition_of(axis: str) -> str | None:
@@ -28,9 +28,9 @@ def published(task: str, method: str, edition: str | None) -> Spread | None:
 
 def published_rival(task: str, edition: str, direction: str) -> Spread | None:
     """The best published score of another method without gradients; None where that edition has none."""
-    methods = {
-        method for method in published_table(edition)["method"] if not method.startswith(("polystep", *_GRADIENTS))
-    }
+    table = published_table(edition)
+    rivals = table[(table["task"] == task) & (table["uses"] != "gradients") & (table["method"] != METHOD)]
+    methods = set(rivals["method"])
     scores = [score for method in sorted(methods) if (score := published(task, method, edition))]
     sign = -1 if direction == "minimize" else 1
     return max(scores, key=lambda score: sign * score.mean, default=None)

@@ -1,6 +1,5 @@
 """Verdicts in words: a line per claim for a terminal, and the page about the published runs."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import pandas
 
 from polystep.report.claims.judge import FAILS, HOLDS, verdicts
 from polystep.report.claims.statements import FILES, Statement
+from polystep.report.text import finite, for_markdown, interval_text, number_text
 
 
 def summary_lines(conditions: pandas.DataFrame) -> list[str]:
@@ -35,7 +35,7 @@ def findings_page(findings: Sequence[Statement], conditions: pandas.DataFrame) -
         lines += ["", f"## {finding.text.rstrip('.')}", "", finding.background, ""]
         lines += ["| Numbers | From | Value | Must be | Verdict |", "| --- | --- | ---: | --- | --- |"]
         lines += [
-            f"| {row['condition']} | {'files' if row['axis'] == FILES else 'reruns'} | {value_text(row)} "
+            f"| {for_markdown(row['condition'])} | {'files' if row['axis'] == FILES else 'reruns'} | {value_text(row)} "
             f"| {bound_text(row)} | {row['verdict']} |"
             for row in rows
         ]
@@ -46,32 +46,17 @@ def findings_page(findings: Sequence[Statement], conditions: pandas.DataFrame) -
 
 
 def value_text(row: Mapping[str, Any]) -> str:
-    """The value with its interval, or a dash."""
-    if not math.isfinite(row["value"]):
-        return "-"
-    ends = [_number(row[end], row) for end in ("low", "high") if math.isfinite(row[end])]
-    interval = f" ({' to '.join(ends)})" if len(ends) == 2 else ""
-    return _number(row["value"], row) + interval + _unit(row)
+    """The value of a condition with its interval; a dash where it has none."""
+    return interval_text(row["value"], row["low"], row["high"], row["unit"], row["difference"])
 
 
 def bound_text(row: Mapping[str, Any]) -> str:
     """What the value must be."""
     low, high = row["bound_low"], row["bound_high"]
     if low == -high:
-        return f"within ±{_number(high, row).lstrip('+')}{_unit(row)}"
-    bounds = (("at least", low), ("at most", high))
-    return " and ".join(f"{word} {_number(bound, row)}{_unit(row)}" for word, bound in bounds if math.isfinite(bound))
-
-
-def _number(value: float, row: Mapping[str, Any]) -> str:
-    sign = "+" if row["difference"] else ""
-    return f"{100 * value:{sign}.2f}" if row["unit"] == "fraction" else f"{value:{sign}.4g}"
-
-
-def _unit(row: Mapping[str, Any]) -> str:
-    if row["unit"] == "fraction":
-        return " points" if row["difference"] else " %"
-    return f" {row['unit']}" if row["unit"] else ""
+        return f"within ±{number_text(high, row['unit'], row['difference']).lstrip('+')}"
+    known = [(word, bound) for word, bound in (("at least", low), ("at most", high)) if finite(bound) is not None]
+    return " and ".join(f"{word} {number_text(bound, row['unit'], row['difference'])}" for word, bound in known)
 
 
 def _plain(axis: str) -> str:

@@ -43,7 +43,7 @@ def published(edition: str, task: str, method: str, metric: str, axis: str = "")
 
 
 def published_table(edition: str) -> pandas.DataFrame:
-    """All that an edition reports, a row per task, method, metric and axis."""
+    """All that an edition reports, a row per task, method, metric and axis; README.md explains the columns."""
     return _table(edition).copy()
 
 
@@ -58,7 +58,9 @@ def published_curve(edition: str, task: str, method: str) -> pandas.DataFrame:
 
 @cache
 def _table(edition: str) -> pandas.DataFrame:
-    text = dict.fromkeys(("task", "method", "metric", "axis", "direction", "unit", "hardware", "source", "note"), str)
+    text = dict.fromkeys(
+        ("task", "method", "uses", "metric", "axis", "direction", "unit", "hardware", "source", "note"), str
+    )
     table = pandas.read_csv(_FOLDER / f"{edition}.csv", dtype=text)
     return table.fillna(dict.fromkeys(text, ""))
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from polystep.report.claims.texts import bound_text, value_text
 from polystep.report.material import VERDICTS, Material
 from polystep.report.table import Column, Row, Table, number_column, text_column
-from polystep.report.text import finite, interval_text, number_text, plain
+from polystep.report.text import number_text, plain
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -38,17 +39,6 @@ def tables(material: Material) -> Iterator[Table]:
         )
 
 
-def value_text(row: Row) -> str:
-    """The value of a condition with its interval."""
-    return interval_text(row["value"], row["low"], row["high"], row["unit"], bool(row.get("difference")))
-
-
-def _bound_text(row: Row) -> str:
-    bounds = {"at least": finite(row["bound_low"]), "at most": finite(row["bound_high"])}
-    texts = [f"{words} {_number(bound, row)}" for words, bound in bounds.items() if bound is not None]
-    return " and ".join(texts)
-
-
 def _number(value: Any, row: Row) -> str:
     return number_text(value, row["unit"], bool(row.get("difference")))
 
@@ -56,7 +46,7 @@ def _number(value: Any, row: Row) -> str:
 _VALUES = (
     text_column("edition", "Edition"),
     Column("Protocol", lambda row: plain(row["axis"]).replace("_", " ")),
-    Column("Must be", _bound_text),
+    Column("Must be", bound_text),
     Column("Published", lambda row: _number(row["published"], row), "published"),
     Column("Here", value_text, "value"),
     text_column("source", "Runs"),
