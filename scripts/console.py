@@ -48,7 +48,7 @@ def show(outcome: RunOutcome) -> int:
     """Say in a line what became of a run; returns the exit status."""
     where = f"[dim]{escape(str(outcome.folder))}[/dim]"
     if outcome.status == "skipped":
-        selected, last = (_score(outcome.record.metrics.get(key)) for key in ("test_selected", "test_last"))
+        selected, last = (_score(outcome.record.scores.get(key)) for key in ("test_selected", "test_last"))
         console.print(
             f"already done: test {selected} (validation-selected), {last} (last); {where}",
             highlight=False,

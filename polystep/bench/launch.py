@@ -51,9 +51,9 @@ def resolve_settings(composed: DictConfig, choices: Mapping[str, str]) -> dict[s
     _check_top_level(config)
     for section in SECTIONS:
         check_node(config[section], section, PASSED_BY_HARNESS.get(section, ()))
-    config["names"] = {key: choices[key] for key in ("task", "optimizer", "study")} | {
-        "protocol": config.pop("protocol")
-    }
+    protocol = config.pop("protocol")
+    config["names"] = {key: choices[key] for key in ("task", "optimizer", "study")} | {"protocol": protocol}
+    config["study"] = {"protocol": protocol, "edition": None}
     return dict(config)
 
 

@@ -29,6 +29,8 @@ class Ledger:
         self.spent = Spent()
         self.uses: set[str] = set()
         self.peak_memory_bytes = 0
+        self.cpu_seconds = 0.0
+        self._cpu_since = _cpu_seconds()
         self._running: list[Clock] = ["other"]
         self._since = time.perf_counter()
 
@@ -69,11 +71,14 @@ class Ledger:
         """Everything in JSON values."""
         wall_seconds = self.wall_seconds
         self.peak_memory_bytes = max(self.peak_memory_bytes, _peak_memory_bytes())
+        now = _cpu_seconds()
+        self.cpu_seconds, self._cpu_since = self.cpu_seconds + now - self._cpu_since, now
         return {
             "spent": asdict(self.spent),
             "uses": sorted(self.uses),
             "clocks": dict(self.seconds),
             "wall_seconds": wall_seconds,
+            "cpu_seconds": self.cpu_seconds,
             "peak_memory_bytes": self.peak_memory_bytes,
         }
 
@@ -83,6 +88,7 @@ class Ledger:
         self.uses |= set(summary["uses"])
         for name, seconds in summary["clocks"].items():
             self.seconds[name] += seconds
+        self.cpu_seconds += summary["cpu_seconds"]
         self.peak_memory_bytes = max(self.peak_memory_bytes, summary["peak_memory_bytes"])
 
     def _charge(self) -> None:
@@ -181,6 +187,12 @@ class Budget:
                 f"the optimiser spends no {' and no '.join(self._limits)}, which is all that the budget limits, so the "
                 f"run would never end; limit {', '.join(f'budget.{name}' for name in [*spent, 'steps'])} or budget.seconds"
             )
+
+
+def _cpu_seconds() -> float:
+    """Seconds of processors that this process has used, on all its threads, and its children."""
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 def _peak_memory_bytes() -> int:

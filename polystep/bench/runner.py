@@ -7,20 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from polystep.bench.environment import describe_environment
+from polystep.bench.context import describe_context, machine_load
 from polystep.bench.evaluation import Evaluation
-from polystep.bench.identity import planned_identity, run_identity, run_name
 from polystep.bench.interruption import Interruption, heeded_signals
 from polystep.bench.ledger import Budget, Ledger
 from polystep.bench.lock import exclusive
 from polystep.bench.observers import Observer, Observers
-from polystep.bench.records import RunRecord, read_record, write_history, write_record
+from polystep.bench.recording import make_record, run_name
+from polystep.bench.specification import specification
 from polystep.bench.state import RunCheckpoint, RunState
 from polystep.bench.training import Training, follow, train
 from polystep.contracts import DiagnosableTask, ExpectedError, Optimizer, Task
 from polystep.evaluation.sharded import Processes, ProcessLost
-from polystep.files import StorageError, json_value
-from polystep.records import Row
+from polystep.files import StorageError
+from polystep.records import Row, RunRecord, read_record, run_id, settings_id, write_record
+from polystep.records.identity import digest
 
 __all__ = ["Evaluation", "Run", "RunOutcome"]
 
@@ -41,8 +42,10 @@ class Prepared:
     task: Task
     optimizer: Optimizer
     ledger: Ledger
+    context: dict[str, Any]
     data: str
     run_id: str
+    settings_id: str
     name: str
     folder: Path
     state: RunState
@@ -77,7 +80,7 @@ class Run:
         with heeded_signals() as interruption:
             with interruption.at_once():
                 run = self._prepare()
-            with exclusive(run.folder, planned_identity(self.config)):
+            with exclusive(run.folder, run.settings_id):
                 for leftover in run.folder.glob(".*.partial"):
                     # of a process that was killed while writing
                     leftover.unlink()
@@ -103,15 +106,19 @@ class Run:
         ledger = Ledger()
         started = _now()
         with ledger.clock("preparation"):
+            load = machine_load()
             task = self.build_task()
             optimizer = self.build_optimizer(task)
             data = task.fingerprint
-        run_id = run_identity(self.config, data)
-        name = run_name(self.config, run_id)
+            decisive = specification(self.config)
+            context = {**describe_context(str(self.config["device"])), "load_before": load}
+        identity = run_id(decisive, data, context)
+        name = run_name(self.config, identity)
         folder, state = self.records / name, RunState(started)
         path, seconds = folder / "checkpoint.safetensors", self.checkpoint_seconds
-        checkpoint = RunCheckpoint(path, run_id, state, ledger, optimizer, task, seconds)
-        return Prepared(task, optimizer, ledger, data, run_id, name, folder, state, checkpoint)
+        checkpoint = RunCheckpoint(path, identity, state, ledger, optimizer, task, seconds)
+        settings = settings_id(decisive)
+        return Prepared(task, optimizer, ledger, context, data, identity, settings, name, folder, state, checkpoint)
 
     def _finished_record(self, run: Prepared) -> RunRecord | None:
         if not (run.folder / "run.json").exists():
@@ -155,16 +162,27 @@ class Run:
                 "message": str(failure),
                 "traceback": traceback.format_exc(),
             }
-        record = self._record(run, status, scores, error)
-        with run.ledger.clock("logging"):
-            write_history(run.folder, run.state.history)
-            write_record(run.folder, record)
+        record = make_record(
+            self.config,
+            run.run_id,
+            run.data,
+            run.task,
+            run.state,
+            run.ledger,
+            status=status,
+            scores=scores,
+            error=error,
+            used_share=training.used,
+            context={**run.context, "load_after": machine_load()},
+            ended=_now(),
+        )
+        write_record(run.folder, record)
         observers.ended(status, scores)
         return RunOutcome(status, run.folder, record)
 
     def _resume(self, run: Prepared) -> None:
         """Continue at the checkpoint, if there is one, in all processes alike."""
-        if not self.processes.all_have(_number(run.run_id)):
+        if not self.processes.all_have(_number(digest([run.settings_id, run.data]))):
             raise ProcessLost(
                 "the processes of this run have different settings, data or code; start them with the same"
             )
@@ -175,42 +193,13 @@ class Run:
                 f"leads to step {run.state.step}; name a folder that all machines share with records=FOLDER"
             )
 
-    def _record(
-        self,
-        run: Prepared,
-        status: Literal["finished", "failed", "interrupted"],
-        scores: dict[str, Any],
-        error: dict[str, str] | None,
-    ) -> RunRecord:
-        metric = run.task.metric
-        return RunRecord(
-            run_id=run.run_id,
-            name=run.name,
-            status=status,
-            labels={
-                **{key: self.config["names"][key] for key in ("optimizer", "study")},
-                "task": run.task.info.name,
-                "seed": self.config["seed"],
-            },
-            protocol=self.config["names"]["protocol"],
-            config=self.config,
-            data_fingerprint=run.data,
-            metric={"name": metric.name, "direction": metric.direction, "unit": metric.unit},
-            metrics=json_value(scores and {**scores, "steps": run.state.step}),
-            ledger=run.ledger.summary(),
-            environment=describe_environment(str(self.config["device"])),
-            started=run.state.started,
-            ended=_now(),
-            error=error,
-        )
-
 
 def _scores(run: Prepared) -> dict[str, Any]:
     """The only place where the test set is read."""
     task, selected = run.task, run.state.selected
     found = task.diagnostics(selected["point"]) if isinstance(task, DiagnosableTask) else {}
     return {
-        **({"diagnostics": dict(found)} if found else {}),
+        "diagnostics": dict(found),
         "validation_selected": selected["score"],
         "selected_step": selected["step"],
         "test_selected": task.test(selected["point"]),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from polystep.bench.checkpoint import load_checkpoint
-from polystep.bench.records import read_records
+from polystep.records import read_record
 
 pytestmark = pytest.mark.slow
 
@@ -40,11 +40,10 @@ def torchrun(
 
 def result(folder: Path) -> Any:
     """What must not depend on the number of processes."""
-    (record,), problems = read_records(folder / "results/reproduction/records")
-    state = load_checkpoint(record.folder / "checkpoint.safetensors")
-    spent = record.ledger["spent"] | {"compilation_seconds": 0}
-    assert problems == [] and record.status == "finished"
-    return record.run_id, record.metrics, spent, state["optimizer"]["point"].tolist()
+    (written,) = (folder / "results/reproduction/records").glob("*/run.json")
+    record, state = read_record(written.parent), load_checkpoint(written.parent / "checkpoint.safetensors")
+    assert record.status == "finished"
+    return record.run_id, record.scores, record.counters, state["optimizer"]["point"].tolist()
 
 
 def test_two_processes_leave_the_record_of_one(tmp_path: Path) -> None:
@@ -78,3 +77,17 @@ def test_a_lost_process_ends_the_run_with_a_message_and_it_continues(tmp_path: P
     assert again.returncode == 0 and "resuming at" in again.stdout
     assert torchrun(tmp_path / "whole", 1, *FAULTY).returncode == 0
     assert result(tmp_path) == result(tmp_path / "whole")
+
+
+def test_a_process_that_does_not_see_the_checkpoint_stops_the_run(tmp_path: Path) -> None:
+    """As on two machines that do not share the folder: the second process looks elsewhere."""
+    (tmp_path / "faults").mkdir()
+    (tmp_path / "faults" / "42").write_text("interrupt")
+    assert torchrun(tmp_path, 1, *FAULTY).returncode == 1
+    (tmp_path / "faults" / "42").unlink()
+    elsewhere = "records='${oc.env:RANK}/elsewhere'"
+    (tmp_path / "0").mkdir()
+    (tmp_path / "results/reproduction/records").rename(tmp_path / "0/elsewhere")
+    refused = torchrun(tmp_path, 2, *FAULTY, elsewhere)
+    assert refused.returncode == 1 and "do not see the same checkpoint: in process" in refused.stdout
+    assert "leads to step 0" in refused.stdout and "name a folder that all machines share" in refused.stdout

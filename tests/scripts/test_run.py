@@ -3,7 +3,6 @@
 Every command runs in a process of its own, in a folder of its own.
 """
 
-import csv
 import json
 import multiprocessing
 import os
@@ -18,8 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from polystep.bench.checkpoint import load_checkpoint
-from polystep.bench.records import RunRecord, read_record
-from polystep.records import STEP_CLOCKS
+from polystep.records import STEP_CLOCKS, RunRecord, read_record
 
 STEPS = 6
 TASK = ["task=snn_digits", "task.batch_size=32", "task.network.hidden=8", "task.evaluation=incremental"]
@@ -89,12 +87,14 @@ class Command:
         return Finished(process.exitcode, (self.folder / "output").read_text())
 
     @property
+    def folders(self) -> list[Path]:
+        """Those of the records that exist."""
+        return [path.parent for path in sorted((self.folder / "results/reproduction/records").glob("*/run.json"))]
+
+    @property
     def records(self) -> list[RunRecord]:
         """Those that exist."""
-        return [
-            read_record(path.parent)
-            for path in sorted((self.folder / "results/reproduction/records").glob("*/run.json"))
-        ]
+        return [read_record(folder) for folder in self.folders]
 
 
 @pytest.fixture
@@ -105,20 +105,18 @@ def command(tmp_path: Path) -> Command:
 def result(folder: Path) -> Any:
     """Everything that must not depend on how often a run was killed: all but seconds and memory."""
     record = read_record(folder)
-    with open(folder / "history.csv", newline="") as file:
-        history = [{**row, "seconds": ""} for row in csv.DictReader(file)]
+    history = {name: column for name, column in record.history.items() if name != "seconds"}
     state = load_checkpoint(folder / "checkpoint.safetensors")
     run = state["run"]
     points = [run["selected"]["point"], state["optimizer"]["point"], *run["test_checkpoints"].values()]
-    spent = {**record.ledger["spent"], "compilation_seconds": 0.0}
-    return record.status, record.metrics, spent, history, run["step"], [point.tolist() for point in points]
+    return record.status, record.scores, record.counters, history, run["step"], [point.tolist() for point in points]
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Any:
     command = Command(tmp_path_factory.mktemp("uninterrupted"))
     assert command(*SMALL).status == 0
-    return result(command.records[0].folder)
+    return result(command.folders[0])
 
 
 def test_a_run_is_finished_shown_and_then_skipped(command: Command) -> None:
@@ -128,7 +126,7 @@ def test_a_run_is_finished_shown_and_then_skipped(command: Command) -> None:
     again = command(*SMALL, "threads=2", "checkpoint_seconds=9", "device=cpu")
     assert again.status == 0 and again.output.startswith("already done: test 0.") and again.output.count("\n") == 1
     (record,) = command.records
-    assert record.environment["threads"] == 1
+    assert record.context["threads"] == 1
     assert sorted(path.name for path in command.folder.iterdir()) == ["output", "results"]
 
 
@@ -144,9 +142,8 @@ KILLED = {
     "before the first checkpoint is flushed": ("os.fsync", KILL.format(1)),
     "before a checkpoint is in place": ("os.replace", KILL.format(4)),
     "in the test": ("tasks.classification.ClassificationTask.test", KILL.format(2)),
-    "before the history is in place": ("os.replace", KILL.format(STEPS + 1)),
-    "before the record is flushed": ("os.fsync", KILL.format(2 * STEPS + 3)),
-    "before the record is in place": ("os.replace", KILL.format(STEPS + 2)),
+    "before the record is flushed": ("os.fsync", KILL.format(2 * STEPS + 1)),
+    "before the record is in place": ("os.replace", KILL.format(STEPS + 1)),
 }
 
 
@@ -157,7 +154,7 @@ def test_a_killed_run_resumes_bit_for_bit(command: Command, uninterrupted: Any, 
     assert command.records == []
     resumed = command(*SMALL)
     assert resumed.status == 0 and ("resuming" in resumed.output) == ("first" not in moment)
-    assert result(command.records[0].folder) == uninterrupted
+    assert result(command.folders[0]) == uninterrupted
 
 
 def test_an_interrupted_run_says_so_and_resumes_bit_for_bit(command: Command, uninterrupted: Any) -> None:
@@ -168,7 +165,7 @@ def test_an_interrupted_run_says_so_and_resumes_bit_for_bit(command: Command, un
     assert "Traceback" not in cut.output
     assert [record.status for record in command.records] == ["interrupted"]
     assert command(*SMALL).status == 0
-    assert result(command.records[0].folder) == uninterrupted
+    assert result(command.folders[0]) == uninterrupted
 
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
@@ -188,7 +185,7 @@ def test_a_young_run_that_is_told_to_stop_again_and_again_loses_nothing(
     assert "Traceback" not in cut.output
     resumed = command(*SMALL)
     assert f"resuming at {4 / STEPS:.0%}" in resumed.output
-    assert result(command.records[0].folder) == uninterrupted
+    assert result(command.folders[0]) == uninterrupted
 
 
 @pytest.mark.slow
@@ -324,10 +321,9 @@ SOME_NAN = (
 
 def test_some_losses_without_number_are_counted_and_survived(command: Command) -> None:
     assert command(*SMALL, **{LOSSES: SOME_NAN}).status == 0
-    with open(command.records[0].folder / "history.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["non_finite"] for row in rows] == ["", "3", "3", "3"]
-    assert all(float(row["loss"]) < 100 for row in rows[1:])
+    history = command.records[0].history
+    assert history["non_finite"] == [None, 3, 3, 3]
+    assert all(loss < 100 for loss in history["loss"][1:])
 
 
 def test_only_losses_without_number_fail_the_run(command: Command, uninterrupted: Any) -> None:
@@ -337,17 +333,17 @@ def test_only_losses_without_number_fail_the_run(command: Command, uninterrupted
     (record,) = command.records
     assert record.status == "failed" and record.error["traceback"].startswith("Traceback")
     assert command(*SMALL).status == 0
-    assert result(record.folder) == uninterrupted
+    assert result(command.folders[0]) == uninterrupted
 
 
 def test_scores_without_number_leave_a_valid_record(command: Command) -> None:
     for judge in ("validate", "test"):
         replaced = {f"tasks.classification.ClassificationTask.{judge}": "float('nan')"}
         assert command(*SMALL, f"seed={len(judge)}", **replaced).status == 0
-    for record in command.records:
-        nothing = "test_last" if record.labels["seed"] == len("test") else "validation_selected"
-        text = (record.folder / "run.json").read_text()
-        assert json.loads(text, parse_constant=pytest.fail)["metrics"][nothing] is None
+    for folder, record in zip(command.folders, command.records, strict=True):
+        nothing = "test_last" if record.seed == len("test") else "validation_selected"
+        text = (folder / "run.json").read_text()
+        assert json.loads(text, parse_constant=pytest.fail)["scores"][nothing] is None
     assert "test not a finite number" in command(*SMALL, f"seed={len('test')}").output
 
 
@@ -366,6 +362,6 @@ def test_each_currency_ends_a_run(command: Command, currency: str) -> None:
     limits = ["optimizer/update=plain", "budget.steps=null", f"budget.{currency}={limit}"]
     assert command(*SMALL, *limits).status == 0
     (record,) = command.records
-    spent = {**record.ledger["spent"], "seconds": sum(record.ledger["clocks"][c] for c in STEP_CLOCKS)}
-    steps = record.metrics["steps"]
+    spent = {**record.counters, "seconds": sum(record.clocks[clock] for clock in STEP_CLOCKS)}
+    steps = record.counters["steps"]
     assert spent[currency] >= limit > spent[currency] * (steps - 1) / steps

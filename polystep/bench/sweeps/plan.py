@@ -9,16 +9,17 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from polystep.bench.composition import compose_config, expand_sweep
-from polystep.bench.identity import planned_identity
 from polystep.bench.launch import resolve_settings
 from polystep.bench.profiles import PlannedRun, read_profile
+from polystep.bench.specification import specification
+from polystep.records import settings_id
 
 
 @dataclass(frozen=True)
 class SweepRun:
     """One run of a sweep.
 
-    identity: of its settings (`planned_identity`). group: task and study, for the plan. records: folder of its record. cores:
+    identity: of its settings (`settings_id`). group: task and study, for the plan. records: folder of its record. cores:
     how many it asks for, None for as many as it can get. gpus: likewise, 0 or 1.
     """
 
@@ -50,7 +51,7 @@ def _sweep_run(planned: PlannedRun, settings: dict[str, Any]) -> SweepRun:
     names = settings["names"]
     return SweepRun(
         planned,
-        planned_identity(settings),
+        settings_id(specification(settings)),
         (names["task"], names["study"]),
         Path(settings["records"]),
         settings["threads"] or None,

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from polystep.bench.identity import planned_identity
 from polystep.bench.lock import read_lock
-from polystep.bench.records import RunRecord, read_record
 from polystep.bench.sweeps.folder import latest_submissions
 from polystep.bench.sweeps.plan import SweepRun
 from polystep.files import StorageError
+from polystep.records import RecordError, RunRecord, read_record
 
 State = Literal["done", "running", "queued", "failed", "missing"]
 STATES: tuple[State, ...] = get_args(State)
@@ -72,13 +71,13 @@ def _standings_in(records: Path) -> Iterable[tuple[str, Standing]]:
             continue
         try:
             record = read_record(folder) if (folder / "run.json").exists() else None
-        except StorageError as error:
+        except RecordError as error:
             yield purpose, Standing("failed", str(error))
             continue
         if record is None:
             yield purpose, Standing("failed", KILLED)
         else:
-            yield planned_identity(record.config), _standing_of(record)
+            yield record.settings_id, _standing_of(record)
 
 
 def _standing_of(record: RunRecord) -> Standing:

@@ -93,7 +93,16 @@ def build(tmp_path: Path) -> Callable[..., Run]:
     def build(task: SpyTask | None = None, seed: int = 3, **changes: Any) -> Run:
         names = {"task": "spy", "optimizer": "search", "study": "default", "protocol": "default"}
         run = Run(
-            config={"names": names, "seed": seed, "device": "cpu"},
+            config={
+                "names": names,
+                "study": {"protocol": "default", "edition": None},
+                "seed": seed,
+                "device": "cpu",
+                "task": {"_target_": "tests.polystep.bench.spy_run.spy_task"},
+                "optimizer": {"_target_": "tests.polystep.bench.spy_run.RandomSearch"},
+                "budget": {"steps": STEPS},
+                "evaluation": {"validate_every": 2},
+            },
             build_task=lambda: task or SpyTask(),
             build_optimizer=lambda task: RandomSearch(task.initial_point(seed)),
             budget=Budget(steps=STEPS),

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from polystep.bench.checkpoint import load_checkpoint
-from polystep.bench.records import read_history, read_record
 from polystep.bench.runner import RunOutcome
 from polystep.candidates import Candidates, DenseCandidates
+from polystep.component import component
 from polystep.contracts import AskTellOptimizer, Metric, Spent, State, StepReport, TaskInfo
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
+from polystep.records import read_record
 
 STEPS = 6
 CANDIDATES = 4
@@ -80,6 +81,12 @@ class SpyTask:
         restore_generator(self._generator, state["stream"])
 
 
+def spy_task() -> SpyTask:
+    """What a configuration names."""
+    return SpyTask()
+
+
+@component("search", version=1, title="Random search", family="tests")
 class RandomSearch(AskTellOptimizer):
     """Moves to the best of a few random neighbours."""
 
@@ -112,7 +119,7 @@ class RandomSearch(AskTellOptimizer):
 def result(outcome: RunOutcome) -> Any:
     """Everything that must not depend on how often a run was interrupted: all but seconds and memory."""
     record = read_record(outcome.folder)
-    history = read_history(outcome.folder).drop(columns="seconds")
+    history = {name: column for name, column in record.history.items() if name != "seconds"}
     state = load_checkpoint(outcome.folder / "checkpoint.safetensors")
     tensors = [
         state["run"]["selected"]["point"],
@@ -121,9 +128,9 @@ def result(outcome: RunOutcome) -> Any:
         *state["task"].values(),
     ]
     return (
-        record.metrics,
-        record.ledger["spent"],
-        history.to_csv(),
+        record.scores,
+        record.counters,
+        history,
         [tensor.tolist() for tensor in tensors],
         state["run"]["step"],
     )

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import pandas
 import pytest
 
 from polystep.bench.evaluation import Evaluation
@@ -96,5 +95,4 @@ def test_one_way_to_say_when_to_validate() -> None:
 )
 def test_a_run_spreads_its_validations_evenly_over_the_budget(build: Any, validations: int, steps: list[int]) -> None:
     outcome = build(budget=Budget(steps=20), evaluation=Evaluation(validations=validations)).execute()
-    history = pandas.read_csv(outcome.folder / "history.csv")
-    assert history.step[history.validation.notna()].tolist() == steps
+    assert outcome.record.history["step"] == steps

@@ -7,39 +7,46 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from polystep.bench.checkpoint import load_checkpoint
 from polystep.bench.evaluation import Evaluation
 from polystep.bench.ledger import Budget, BudgetError, MeteredObjective
-from polystep.bench.records import read_history, read_record
 from polystep.contracts import StepReport
+from polystep.records import read_record
 from tests.polystep.bench.spy_run import CANDIDATES, ROWS, STEPS, RandomSearch, SpyTask
 
 
-def test_a_run_leaves_record_history_and_checkpoint(build, tmp_path: Path) -> None:
+def test_a_run_leaves_a_record_and_a_checkpoint(build, tmp_path: Path) -> None:
     outcome = build().execute()
     record = read_record(outcome.folder)
     assert outcome.status == record.status == "finished" and outcome.record == record
     assert outcome.folder == tmp_path / "records" / record.name
     assert record.name == f"spy-search-default-seed3-{record.run_id}"
-    assert record.labels == {"task": "spy", "optimizer": "search", "study": "default", "seed": 3}
-    assert (record.protocol, record.data_fingerprint, record.error) == ("default", "data", None)
-    assert record.metric == {"name": "distance", "direction": "minimize", "unit": "unit"}
-    assert record.metrics["steps"] == STEPS and record.started <= record.ended
-    spent = record.ledger["spent"]
-    assert (spent["candidate_evaluations"], spent["sample_forwards"]) == (STEPS * CANDIDATES, STEPS * CANDIDATES * ROWS)
-    assert record.ledger["wall_seconds"] == pytest.approx(sum(record.ledger["clocks"].values()))
-    history = read_history(outcome.folder)
-    assert history["step"].tolist() == [0, 2, 4, 6]
-    assert history["epoch"].tolist() == [0, 0.5, 1, 1.5]
-    assert history["candidate_evaluations"].tolist() == [step * CANDIDATES for step in (0, 2, 4, 6)]
-    assert history["backward_passes"].tolist() == [0] * 4
-    assert history["validation"].notna().all()
-    assert history["best"].notna().tolist() == [False, True, True, True]
-    assert {path.name for path in outcome.folder.iterdir()} == {
-        *("run.json", "history.csv", "checkpoint.safetensors", ".lock"),
+    assert (record.seed, record.data, record.error, record.altered, record.overrides) == (3, "data", None, [], None)
+    assert record.names == {"task": "spy", "optimizer": "search", "study": "default"}
+    assert record.study == {"name": "default", "edition": None, "protocol": "default"}
+    assert record.task["name"] == "spy" and record.specification["optimizer"]["component"] == "search"
+    assert record.metric == {
+        **{"name": "distance", "direction": "minimize", "unit": "unit"},
+        **{"best": None, "solved": None},
     }
+    assert record.method == {"name": "search", "title": "Random search", "family": "tests", "uses": ["losses"]}
+    assert record.started <= record.ended and record.used_share == 1.0
+    counters = {name: number for name, number in record.counters.items() if number}
+    candidates = STEPS * CANDIDATES
+    assert counters == {"steps": STEPS, "candidate_evaluations": candidates, "sample_forwards": candidates * ROWS}
+    assert record.wall_seconds == pytest.approx(sum(record.clocks.values())) and record.cpu_seconds > 0
+    context = record.context
+    assert context["packages"]["torch"] == torch.__version__ and context["threads"] == torch.get_num_threads()
+    assert context["load_before"] >= 0 and context["load_after"] >= 0 and context["peak_memory_bytes"] > 2**20
+    history = record.history
+    assert history["step"] == [0, 2, 4, 6] and history["epoch"] == [0, 0.5, 1, 1.5]
+    assert history["candidate_evaluations"] == [step * CANDIDATES for step in (0, 2, 4, 6)]
+    assert history["backward_passes"] == [0] * 4 and None not in history["validation"]
+    assert [value is None for value in history["best"]] == [True, False, False, False]
+    assert {path.name for path in outcome.folder.iterdir()} == {"run.json", "checkpoint.safetensors", ".lock"}
 
 
 def test_a_finished_run_is_skipped(build) -> None:
@@ -62,7 +69,7 @@ def test_the_test_set_is_read_once_per_judged_point_and_after_training(build) ->
     kept = state["run"]["test_checkpoints"]
     judged = [state["run"]["selected"]["point"], state["optimizer"]["point"], kept["2"], kept["4"]]
     assert [point.tolist() for point in task.tested] == [point.tolist() for point in judged]
-    assert outcome.record.metrics["test_curve"] == [
+    assert outcome.record.scores["test_curve"] == [
         {"step": 2, "test": float(judged[2].abs().sum())},
         {"step": 4, "test": float(judged[3].abs().sum())},
     ]
@@ -75,8 +82,8 @@ def test_what_a_task_says_about_the_selected_point_is_recorded(build) -> None:
 
     outcome = build(Talkative(scores=[4.0, 3.0, 1.0, 2.0])).execute()
     selected = load_checkpoint(outcome.folder / "checkpoint.safetensors")["run"]["selected"]["point"]
-    assert outcome.record.metrics["diagnostics"] == {"sum": float(selected.sum())}
-    assert "diagnostics" not in build(seed=4).execute().record.metrics
+    assert outcome.record.scores["diagnostics"] == {"sum": float(selected.sum())}
+    assert build(seed=4).execute().record.scores["diagnostics"] == {}
 
 
 def test_optimizers_get_nothing_but_a_metered_objective(build) -> None:
@@ -109,7 +116,7 @@ def test_optimizers_get_nothing_but_a_metered_objective(build) -> None:
 )
 def test_the_first_of_the_best_validated_points_is_selected(build, direction: str, scores: list, step: int) -> None:
     outcome = build(SpyTask(scores=scores, direction=direction)).execute()
-    metrics = read_record(outcome.folder).metrics
+    metrics = read_record(outcome.folder).scores
     best = scores[step // 2]
     assert metrics["selected_step"] == step
     assert metrics["validation_selected"] == (None if math.isnan(best) else best)
@@ -121,7 +128,7 @@ def test_scores_that_json_lacks_leave_a_valid_record(build) -> None:
     assert outcome.status == "finished"
     text = (outcome.folder / "run.json").read_text()
     json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
-    assert outcome.record.metrics["test_selected"] is None and outcome.record.metrics["test_last"] == "-inf"
+    assert outcome.record.scores["test_selected"] is None and outcome.record.scores["test_last"] == "-inf"
     assert read_record(outcome.folder) == outcome.record
     assert build().execute().status == "skipped"
 
@@ -139,9 +146,9 @@ def test_scores_that_json_lacks_leave_a_valid_record(build) -> None:
 )
 def test_each_currency_ends_the_run(build, budget: Budget, steps: int) -> None:
     outcome = build(budget=budget).execute()
-    assert outcome.status == "finished" and outcome.record.metrics["steps"] == steps
+    assert outcome.status == "finished" and outcome.record.counters["steps"] == steps
     # the last step is validated and stored, whatever the intervals say
-    assert read_history(outcome.folder)["validation"].notna().iloc[-1]
+    assert outcome.record.history["step"][-1] == steps
     assert load_checkpoint(outcome.folder / "checkpoint.safetensors")["run"]["step"] == steps
 
 
@@ -155,11 +162,11 @@ class GivesUp(RandomSearch):
 def test_an_optimiser_that_is_done_ends_the_run(build) -> None:
     run = build(build_optimizer=lambda task: GivesUp(task.initial_point(3)), evaluation=Evaluation(validate_every=2))
     outcome = run.execute()
-    assert outcome.status == "finished" and outcome.record.metrics["steps"] == 3 < STEPS
-    assert read_history(outcome.folder)["validation"].dropna().index[-1] == len(read_history(outcome.folder)) - 1
+    assert outcome.status == "finished" and outcome.record.counters["steps"] == 3 < STEPS
+    assert outcome.record.history["step"] == [0, 2, 3]
     (outcome.folder / "run.json").unlink()
     # continued from its last checkpoint it has nothing left to do
-    assert run.execute().record.metrics == outcome.record.metrics
+    assert run.execute().record.scores == outcome.record.scores
 
 
 def test_a_budget_that_no_step_uses_ends_the_run_without_a_record(build, tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""Where a run is computed: code, versions, processor, threads, load."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def describe_context(device: str) -> dict[str, Any]:
+    """What explains differences in speed or in the last digits between two runs, and with which code they were made.
+
+    packages: versions of all that is imported by now. modified, untracked: files of the repository; None outside of one.
+    """
+    found = importlib.metadata.packages_distributions()
+    packages = {name for module in tuple(sys.modules) for name in found.get(module, ())}
+    return {
+        **_repository(),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in sorted(packages)},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
+    }
+
+
+def machine_load() -> float | None:
+    """Processes that wanted to run in the last minute, on average; None where the system does not say."""
+    try:
+        return os.getloadavg()[0]
+    except OSError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _repository() -> dict[str, Any]:
+    """Commit of the code, and which files differ from it."""
+    folder = Path(__file__).parent
+    top = _git(folder, "rev-parse", "--show-toplevel")
+    commit = _git(folder, "rev-parse", "HEAD")
+    if top is None or commit is None:
+        return {"commit": None, "modified": None, "untracked": None}
+    modified = _git(Path(top), "diff", "--name-only", "HEAD")
+    untracked = _git(Path(top), "ls-files", "--others", "--exclude-standard")
+    return {
+        "commit": commit,
+        "modified": None if modified is None else modified.splitlines(),
+        "untracked": None if untracked is None else untracked.splitlines(),
+    }
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
