@@ -20,7 +20,7 @@ from polystep.bench.training import Training, follow, train
 from polystep.contracts import DiagnosableTask, ExpectedError, Optimizer, Task
 from polystep.evaluation.sharded import Processes, ProcessLost
 from polystep.files import StorageError
-from polystep.records import Row, RunRecord, read_record, run_id, settings_id, write_record
+from polystep.records import RecordError, Row, RunRecord, read_record, run_id, settings_id, write_record
 from polystep.records.identity import digest
 
 __all__ = ["Evaluation", "Run", "RunOutcome"]
@@ -123,7 +123,10 @@ class Run:
     def _finished_record(self, run: Prepared) -> RunRecord | None:
         if not (run.folder / "run.json").exists():
             return None
-        record = read_record(run.folder)
+        try:
+            record = read_record(run.folder)
+        except RecordError as error:
+            raise StorageError(f"{error}; delete it and repeat the command") from error
         if record.run_id != run.run_id:
             raise StorageError(
                 f"{run.folder / 'run.json'} belongs to run {record.run_id}, not to {run.run_id}; delete the folder and "

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from polystep.bench.records import read_records
 from polystep.bench.sweeps.folder import latest_submissions
 from polystep.bench.sweeps.standing import KILLED, queued_jobs
+from polystep.records import read_record
 from scripts import status, sweep
 
 pytestmark = pytest.mark.slow
@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def statuses() -> list[str]:
-    return [record.status for record in read_records(Path("results/reproduction/records"))[0]]
+    return [read_record(path.parent).status for path in sorted(Path("results/reproduction/records").glob("*/run.json"))]
 
 
 @pytest.mark.skipif(not slurm_answers(), reason="no Slurm answers to sinfo, or submitit is not installed")

@@ -7,9 +7,9 @@ import pytest
 
 from polystep.bench.lock import exclusive
 from polystep.bench.profiles import PlannedRun
-from polystep.bench.records import read_records
 from polystep.bench.sweeps.folder import SweepFolder
 from polystep.bench.sweeps.plan import SweepRun
+from polystep.records import read_record
 from scripts.jobs import perform
 from tasks import classification
 from tasks.data import DataUnavailable
@@ -29,7 +29,7 @@ def run_of(*overrides: str, without_data: tuple[str, ...] | None = None) -> Swee
 
 
 def records() -> list[Any]:
-    return read_records(Path("results/reproduction/records"))[0]
+    return [read_record(path.parent) for path in sorted(Path("results/reproduction/records").glob("*/run.json"))]
 
 
 def test_a_run_uses_the_cores_that_it_is_given(folder: SweepFolder) -> None:
@@ -84,6 +84,6 @@ def test_data_that_cannot_be_had_are_replaced_where_the_profile_says_so(
     assert "error: mnist: no source delivered it; look at [/etc/hosts]" in shown
     assert status == (2 if substitute is None else 0)
     assert ("THE DATA CANNOT BE HAD" in shown) == (substitute is not None)
-    assert [record.labels["task"] for record in records()] == (["snn_digits"] if substitute else [])
+    assert [record.names["task"] for record in records()] == (["snn_digits"] if substitute else [])
     # the run of the profile itself is still missing
     assert folder.reason("identity") == "mnist: no source delivered it; look at [/etc/hosts]"
