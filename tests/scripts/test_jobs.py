@@ -34,10 +34,10 @@ def records() -> list[Any]:
 
 def test_a_run_uses_the_cores_that_it_is_given(folder: SweepFolder) -> None:
     assert perform(run_of(*DIGITS), folder, 1) == 0
-    assert records()[0].environment["threads"] == 1 and folder.reason("identity") is None
+    assert records()[0].context["threads"] == 1 and folder.reason("identity") is None
     # done before
     assert perform(run_of(*DIGITS), folder, 1) == 0
-    (records()[0].folder / "run.json").unlink()
+    next(Path("results/reproduction/records").glob("*/run.json")).unlink()
     with exclusive(next(Path("results/reproduction/records").iterdir())):
         assert perform(run_of(*DIGITS), folder, 1) == 3 and folder.reason("identity") is None
 
