@@ -46,14 +46,14 @@ def load_runs(*places: str | Path) -> pandas.DataFrame:
             problems.setdefault(kind, []).append(str(item))
             continue
         earlier = found.get(item.run_id)
-        if earlier and earlier[0] != item:
-            kept, other = sorted((earlier, (item, source)), key=lambda pair: _worth(pair[0]), reverse=True)
-            problems.setdefault(CONFLICTING, []).append(
-                f"{item.name}: {kept[1]} is used, {other[1]} says something else"
-            )
-            found[item.run_id] = kept
-        elif not earlier:
+        if earlier is None:
             found[item.run_id] = item, source
+            continue
+        kept, other = sorted((earlier, (item, source)), key=lambda pair: _worth(pair[0]), reverse=True)
+        found[item.run_id] = kept
+        if kept[0].scores != other[0].scores:
+            sentence = f"{item.name}: {kept[1]} is used, {other[1]} has other scores"
+            problems.setdefault(CONFLICTING, []).append(sentence)
     for folder in folders:
         waiting = [file.parent for file in sorted(folder.glob("*/checkpoint.safetensors"))]
         unfinished = [run.name for run in waiting if not (run / "run.json").exists()]
