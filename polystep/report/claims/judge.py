@@ -131,15 +131,16 @@ def _by_files(row: dict[str, Any]) -> dict[str, Any]:
 def _by_runs(statement: Statement, axis: str, condition: Condition, evidence: Evidence) -> dict[str, Any]:
     sides = _sides(statement, axis, condition, evidence)
     behind = [run for side in sides for run in side.runs]
+    unit = {"unit": behind[0]["unit"]} if behind else {}
     if problems := dict.fromkeys(side.problem for side in sides if side.problem):
-        return _outcome(UNDECIDED if behind else NOT_RUN, "; ".join(problems), behind)
+        return _outcome(UNDECIDED if behind else NOT_RUN, "; ".join(problems), behind, **unit)
     problem = incomparable(behind, axis)
     if condition.rivals and any(uses_gradients(run) for run in sides[1].runs):
         problem = f"{condition.minus} uses gradients"
     if condition.minus_published and set(statement.seeds) - _published_by_seed(condition, statement.edition).keys():
         problem = "not published for all of these seeds"
     if problem:
-        return _outcome(UNDECIDED, f"{condition}: {problem}", behind)
+        return _outcome(UNDECIDED, f"{condition}: {problem}", behind, **unit)
     values, saturated, feasible = _values(condition, sides, statement.edition)
     low, high = (float(end) for end in interval(values, saturated, feasible))
     verdict = _VERDICTS[int(against_bounds((low, high), condition.bounds, feasible))]
@@ -155,7 +156,7 @@ def _by_runs(statement: Statement, axis: str, condition: Condition, evidence: Ev
         value=math.fsum(values) / len(values),
         low=low if math.isfinite(low) else math.nan,
         high=high if math.isfinite(high) else math.nan,
-        unit=behind[0]["unit"],
+        **unit,
         better_known=math.isclose(low, feasible[0]) or math.isclose(high, feasible[1]),
     )
 
