@@ -59,7 +59,8 @@ class RunRecord:
     and the value that counts as solved, where known. method: name, title, family, and uses, what the run asked of its
     objectives: losses, clauses, environment, gradient:KIND. data: fingerprint. scores: validation_selected (the best
     validation), selected_step (its step), test_selected and test_last (test scores there and at the end), test_curve (list of
-    step and test), diagnostics. counters, clocks: COUNTERS, and seconds by CLOCKS. used_share: of the budget, at the end.
+    step and test), diagnostics. counters, clocks: COUNTERS, and seconds by CLOCKS. used_share: of the budget, at the
+    end. ended_by: the budget, or the method, which has nothing left to find; None where the run did not finish.
     context: where and with which code. history: columns of equal length, a row per validation.
     checksum: SHA-256 of all else.
     """
@@ -82,6 +83,7 @@ class RunRecord:
     scores: dict[str, Any]
     counters: dict[str, int]
     used_share: float
+    ended_by: Literal["budget", "method"] | None
     clocks: dict[str, float]
     wall_seconds: float
     cpu_seconds: float | None

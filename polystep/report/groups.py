@@ -77,10 +77,9 @@ class Group:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every run used its budget, or ended because its score cannot be better."""
+        """Whether every run used its budget, or ended because its method had nothing left to find."""
         return all(
-            (finite(run["used_share"]) or 0) >= COMPLETE_SHARE or finite(run["validation_selected"]) == run["best"]
-            for run in self.runs
+            run["ended_by"] == "method" or (finite(run["used_share"]) or 0) >= COMPLETE_SHARE for run in self.runs
         )
 
     @property

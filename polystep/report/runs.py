@@ -26,8 +26,8 @@ def load_runs(*places: str | Path) -> pandas.DataFrame:
         study, edition, protocol
         metric, direction, unit, best, solved; validation_selected, selected_step, test_selected, test_last (fractions are
         fractions); test_curve (dict, step to test score); diagnostics (dict)
-        steps and the other counters; used_share; step_seconds (what budgets in seconds limit); wall_seconds; cpu_seconds;
-        seconds_NAME for every clock; peak_memory_bytes
+        steps and the other counters; used_share; ended_by; step_seconds (what budgets in seconds limit); wall_seconds;
+        cpu_seconds; seconds_NAME for every clock; peak_memory_bytes
         commit; clean (True: the code is that of the commit, None: unknown); python, packages (dict), processor, cores, threads,
         device, load_before, load_after
         data (fingerprint), started, ended, error (text)
@@ -98,6 +98,7 @@ def _row(record: RunRecord, source: Path) -> dict[str, Any]:
         "diagnostics": scores.get("diagnostics", {}),
         **{name: record.counters[name] for name in COUNTERS},
         "used_share": record.used_share,
+        "ended_by": record.ended_by,
         "step_seconds": sum(record.clocks[name] for name in STEP_CLOCKS),
         "wall_seconds": record.wall_seconds,
         "cpu_seconds": _number(record.cpu_seconds),

@@ -76,6 +76,7 @@ def make_record() -> MakeRecord:
             },
             counters=dict.fromkeys(COUNTERS, 0) | {"steps": 100, "candidate_evaluations": 1600},
             used_share=1.0,
+            ended_by="budget",
             clocks=dict.fromkeys(CLOCKS, 0.0) | {"optimizer": 1.0, "evaluation": 2.0, "other": 0.5},
             wall_seconds=3.5,
             cpu_seconds=3.4,

@@ -92,6 +92,9 @@ def fault(run: Run, axis: str, where: Iterable[str] = ()) -> str:
         return f"altered {', '.join(changed)}"
     if run["clean"] is not True or not isinstance(run["commit"], str) or not run["commit"]:
         return "code of no known commit"
+    if run["ended_by"] == "method":
+        # it has nothing left to find, so the rest of its budget could change nothing
+        return ""
     share = run["used_share"]
     if axis in EQUAL:
         limit, spent = EQUAL[axis]

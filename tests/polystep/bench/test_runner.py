@@ -33,7 +33,7 @@ def test_a_run_leaves_a_record_and_a_checkpoint(build, tmp_path: Path) -> None:
         **{"best": None, "solved": None},
     }
     assert record.method == {"name": "search", "title": "Random search", "family": "tests", "uses": ["losses"]}
-    assert record.started <= record.ended and record.used_share == 1.0
+    assert record.started <= record.ended and record.used_share == 1.0 and record.ended_by == "budget"
     counters = {name: number for name, number in record.counters.items() if number}
     candidates = STEPS * CANDIDATES
     assert counters == {"steps": STEPS, "candidate_evaluations": candidates, "sample_forwards": candidates * ROWS}

@@ -67,6 +67,7 @@ def make_run() -> MakeRun:
             "clause_checks": 0,
             "environment_steps": 0,
             "used_share": 1.0,
+            "ended_by": "budget",
             "step_seconds": 30.0,
             "wall_seconds": 40.0,
             "cpu_seconds": 39.0,

@@ -30,6 +30,7 @@ def make_row(method="polystep", seed=1, test=0.9, task="snn", axis="equal_second
         "test_last": test,
         "test_curve": {20: test / 2},
         "used_share": 1.0,
+        "ended_by": "budget",
         "steps": 100,
         "candidate_evaluations": 50_000,
         "step_seconds": 300.0,

@@ -275,3 +275,10 @@ def test_every_run_that_a_claim_rests_on_is_needed():
     assert outcome(rows, claim)["verdict"] == HOLDS
     for left_out in rows:
         assert outcome([row for row in rows if row is not left_out], claim)["verdict"] == UNDECIDED
+
+
+def test_a_method_that_has_nothing_left_to_find_has_used_its_budget():
+    finished = runs_of(GOOD, used_share=0.1, step_seconds=30.0, ended_by="method")
+    stopped = runs_of(GOOD, used_share=0.1, step_seconds=30.0)
+    assert list(judge(table(finished), [statement(ABOVE)]).verdict) == ["holds"]
+    assert list(judge(table(stopped), [statement(ABOVE)]).verdict) == ["undecided"]
