@@ -11,14 +11,14 @@ from typing import Any
 
 import gymnasium
 import torch
-from hydra.utils import instantiate
 from PIL import Image
 
 from polystep.bench.checkpoint import load_checkpoint
-from polystep.bench.records import read_record
 from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
+from polystep.records import read_record
 from scripts.console import RESULTS, explain
+from tasks.control.task import ControlTask
 
 
 class RenderError(ExpectedError):
@@ -54,13 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _frames(run: Path, seed: int, steps: int) -> Iterator[Any]:
     """Pictures of one episode, before every step and after the last one."""
-    settings = read_record(run).config["task"]
-    if "env" not in settings or settings["observation_levels"] is not None:
+    record = read_record(run)
+    settings = dict(record.specification["task"])
+    component, _ = settings.pop("component"), settings.pop("version")
+    if component != "control" or settings["observation_levels"] is not None:
         raise RenderError(
             f"{run} holds no policy that acts on plain observations; name a run of task=cartpole or the like"
         )
-    task = instantiate(settings)
-    point = load_checkpoint(run / "checkpoint.safetensors")["selected"]["point"].unsqueeze(0)
+    task = ControlTask(**settings | {"seed": record.seed})
+    point = load_checkpoint(run / "checkpoint.safetensors")["run"]["selected"]["point"].unsqueeze(0)
     environment = gymnasium.make(settings["env"], render_mode="rgb_array")
     observation, _ = environment.reset(seed=seed)
     yield environment.render()
