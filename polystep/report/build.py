@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
 from polystep.report import figures, tables
-from polystep.report.charts import Chart, render
+from polystep.report.charts import Chart, Kind, render
 from polystep.report.claims import Statement, findings_page, judge, judge_own_first, verdicts
 from polystep.report.material import Material, modules_of
-from polystep.report.page import Drawn, report_page, report_summary
+from polystep.report.page import report_page, report_summary
 from polystep.report.table import write_page, write_table
 
 if TYPE_CHECKING:
@@ -56,10 +56,13 @@ def build_report(
     made = [table for module in modules_of(tables) for table in module.tables(material)]
     charts = [chart for module in modules_of(figures) for chart in module.charts(material)]
     written = [path for table in made for path in write_table(table, output / "tables")]
-    drawn = _draw(charts)
-    for figure in drawn:
-        for suffix, content in (("svg", figure.svg), ("pdf", figure.pdf)):
-            written.append(output / "figures" / f"{figure.chart.name}.{suffix}")
+    drawn: list[tuple[Chart, bytes]] = []
+    for chart in charts:
+        kinds: tuple[Kind, ...] = ("svg", "pdf") if chart.summary else ("svg",)
+        files = render(chart, kinds)
+        drawn.append((chart, files[0]))
+        for kind, content in zip(kinds, files, strict=True):
+            written.append(output / "figures" / f"{chart.name}.{kind}")
             with atomic_write(written[-1]) as file:
                 file.write(content)
     if (found := _judged(runs, findings)) is not None:
@@ -67,7 +70,7 @@ def build_report(
         write_page(written[-1], findings_page(findings, found))
     write_page(output / "missing.txt", "".join(f"{title}\n" for title in missing))
     write_page(output / "report.html", report_page(material, made, drawn, problems))
-    write_page(output / "REPORT.md", report_summary(material, made, drawn, problems))
+    write_page(output / "REPORT.md", report_summary(material, made, charts, problems))
     written += [output / name for name in ("missing.txt", "report.html", "REPORT.md")]
     return ReportSummary(sum(len(group.runs) for group in material.groups), written, problems, conditions)
 
@@ -76,18 +79,6 @@ def _judged(runs: "DataFrame", statements: Sequence[Statement]) -> "DataFrame | 
     if not statements:
         return None
     return (judge_own_first if "origin" in runs else judge)(runs, statements)
-
-
-def _draw(charts: Sequence[Chart]) -> list[Drawn]:
-    """All charts in both formats, on as many cores as there are."""
-    from joblib import Parallel, cpu_count, delayed
-
-    jobs = min(cpu_count(), len(charts)) or 1
-    return list(Parallel(n_jobs=jobs)(delayed(_drawn)(chart) for chart in charts))
-
-
-def _drawn(chart: Chart) -> Drawn:
-    return Drawn(chart, render(chart, "svg"), render(chart, "pdf"))
 
 
 def _problems(material: Material, missing: Sequence[str]) -> dict[str, list[str]]:

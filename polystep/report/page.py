@@ -1,7 +1,6 @@
 """The two pages for readers, made of templates: REPORT.md, the summary, and report.html, everything else."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,24 +35,15 @@ _RUN_COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A chart with its files."""
-
-    chart: Chart
-    svg: bytes
-    pdf: bytes
-
-
 def report_summary(
-    material: Material, tables: Sequence[Table], drawn: Sequence[Drawn], problems: Mapping[str, Sequence[str]]
+    material: Material, tables: Sequence[Table], charts: Sequence[Chart], problems: Mapping[str, Sequence[str]]
 ) -> str:
     """REPORT.md."""
     sections = [
         (
             section,
             [(table, to_markdown(table)) for table in tables if table.summary and table.section == section],
-            [figure.chart for figure in drawn if figure.chart.summary and figure.chart.section == section],
+            [chart for chart in charts if chart.summary and chart.section == section],
         )
         for section in material.sections
     ]
@@ -64,14 +54,17 @@ def report_summary(
 
 
 def report_page(
-    material: Material, tables: Sequence[Table], drawn: Sequence[Drawn], problems: Mapping[str, Sequence[str]]
+    material: Material,
+    tables: Sequence[Table],
+    drawn: Sequence[tuple[Chart, bytes]],
+    problems: Mapping[str, Sequence[str]],
 ) -> str:
-    """report.html: one file that needs no other, neither beside it nor from the network."""
+    """report.html: one file that needs no other. drawn: the charts with their SVG."""
     folder = Path(__file__).with_name("templates")
     sections = [
         (
             section,
-            [_for_page(figure) for figure in drawn if not figure.chart.first and figure.chart.section == section],
+            [_embedded(*pair) for pair in drawn if not pair[0].first and pair[0].section == section],
             [_cells(table) for table in tables if not table.summary and table.columns and table.section == section],
         )
         for section in material.sections
@@ -80,7 +73,7 @@ def report_page(
         style=Markup((folder / "style.css").read_text(encoding="utf-8")),
         script=Markup((folder / "page.js").read_text(encoding="utf-8")),
         editions=_editions(material),
-        first=[_for_page(figure) for figure in drawn if figure.chart.first],
+        first=[_embedded(*pair) for pair in drawn if pair[0].first],
         sections=[section for section in sections if section[1] or section[2]],
         groups=[_group(group) for group in material.groups],
         problems={kind: [plain(sentence, 400) for sentence in told] for kind, told in problems.items()},
@@ -126,8 +119,8 @@ def _editions(material: Material) -> list[dict[str, Any]]:
     return editions
 
 
-def _for_page(figure: Drawn) -> tuple[Chart, Markup]:
-    return figure.chart, Markup(for_page(figure.svg, figure.chart.title))
+def _embedded(chart: Chart, svg: bytes) -> tuple[Chart, Markup]:
+    return chart, Markup(for_page(svg, chart.title))
 
 
 def _cells(table: Table) -> tuple[Table, list[tuple[list[tuple[str, Any, bool]], str | None]]]:
