@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from polystep.component import component
+from polystep.random import generator_state, named_generator, restore_generator
 
 
 class Weighting(Protocol):
@@ -47,6 +48,42 @@ class Softmax:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing is carried."""
+
+
+@component("partly_drawn", version=1)
+class PartlyDrawn(Softmax):
+    """The softmax, but a few rows put all their weight on one vertex, drawn with the chances that the softmax gives.
+
+    On average that is the same step. Small problems need its noise: a few particles that answer each other alike, step after
+    step, get stuck, whereas draws at a falling temperature are simulated annealing. Large ones have enough of it, and `drawn`
+    rows among many change nothing there.
+    """
+
+    def __init__(self, seed: int, drawn: int = 16):
+        """`drawn`: at most so many rows of a step, and at most half of them."""
+        if drawn < 1:
+            raise ValueError(f"drawn must be at least 1, got {drawn}")
+        self.drawn = drawn
+        self._generator = named_generator(seed, "drawn vertices")
+
+    def weights(self, costs: Tensor, temperature: float) -> Tensor:
+        """Row weights (P, V)."""
+        weights = super().weights(costs, temperature)
+        count = min(self.drawn, -(-len(weights) // 2))
+        # with repetitions, which costs nothing where there are many rows
+        rows = torch.randint(len(weights), (count,), generator=self._generator).to(weights.device)
+        level = torch.rand(count, 1, generator=self._generator).to(weights)
+        vertex = (weights[rows].cumsum(1) < level).sum(1).clamp_max(weights.shape[1] - 1)
+        weights[rows] = torch.nn.functional.one_hot(vertex, weights.shape[1]).to(weights)
+        return weights
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next draws depend on."""
+        return {"generator": generator_state(self._generator)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue the draws."""
+        restore_generator(self._generator, state["generator"])
 
 
 @component("sinkhorn", version=1)

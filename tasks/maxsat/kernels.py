@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numba.cpython.unsafe.numbers import trailing_zeros
 
 BLOCK = 4096
 LANES = 64
@@ -250,6 +249,5 @@ def count_lanes(begin: Any, end: Any, codes: Any, starts: Any, weights: Any, wor
         for j in range(starts[c], starts[c + 1]):
             word = words[codes[j] >> 1]
             broken &= word if codes[j] & 1 else ~word
-        while broken:
-            totals[trailing_zeros(broken)] += weights[c]  # type: ignore[call-arg]
-            broken &= broken - np.uint64(1)
+        for lane in range(len(totals) if broken else 0):
+            totals[lane] += np.int64((broken >> np.uint64(lane)) & np.uint64(1)) * weights[c]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from polystep.weighting import Sinkhorn, Softmax, Weighting
+from polystep.weighting import PartlyDrawn, Sinkhorn, Softmax, Weighting
 
 TEMPERATURE = 0.5
 PENALTIES = [0.0, 0.01, 0.1, 1.0, 10.0]
@@ -203,3 +203,32 @@ def test_state_round_trip_is_bit_equal(costs: Tensor) -> None:
 def test_invalid_setting_is_named(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         Sinkhorn(**settings)  # type: ignore[arg-type]
+
+
+class TestPartlyDrawn:
+    def test_draws_have_the_mean_of_the_softmax(self):
+        costs = torch.tensor([[0.0, 1.0, 2.0, 0.5]]).repeat(40, 1)
+        weighting = PartlyDrawn(seed=1, drawn=1000)
+        total = sum(weighting.weights(costs, 0.7) for _ in range(500)) / 500
+        expected = Softmax().weights(costs, 0.7)
+        torch.testing.assert_close(total.mean(0), expected[0], atol=0.01, rtol=0)
+
+    def test_at_most_a_few_rows_and_at_most_half_are_drawn(self):
+        for rows, most in ((1, 1), (7, 4), (1000, 16)):
+            costs = torch.rand(rows, 4, generator=torch.Generator().manual_seed(0))
+            plain = Softmax().weights(costs, 1.0)
+            found = PartlyDrawn(seed=1).weights(costs, 1.0)
+            drawn = (found != plain).any(1)
+            assert 1 <= drawn.sum() <= most
+            assert (found[drawn].amax(1) == 1).all() and (found.sum(1) - 1).abs().max() < 1e-6
+
+    def test_continues_its_draws(self):
+        costs = torch.rand(20, 4, generator=torch.Generator().manual_seed(0))
+        one, other = PartlyDrawn(seed=1), PartlyDrawn(seed=2)
+        one.weights(costs, 1.0)
+        other.load_state_dict(one.state_dict())
+        assert torch.equal(one.weights(costs, 1.0), other.weights(costs, 1.0))
+
+    def test_settings(self):
+        with pytest.raises(ValueError, match="drawn must be at least 1, got 0"):
+            PartlyDrawn(seed=0, drawn=0)
