@@ -292,9 +292,9 @@ def test_runs_are_charged(optimizer, tmp_path):
     composed, choices_made = compose_config(CONFIGS, [*overrides, f"records={tmp_path}"])
     record = build_run(composed, choices_made).execute().record
     assert record.status == "finished"
-    assert record.ledger["spent"]["clause_checks"] > 0
-    assert record.metrics["test_selected"] > 0.97
-    assert record.ledger["clocks"]["evaluation"] >= 0
+    assert record.counters["clause_checks"] > 0
+    assert record.scores["test_selected"] > 0.97
+    assert record.clocks["evaluation"] >= 0
 
 
 class TestRc2:
