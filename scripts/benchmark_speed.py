@@ -153,7 +153,7 @@ def _table(rows: list[Row], options: argparse.Namespace) -> Table:
         "Dense and mirrored candidates move all parameters; mirrored ones share a noise vector by pairs.",
         f"Medians of {options.repeats} evaluations (ten times as many training steps) or as many as {SECONDS:.0f} seconds "
         f"allow, batch {options.batch_size}, {torch.get_num_threads()} threads, compilation excluded.",
-        "Published candidates are those of study=paper: a particle moves along fixed directions of a whole layer.",
+        "Published candidates are those of study=first: a particle moves along fixed directions of a whole layer.",
         "A sum that rounds differently can move a sample across a threshold; then its whole loss differs.",
     )
     return Table("speed", "Candidates per second", columns, rows, notes)

@@ -1,16 +1,17 @@
 """What the commands share: folders, exit statuses, and how runs and failures are shown."""
 
+import argparse
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
 
+from polystep.bench.composition import add_folder, compose_config
 from polystep.bench.interruption import heeded_signals
-from polystep.bench.launch import build_run
+from polystep.bench.launch import altered_overrides, build_run
 from polystep.bench.lock import RunBusyError
 from polystep.bench.observers import ConsoleObserver
 from polystep.bench.runner import Run, RunOutcome
@@ -72,9 +73,30 @@ def _score(value: float | str | None) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "not a finite number"
 
 
-def prepare(composed: DictConfig, choices: Mapping[str, str]) -> Run:
-    """The run of a composed configuration, watched; raises ExpectedError."""
-    return build_run(composed, choices, [ConsoleObserver(console)])
+def add_config_dir(parser: argparse.ArgumentParser) -> None:
+    """The argument that names a folder with more choices."""
+    parser.add_argument(
+        "--config-dir",
+        "-cd",
+        type=Path,
+        help="a folder with more tasks, optimizers, ... of your own, laid out as configs/",
+    )
+
+
+def overrides_of(options: argparse.Namespace) -> list[str]:
+    """The settings of a command line, with the folder that it names; raises ExpectedError."""
+    return list(options.settings) if options.config_dir is None else add_folder(options.settings, options.config_dir)
+
+
+def prepare(overrides: Sequence[str], cores: int | None = None) -> Run:
+    """The run that overrides describe, watched; raises ExpectedError. `cores`: of a run that does not set threads."""
+    composed, choices = compose_config(CONFIGS, overrides)
+    composed.threads = composed.threads or cores
+    run = build_run(composed, choices, [ConsoleObserver(console)])
+    # where it is computed is no part of how to repeat it, and would put paths of this machine into the record
+    run.config["overrides"] = [item for item in overrides if not item.startswith(("hydra.", "records=", "data_dir="))]
+    run.config["altered"] = altered_overrides(CONFIGS, overrides)
+    return run
 
 
 def explain(error: ExpectedError) -> int:

@@ -3,12 +3,11 @@
 import traceback
 from collections.abc import Sequence
 
-from polystep.bench.composition import compose_config
 from polystep.bench.lock import RunBusyError
 from polystep.bench.sweeps.folder import SweepFolder
 from polystep.bench.sweeps.plan import SweepRun
 from polystep.contracts import ExpectedError
-from scripts.console import CONFIGS, EXIT_STATUS, console, explain, prepare, show, show_data_sources
+from scripts.console import EXIT_STATUS, console, explain, prepare, show, show_data_sources
 from tasks.data import DataUnavailable
 
 
@@ -36,9 +35,7 @@ def perform(run: SweepRun, folder: SweepFolder, cores: int) -> int:
 def _attempt(overrides: Sequence[str], cores: int) -> tuple[int, str | Exception | None]:
     """Exit status, and why the run is not done where no one else says it."""
     try:
-        composed, choices = compose_config(CONFIGS, overrides)
-        composed.threads = composed.threads or cores
-        outcome = prepare(composed, choices).execute()
+        outcome = prepare(overrides, cores).execute()
         error = outcome.record.error if outcome.status == "failed" else None
         return show(outcome), None if error is None else f"{error['type']}: {error['message']}"
     except RunBusyError as error:

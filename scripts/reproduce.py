@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from polystep.bench.sweeps.standing import find_standings
+from polystep.bench.sweeps.run_status import find_run_statuses
 from polystep.contracts import ExpectedError
 from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, RESULTS, console, explain
 from scripts.report import show_summary, write_report
@@ -27,18 +27,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # composes every run, so that a wrong setting shows before anything is computed
         launcher, runs = plan([f"profile={options.profile}"])
-        standings = find_standings(runs)
-        show_plan(f"Profile {options.profile}", runs, standings)
+        statuses = find_run_statuses(runs)
+        show_plan(f"Profile {options.profile}", runs, statuses)
         if options.dry_run:
             return EXIT_STATUS["finished"]
         started = time.monotonic()
-        status = launch(launcher, runs, standings)
+        status = launch(launcher, runs, statuses)
         if status == EXIT_STATUS["interrupted"]:
             console.print("interrupted; repeat the command to continue")
             return status
-        estimate = minutes_left(runs, standings)
-        expected_minutes = f", {estimate:.1f} by the plan" if estimate else ""
-        console.rule(f"report, after {(time.monotonic() - started) / 60:.1f} minutes{expected_minutes}", align="left")
+        took = (time.monotonic() - started) / 60
+        console.rule(f"report, after {took:.1f} minutes, {minutes_left(runs, statuses)} by the plan", align="left")
         expected = {run.planned.title: run.identity for run in runs}
         show_summary(write_report([RECORDS, COMMITTED], RESULTS, expected))
     except ExpectedError as error:

@@ -8,9 +8,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from polystep.bench.sweeps.standing import find_standings
+from polystep.bench.sweeps.run_status import find_run_statuses
 from polystep.contracts import ExpectedError
-from scripts.console import EXIT_STATUS, explain
+from scripts.console import EXIT_STATUS, explain, overrides_of
 from scripts.sweep import add_settings, launch, plan, show_plan, show_unfinished
 
 
@@ -21,11 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--retry", action="store_true", help="compute or submit what failed or is missing")
     options = parser.parse_intermixed_args(arguments)
     try:
-        launcher, runs = plan(options.settings, options.config_dir)
-        standings = find_standings(runs)
-        show_plan("Status", runs, standings)
-        show_unfinished(runs, standings)
-        return launch(launcher, runs, standings) if options.retry else EXIT_STATUS["finished"]
+        launcher, runs = plan(overrides_of(options))
+        statuses = find_run_statuses(runs)
+        show_plan("Status", runs, statuses)
+        show_unfinished(runs, statuses)
+        return launch(launcher, runs, statuses) if options.retry else EXIT_STATUS["finished"]
     except ExpectedError as error:
         return explain(error)
     except KeyboardInterrupt:

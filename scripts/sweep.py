@@ -1,4 +1,4 @@
-"""Many runs:  python -m scripts.sweep study=paper seed=42,123 launcher=local
+"""Many runs:  python -m scripts.sweep study=first seed=42,123 launcher=local
 
 Settings are those of scripts.run; values separated by commas are combined, and runs of the same settings are one. What is done
 or under way is skipped, what was interrupted continues, and a run that fails stops no other. Exit status: 0 all runs are done
@@ -9,25 +9,24 @@ import argparse
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 from rich.table import Table
 
-from polystep.bench.composition import compose_config, search_path_override
+from polystep.bench.composition import compose_config
 from polystep.bench.launch import build_component
 from polystep.bench.schema import check_node
 from polystep.bench.sweeps.folder import SweepFolder
 from polystep.bench.sweeps.launcher import Launcher
 from polystep.bench.sweeps.local import at_a_time
 from polystep.bench.sweeps.plan import SweepRun, plan_sweep
-from polystep.bench.sweeps.standing import STATES, TO_DO, Standing, find_standings, sweeps_folder
+from polystep.bench.sweeps.run_status import STATES, TO_DO, RunStatus, find_run_statuses, sweeps_folder
 from polystep.contracts import ExpectedError
-from scripts.console import CONFIGS, EXIT_STATUS, console, explain, guarded
+from scripts.console import COMMITTED, CONFIGS, EXIT_STATUS, add_config_dir, console, explain, guarded, overrides_of
 from scripts.jobs import perform
 
-Standings = Mapping[str, Standing]
+RunStatuses = Mapping[str, RunStatus]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="show the plan only")
     options = parser.parse_intermixed_args(arguments)
     try:
-        launcher, runs = plan(options.settings, options.config_dir)
-        standings = find_standings(runs)
-        show_plan("Sweep", runs, standings)
-        return EXIT_STATUS["finished"] if options.dry_run else launch(launcher, runs, standings)
+        launcher, runs = plan(overrides_of(options))
+        statuses = find_run_statuses(runs)
+        show_plan("Sweep", runs, statuses)
+        return EXIT_STATUS["finished"] if options.dry_run else launch(launcher, runs, statuses)
     except ExpectedError as error:
         return explain(error)
     except KeyboardInterrupt:
@@ -55,81 +54,80 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="setting=value",
         help="profile=NAME, launcher=local|slurm|ray, launcher.KEY=VALUE, or settings of the runs, swept with commas",
     )
-    parser.add_argument("--config-dir", type=Path, help="a folder with more tasks, optimizers, ... of your own")
+    add_config_dir(parser)
 
 
-def plan(settings: Sequence[str], config_dir: Path | None = None) -> tuple[Launcher, list[SweepRun]]:
+def plan(settings: Sequence[str]) -> tuple[Launcher, list[SweepRun]]:
     """The launcher and the runs that the settings describe; raises ExpectedError."""
-    extra = [] if config_dir is None else [search_path_override([config_dir])]
     own = [setting for setting in settings if setting.partition("=")[0].partition(".")[0] in ("launcher", "profile")]
-    composed, _ = compose_config(CONFIGS, own, "sweep")
-    config: Any = OmegaConf.to_container(composed, resolve=True)
+    others = [setting for setting in settings if setting not in own]
+    folders = [setting for setting in others if setting.startswith("hydra.searchpath=")]
+    config: Any = OmegaConf.to_container(compose_config(CONFIGS, [*own, *folders], "sweep").config, resolve=True)
     check_node(config["launcher"], "launcher")
     launcher: Launcher = build_component(config["launcher"], "launcher")
-    overrides = [*extra, *(setting for setting in settings if setting not in own)]
-    return launcher, plan_sweep(CONFIGS, config["profile"], overrides)
+    return launcher, plan_sweep(CONFIGS, config["profile"], others, COMMITTED)
 
 
-def show_plan(title: str, runs: Sequence[SweepRun], standings: Standings) -> None:
+def show_plan(title: str, runs: Sequence[SweepRun], statuses: RunStatuses) -> None:
     """Print how many runs of each task and study are in which state, and the minutes that the rest takes here."""
-    left = minutes_left(runs, standings)
-    estimate = "" if not left else f", about {left:.0f} minutes left, by times measured on two cores"
-    _print(f"{title}: {len(runs)} runs{estimate}")
+    left = minutes_left(runs, statuses)
+    _print(f"{title}: {len(runs)} runs" + (f", about {left} minutes left, by earlier records" if left != "0" else ""))
     table = Table()
     for name in ("task", "study"):
         table.add_column(name)
-    states = [state for state in STATES if any(standings[run.identity].state == state for run in runs)]
+    states = [state for state in STATES if any(statuses[run.identity].state == state for run in runs)]
     for name in ("runs", *states, "minutes left"):
         table.add_column(name, justify="right")
     for group in dict.fromkeys(run.group for run in runs):
         members = [run for run in runs if run.group == group]
-        counts = [sum(standings[run.identity].state == state for run in members) for state in states]
-        minutes = minutes_left(members, standings)
-        estimate = "?" if minutes is None else f"{minutes:.0f}"
-        table.add_row(*group, str(len(members)), *(str(count or "") for count in counts), estimate)
+        counts = [sum(statuses[run.identity].state == state for run in members) for state in states]
+        table.add_row(
+            *group, str(len(members)), *(str(count or "") for count in counts), minutes_left(members, statuses)
+        )
     console.print(table)
 
 
-def minutes_left(runs: Sequence[SweepRun], standings: Standings) -> float | None:
-    """Of the runs to do, side by side where they fit; None where a run has no estimate."""
-    left = 0.0
-    for run in runs:
-        if standings[run.identity].state in TO_DO:
-            if run.planned.minutes is None:
-                return None
-            left += run.planned.minutes / at_a_time(run.cores)
-    return left
+def minutes_left(runs: Iterable[SweepRun], statuses: RunStatuses) -> str:
+    """Of the runs to do, as `expected_minutes`."""
+    return expected_minutes([run for run in runs if statuses[run.identity].state in TO_DO])
 
 
-def show_unfinished(runs: Sequence[SweepRun], standings: Standings) -> None:
+def expected_minutes(runs: Sequence[SweepRun]) -> str:
+    """Of runs, side by side where they fit; with a question mark where no record tells of some, or of any."""
+    known = [run.minutes / at_a_time(run.cores) for run in runs if run.minutes is not None]
+    total = [f"{sum(known):.0f}"] if known or not runs else []
+    return " + ".join([*total, *(["?"] if len(known) < len(runs) else [])])
+
+
+def show_unfinished(runs: Sequence[SweepRun], statuses: RunStatuses) -> None:
     """List what runs, what failed, with the reasons, and what is missing."""
-    done = sum(standings[run.identity].state == "done" for run in runs)
+    done = sum(statuses[run.identity].state == "done" for run in runs)
     console.print(f"{done} of {len(runs)} runs are done", highlight=False)
     titles = _short_titles(runs)
-    for state in ("running", "failed", "missing"):
+    for state in ("running", "unknown", "failed", "missing"):
         for run in runs:
-            standing = standings[run.identity]
-            if standing.state == state:
+            status = statuses[run.identity]
+            if status.state == state:
                 _print(f"  {state}: {titles[run.identity]}")
-                if standing.reason:
-                    _print(f"    {standing.reason}")
+                if status.reason:
+                    _print(f"    {status.reason}")
 
 
-def launch(launcher: Launcher, runs: Sequence[SweepRun], standings: Standings) -> int:
+def launch(launcher: Launcher, runs: Sequence[SweepRun], statuses: RunStatuses) -> int:
     """Compute or submit what is to do; returns the exit status, and says what is not done where it could wait for it."""
-    chosen = [run for run in runs if standings[run.identity].state in TO_DO]
+    chosen = [run for run in runs if statuses[run.identity].state in TO_DO]
     if not chosen:
-        show_unfinished(runs, standings)
-        return _under_way(standings.values())
+        show_unfinished(runs, statuses)
+        return _under_way(statuses.values())
     folder = SweepFolder.new(sweeps_folder(runs))
-    statuses = launcher.launch(chosen, folder, perform, _Progress(chosen))
-    if statuses is None:
+    exits = launcher.launch(chosen, folder, perform, _Progress(chosen))
+    if exits is None:
         _print(
             f"submitted {len(chosen)} runs; python -m scripts.status with the same settings shows them; {folder.path}"
         )
         return EXIT_STATUS["finished"]
-    show_unfinished(runs, find_standings(runs))
-    return max([_under_way(standings.values()), *statuses.values()])
+    show_unfinished(runs, find_run_statuses(runs))
+    return max([_under_way(statuses.values()), *exits.values()])
 
 
 class _Progress:
@@ -143,11 +141,8 @@ class _Progress:
     def started(self, run: SweepRun) -> None:
         """A line above what the run itself prints."""
         position = self._runs.index(run)
-        minutes = [
-            later.planned.minutes / at_a_time(later.cores) for later in self._runs[position:] if later.planned.minutes
-        ]
-        left = f", about {sum(minutes):.0f} minutes left" if minutes else ""
-        console.rule(f"run {position + 1} of {len(self._runs)}{left}", align="left")
+        left = expected_minutes(self._runs[position:])
+        console.rule(f"run {position + 1} of {len(self._runs)}, about {left} minutes left", align="left")
         _print(self._titles[run.identity])
 
     def ended(self, run: SweepRun, status: int) -> None:
@@ -165,8 +160,8 @@ def _short_titles(runs: Sequence[SweepRun]) -> dict[str, str]:
     return {identity: " ".join(parts) for identity, parts in telling.items()}
 
 
-def _under_way(standings: Iterable[Standing]) -> int:
-    busy = any(standing.state in ("running", "queued") for standing in standings)
+def _under_way(statuses: Iterable[RunStatus]) -> int:
+    busy = any(status.state in ("running", "queued", "unknown") for status in statuses)
     return EXIT_STATUS["busy" if busy else "finished"]
 
 

@@ -1,6 +1,8 @@
-"""Composing configurations: Hydra does it, and what it refuses is explained with the valid choices."""
+"""Composing configurations: Hydra does it from the chosen files, and what it refuses is explained in a line.
 
-import argparse
+Settings that do not exist are accepted here; `polystep.bench.launch.resolve_settings` checks what was composed.
+"""
+
 import copy
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -11,12 +13,17 @@ from typing import Any, NamedTuple
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import Override, QuotedString
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from polystep.bench.schema import ConfigError, unknown
+from polystep.bench.schema import ConfigError
+from polystep.bench.studies import find_settings, settings_files
+
+_SEARCH_PATH = "hydra.searchpath"
+_NOT_CHOSEN = ("profile", "settings")
+"""Folders of files that arguments do not choose: a sweep reads the one, a study chooses the other."""
 
 
 class Composed(NamedTuple):
@@ -31,36 +38,74 @@ def compose_config(config_dir: Path, overrides: Sequence[str], name: str = "conf
 
     `name`: the file to start from. The folders of `hydra.searchpath=[file:///FOLDER]` add choices.
     """
-    parsed = _parse(overrides)
-    folders = [config_dir, *_search_path(parsed)]
-    groups = _check_names(folders, parsed, name)
-    _refuse_several(parsed)
-    chosen = [override for override in parsed if override.key_or_group in groups]
-    plain = [override for override in parsed if override.key_or_group not in {*groups, _SEARCH_PATH}]
-    if all(item.type is OverrideType.CHANGE and not item.key_or_group.startswith("hydra") for item in plain):
-        # as Hydra does it; reading the files, which runs of a sweep share, is what takes time
-        composed = _compose_from(folders, chosen, name)
-        composed = composed._replace(config=copy.deepcopy(composed.config))
+    return Composer(config_dir, name).compose(overrides)
+
+
+class Composer:
+    """Composes the configurations of many runs; files that runs share are read once."""
+
+    def __init__(self, config_dir: Path, name: str = "config"):
+        self._config_dir, self._name = config_dir.resolve(), name
+        self._chosen: dict[tuple[str, ...], Composed] = {}
+        self._groups: dict[tuple[Path, ...], set[str]] = {}
+
+    def compose(self, overrides: Sequence[str]) -> Composed:
+        """The configuration of one run; raises ConfigError for what cannot be composed."""
+        parsed = [_parse(override) for override in overrides]
+        several = [str(item.input_line) for item in parsed if item.is_sweep_override()]
+        if several:
+            raise ConfigError(f"{several[0]} asks for several runs, which python -m scripts.sweep makes")
+        folders = (self._config_dir, *_search_path(parsed))
+        if folders not in self._groups:
+            self._groups[folders] = group_names(folders)
+        choosing = [item for item in parsed if item.key_or_group in self._groups[folders] or item.is_hydra_override()]
+        for item in choosing:
+            if not (item.is_hydra_override() or item.is_delete() or isinstance(item.value(), str | QuotedString)):
+                raise ConfigError(f"{item.input_line} is not valid; name one choice of {item.key_or_group}")
+        lines = tuple(str(item.input_line) for item in choosing)
+        if lines not in self._chosen:
+            self._chosen[lines] = self._choose(folders, choosing, lines)
+        config = copy.deepcopy(self._chosen[lines].config)
+        for item in parsed:
+            if item not in choosing:
+                _set(config, item)
+        return Composed(config, self._chosen[lines].choices)
+
+    def _choose(self, folders: Sequence[Path], choosing: Sequence[Override], lines: Sequence[str]) -> Composed:
+        """The configuration of the chosen files, with the settings that their study has for them."""
+        choices = self._default_choices() | {str(item.key_or_group): str(item.value()) for item in choosing}
+        study, task, optimizer = (choices.get(group, "") for group in ("study", "task", "optimizer"))
+        files = [file for folder in folders for file in settings_files(folder)]
+        found, serves_optimizer = find_settings(files, study, task, optimizer)
+        config = self._compose_with_hydra([*lines, *([f"+settings=[{','.join(found)}]"] if found else [])])
+        chosen = dict(config.hydra.runtime.choices)
+        # what Hydra says of itself is several times as large as all else
+        del config["hydra"]
+        if OmegaConf.select(config, "study.requires_settings") and not serves_optimizer:
+            raise ConfigError(
+                f"study={study} has no settings for optimizer={optimizer} on task={task}; add "
+                f"configs/settings/{study}/{task}/{optimizer}.yaml, or {study}/any_task/{optimizer}.yaml for every task, "
+                "or use study=default"
+            )
+        return Composed(config, chosen)
+
+    def _default_choices(self) -> dict[str, str]:
+        defaults: Any = OmegaConf.to_container(OmegaConf.load(self._config_dir / f"{self._name}.yaml"))
+        return {key: value for item in defaults["defaults"] if isinstance(item, dict) for key, value in item.items()}
+
+    def _compose_with_hydra(self, overrides: list[str]) -> DictConfig:
         try:
-            for override in plain:
-                OmegaConf.update(composed.config, override.key_or_group, override.value())
-        except OmegaConfBaseException as error:
+            with initialize_config_dir(str(self._config_dir), version_base="1.3"):
+                config = compose(self._name, overrides=overrides, return_hydra_config=True)
+        except MissingConfigException as error:
+            group, _, name = str(error.missing_cfg_file).rpartition("/")
+            raise ConfigError(
+                f"{group}={name} does not exist; choose one of {', '.join(error.options or [])}"
+            ) from None
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise ConfigError(_one_line(error)) from None
-    else:
-        composed = _compose(config_dir, overrides, name)
-    return composed
-
-
-def check_overrides(config_dir: Path, arguments: Sequence[str]) -> None:
-    """Refuse command-line arguments that name an unknown setting or choice, several runs, or what Hydra would refuse.
-
-    Raises ConfigError with the valid ones. Flags pass; the folder of `--config-dir` adds choices.
-    """
-    parsed = _parse(_without_flags(arguments))
-    folders = [config_dir, *_config_dir_flag(arguments)]
-    _check_names(folders, parsed)
-    _refuse_several(parsed)
-    _compose_from(folders, parsed)
+        OmegaConf.set_struct(config, False)
+        return config
 
 
 def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, ...]]:
@@ -71,7 +116,7 @@ def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, 
     with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     choices = []
-    for override in _parse(overrides, parser):
+    for override in (_parse(text, parser) for text in overrides):
         if override.is_sweep_override():
             choices.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
             if not choices[-1]:
@@ -81,110 +126,73 @@ def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, 
     return list(product(*choices))
 
 
-def _refuse_several(overrides: Sequence[Override]) -> None:
-    several = [str(item.input_line) for item in overrides if item.is_sweep_override()]
-    if several:
-        raise ConfigError(f"{several[0]} asks for several runs, which python -m scripts.sweep makes")
+def add_folder(overrides: Sequence[str], folder: Path) -> list[str]:
+    """The overrides, with the choices of another folder of configurations; raises ConfigError where there is none."""
+    others = [item for item in overrides if not item.startswith(f"{_SEARCH_PATH}=")]
+    known = _search_path([_parse(item) for item in overrides if item not in others])
+    quoted = [_quoted(f"file://{path.resolve()}") for path in (folder, *known)]
+    added = f"{_SEARCH_PATH}=[{','.join(quoted)}]"
+    _search_path([_parse(added)])
+    return [added, *others]
 
 
-def _without_flags(arguments: Sequence[str]) -> list[str]:
-    """Arguments that are neither flags nor, as "job" in "--cfg job", the values of flags."""
-    return [
-        argument
-        for flag, argument in zip(["", *arguments], arguments, strict=False)
-        if not argument.startswith("-") and ("=" in argument or not flag.startswith("-"))
-    ]
-
-
-def _check_names(folders: Sequence[Path], overrides: Sequence[Override], root: str = "config") -> set[str]:
-    """Raise ConfigError for an unknown setting or choice; returns the names of the groups."""
-    files = {path.relative_to(folder) for folder in folders for path in folder.rglob("*.yaml")}
-    groups = {file.parent.as_posix() for file in files} - {".", "profile"}
-    chosen = [override for override in overrides if override.key_or_group in groups and not override.is_delete()]
-    for override in chosen:
-        valid = sorted(file.stem for file in files if file.parent.as_posix() == override.key_or_group)
-        for name in _choices(override):
-            if name not in valid:
-                message = f"{override.key_or_group}={name} does not exist; choose one of {', '.join(valid)}"
-                raise ConfigError(message)
-    known = _compose_from(folders, [override for override in chosen if not override.is_sweep_override()], root).config
-    for override in overrides:
-        name = override.key_or_group
-        if name not in groups and not name.startswith("hydra") and not (override.is_add() or override.is_delete()):
-            _check_path(known, name.split("."), groups)
-    return groups
-
-
-def _choices(override: Override) -> list[str]:
-    """The names that an override chooses of its group; none where Hydra expands them."""
-    if isinstance(override.value(), ChoiceSweep):
-        return list(override.sweep_string_iterator())
-    return [] if override.is_sweep_override() else [str(override.value())]
-
-
-def _compose_from(folders: Sequence[Path], overrides: Sequence[Override], name: str = "config") -> Composed:
-    extra = [search_path_override(folders[1:])] if len(folders) > 1 else []
-    return _compose_once(folders[0], (*(str(override.input_line) for override in overrides), *extra), name)
-
-
-@cache
-def _compose_once(config_dir: Path, overrides: tuple[str, ...], name: str) -> Composed:
-    """Not to be changed by the caller."""
-    return _compose(config_dir, overrides, name)
-
-
-def search_path_override(folders: Sequence[Path]) -> str:
-    """The override that adds the choices of other folders."""
-    return f"{_SEARCH_PATH}=[{','.join(f'file://{folder.resolve()}' for folder in folders)}]"
-
-
-_SEARCH_PATH = "hydra.searchpath"
+def _quoted(text: str) -> str:
+    """As a value of an override: Hydra's grammar would read a space, a comma or a bracket otherwise."""
+    escaped = text.replace("'", "\\'").replace("${", "\\${")
+    return f"'{escaped}'"
 
 
 def _search_path(overrides: Sequence[Override]) -> list[Path]:
-    """The folders that Hydra's search path names."""
+    """The folders that Hydra's search path names; raises ConfigError for one that does not exist."""
     values = [item.value() for item in overrides if item.key_or_group == _SEARCH_PATH]
-    folders = [folder for value in values if isinstance(value, list) for folder in value]
-    return [Path(str(folder).removeprefix("file://")) for folder in folders]
+    named = [str(folder) for value in values if isinstance(value, list) for folder in value]
+    folders = [Path(name.removeprefix("file://")) for name in named if not name.startswith("pkg://")]
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(
+                f"the folder {folder} does not exist; name one that holds task/, optimizer/, ... of your own"
+            )
+    return folders
 
 
-def _config_dir_flag(arguments: Sequence[str]) -> list[Path]:
-    """The folder that Hydra's flag --config-dir (-cd) names, if it is there."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config-dir", "-cd", type=Path)
-    # would else count as short for -cd
-    parser.add_argument("--cfg", "-c")
-    folder = parser.parse_known_args(list(arguments))[0].config_dir
-    return [] if folder is None else [folder]
+def group_names(folders: Sequence[Path]) -> set[str]:
+    """The groups that arguments choose from, such as task and optimizer/subspace."""
+    found = {path.parent.relative_to(folder) for folder in folders for path in folder.rglob("*.yaml")}
+    return {group.as_posix() for group in found if group.parts and group.parts[0] not in _NOT_CHOSEN}
 
 
-def _check_path(known: DictConfig, keys: Sequence[str], groups: set[str]) -> None:
-    place: Any = known
-    for depth, key in enumerate(keys):
-        if not isinstance(place, DictConfig) or key not in place:
-            valid = [str(name) for name in place] if isinstance(place, DictConfig) else []
-            raise ConfigError(unknown(".".join(keys[: depth + 1]), key, valid if depth else [*valid, *groups]))
-        place = place._get_node(key)
-
-
-def _parse(overrides: Sequence[str], parser: OverridesParser | None = None) -> list[Override]:
+def _set(config: DictConfig, override: Override) -> None:
+    """Apply an override of a value. A setting that does not exist is added, for the check of what was composed to refuse it."""
+    key = str(override.key_or_group)
     try:
-        return (parser or OverridesParser.create()).parse_overrides(list(overrides))
+        if override.is_delete():
+            parent, _, last = key.rpartition(".")
+            place: Any = OmegaConf.select(config, parent) if parent else config
+            if not isinstance(place, DictConfig) or last not in place:
+                raise ConfigError(f"cannot delete {key}, which does not exist")
+            del place[last]
+        else:
+            OmegaConf.update(config, key, override.value(), force_add=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_one_line(error)) from None
+
+
+@cache
+def _parse(override: str, parser: OverridesParser | None = None) -> Override:
+    try:
+        return (parser or OverridesParser.create()).parse_override(override)
     except HydraException as error:
         raise ConfigError(_one_line(error)) from None
 
 
-def _compose(config_dir: Path, overrides: Sequence[str], name: str) -> Composed:
-    try:
-        with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
-            config = compose(name, overrides=list(overrides), return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_one_line(error)) from None
-    # what Hydra says of itself, several times as large as all else, would be copied with it
-    return Composed(
-        OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]),
-        dict(config.hydra.runtime.choices),
-    )
+def _by_size(size: float, values: Mapping[float, Any]) -> Any:
+    return values[max(bound for bound in values if bound <= size)]
+
+
+OmegaConf.register_new_resolver("by_size", _by_size, replace=True)
+"""`${by_size:${task.variables},{0:5,1000000:60}}`: the value of the largest key that is not above the size."""
+OmegaConf.register_new_resolver("by_name", lambda name, values: values[name], replace=True)
+"""`${by_name:${task.activation},{float:32,int8:16}}`: the value of the key that is the name."""
 
 
 def _one_line(error: Exception) -> str:

@@ -11,15 +11,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from polystep.bench.composition import Composer
 from polystep.bench.observers import Observer
 from polystep.bench.runner import Run
-from polystep.bench.schema import ConfigError, check_node, describe, fits, unknown
+from polystep.bench.schema import ConfigError, check_node, check_settings, describe, fits, locate, unknown
+from polystep.bench.studies import Study
+from polystep.component import component_of
 from polystep.evaluation.compilation import require_numba
 from polystep.files import json_value
 
 SECTIONS = ("task", "optimizer", "budget", "evaluation", "logger")
 SETTINGS: dict[str, Any] = {
-    "protocol": str,
     "seed": int,
     "records": str,
     "data_dir": str,
@@ -30,6 +32,9 @@ SETTINGS: dict[str, Any] = {
 SEEDS = 2**63
 """Seeds lie below this number, for all tasks alike."""
 PASSED_BY_HARNESS = {"optimizer": ("layout", "point")}
+GROUPS_OF_A_RUN = ("task", "optimizer", "study", "logger")
+FREE = ("seed", "records", "data_dir", "device", "threads", "checkpoint_seconds", "logger", "hydra")
+"""Settings that a run of a study may choose: the seed, and where and how it is computed and shown."""
 
 
 def resolve_settings(composed: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
@@ -37,13 +42,6 @@ def resolve_settings(composed: DictConfig, choices: Mapping[str, str]) -> dict[s
 
     Raises ConfigError where a setting is unknown, missing or of the wrong type.
     """
-    if OmegaConf.is_missing(composed, "protocol"):
-        name = f"{choices['study']}_{choices['task']}_{choices['optimizer']}"
-        raise ConfigError(
-            f"study={choices['study']} has no settings for optimizer={choices['optimizer']} on "
-            f"task={choices['task']}; add configs/settings/{name}.yaml, or {choices['study']}_{choices['optimizer']}.yaml for "
-            "every task, or use study=default"
-        )
     try:
         config: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -51,10 +49,34 @@ def resolve_settings(composed: DictConfig, choices: Mapping[str, str]) -> dict[s
     _check_top_level(config)
     for section in SECTIONS:
         check_node(config[section], section, PASSED_BY_HARNESS.get(section, ()))
-    protocol = config.pop("protocol")
-    config["names"] = {key: choices[key] for key in ("task", "optimizer", "study")} | {"protocol": protocol}
-    config["study"] = {"protocol": protocol, "edition": None}
+    config["names"] = {key: choices[key] for key in ("task", "optimizer", "study")}
     return dict(config)
+
+
+def altered_overrides(config_dir: Path, overrides: Sequence[str]) -> list[str]:
+    """Those of a run's overrides that change what its study prescribes for the task and optimiser.
+
+    Free are the groups that a run is named by, its seed, where it is computed, and the parameters that choose the problem
+    (`Component.variant` of the task). Raises ConfigError for what cannot be composed.
+    """
+    composer = Composer(config_dir)
+    task = OmegaConf.select(composer.compose(overrides).config, "task._target_")
+    variant = [f"task.{name}" for name in component_of(locate(task, "task")).variant]
+
+    def is_free(override: str) -> bool:
+        key = override.lstrip("+~").partition("=")[0]
+        return key in (*GROUPS_OF_A_RUN, *variant) or key.partition(".")[0] in FREE
+
+    prescribed = [item for item in overrides if is_free(item)]
+    return [
+        item
+        for item in overrides
+        if item not in prescribed and _settings(composer, [*prescribed, item]) != _settings(composer, prescribed)
+    ]
+
+
+def _settings(composer: Composer, overrides: Sequence[str]) -> Any:
+    return OmegaConf.to_container(composer.compose(overrides).config, resolve=True)
 
 
 def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Sequence[Observer] = ()) -> Run:
@@ -105,12 +127,16 @@ def _root_cause(error: BaseException) -> BaseException:
 
 
 def _check_top_level(config: dict[str, Any]) -> None:
-    valid = {*SECTIONS, *SETTINGS}
+    valid = {*SECTIONS, *SETTINGS, "study"}
     for key in config:
         if key not in valid:
             raise ConfigError(unknown(key, key, valid))
     if missing := sorted(valid - config.keys()):
         raise ConfigError(f"the configuration lacks {', '.join(missing)}; do not delete them")
+    if not isinstance(config["study"], dict):
+        raise ConfigError(f"study={config['study']!r} is not valid; expected settings")
+    if missing := check_settings(Study, config["study"], "study"):
+        raise ConfigError(f"study lacks {', '.join(missing)}; add it to the yaml file of the study")
     for section in SECTIONS:
         node = config[section]
         if not isinstance(node, dict) or ("_target_" not in node and section != "logger"):

@@ -1,5 +1,11 @@
-"""Profiles: the lists of runs that `make reproduce-paper` works through and that a report expects."""
+"""Profiles: named products of studies, tasks, optimisers and overrides, which `make reproduce-paper` works through.
 
+A profile has `runs`, a list of entries, and `seeds`. An entry names study, task and optimizer, each one or a list, and may have
+`overrides`, values or lists of values by setting, and `without_data`, the task to compute instead where the data cannot be had.
+Every combination is a run.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -9,17 +15,19 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from polystep.bench.schema import ConfigError
+from polystep.bench.schema import ConfigError, check_settings
+
+Several = str | list[str]
+Value = str | float | bool | None
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a profile or sweep: its Hydra overrides, how long it takes on two cores (None: unknown), and the overrides of
-    the run to make instead where the data cannot be had (None: nothing).
+    """One run of a profile or sweep: its Hydra overrides, and those of the run to make instead where the data cannot be had
+    (None: nothing).
     """
 
     overrides: tuple[str, ...]
-    minutes: float | None
     without_data: tuple[str, ...] | None = None
 
     @property
@@ -28,13 +36,44 @@ class PlannedRun:
         return " ".join(self.overrides)
 
 
+@dataclass(frozen=True)
+class Entry:
+    """One product of a profile."""
+
+    task: Several
+    optimizer: Several
+    study: Several = "default"
+    overrides: Mapping[str, Value | list[Value]] | None = None
+    without_data: str | None = None
+
+    def runs(self, seed: Sequence[str]) -> list[PlannedRun]:
+        """Every combination, the last setting fastest, with the overrides that choose the seed."""
+        axes = {"study": self.study, "task": self.task, "optimizer": self.optimizer, **(self.overrides or {})}
+        choices = [[f"{key}={_text(value)}" for value in _several(values)] for key, values in axes.items()]
+        return [self._planned((*chosen, *seed)) for chosen in product(*choices)]
+
+    def _planned(self, overrides: tuple[str, ...]) -> PlannedRun:
+        if self.without_data is None:
+            return PlannedRun(overrides)
+        instead = tuple(f"task={self.without_data}" if item.startswith("task=") else item for item in overrides)
+        return PlannedRun(overrides, instead)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A profile's file. seeds: of every run; without any, each run has the seed of its study."""
+
+    runs: list[Any]
+    seeds: list[int] | None = None
+
+
 def profile_names(config_dir: Path) -> list[str]:
     """The profiles that exist."""
     return sorted(path.stem for path in (config_dir / "profile").glob("*.yaml"))
 
 
 def read_profile(config_dir: Path, name: str) -> list[PlannedRun]:
-    """The runs of a profile, seed by seed where it names seeds, so that an early stop leaves whole comparisons.
+    """The runs of a profile, seed by seed, so that an early stop leaves whole comparisons.
 
     Raises ConfigError for an unknown or malformed profile.
     """
@@ -42,19 +81,28 @@ def read_profile(config_dir: Path, name: str) -> list[PlannedRun]:
     if name not in profile_names(config_dir):
         raise ConfigError(f"profile {name} does not exist; choose one of {', '.join(profile_names(config_dir))}")
     try:
-        content: Any = OmegaConf.to_container(OmegaConf.load(path))
-        seeds = [[f"seed={seed}"] for seed in content.get("seeds", [])] or [[]]
-        return [_planned(run, seed) for seed, run in product(seeds, content["runs"])]
-    except (OmegaConfBaseException, YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(
-            f"{path} is not a profile ({reason}); it needs runs, each with overrides and minutes"
-        ) from error
+        profile = _checked(Profile, OmegaConf.to_container(OmegaConf.load(path)), "")
+        entries = [_checked(Entry, entry, f"runs.{place}") for place, entry in enumerate(profile.runs)]
+    except (OmegaConfBaseException, YAMLError, ConfigError) as error:
+        raise ConfigError(f"{path} is not a profile: {' '.join(str(error).split())}") from error
+    seeds = [[f"seed={seed}"] for seed in profile.seeds or []] or [[]]
+    return [run for seed in seeds for entry in entries for run in entry.runs(seed)]
 
 
-def _planned(run: dict[str, Any], seed: list[str]) -> PlannedRun:
-    for overrides in (run["overrides"], run.get("without_data", [])):
-        if not isinstance(overrides, list) or not all(isinstance(override, str) for override in overrides):
-            raise TypeError(f"{overrides!r} is not a list of overrides")
-    instead = (*run["without_data"], *seed) if "without_data" in run else None
-    return PlannedRun((*run["overrides"], *seed), float(run["minutes"]), instead)
+def _checked(kind: Any, content: Any, place: str) -> Any:
+    if not isinstance(content, dict):
+        raise ConfigError(f"{place or 'it'} must be settings, got {content!r}")
+    if missing := check_settings(kind, content, place):
+        raise ConfigError(f"{place or 'it'} lacks {', '.join(missing)}")
+    return kind(**content)
+
+
+def _several(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else [values]
+
+
+def _text(value: Value) -> str:
+    """As Hydra's grammar writes it."""
+    return (
+        {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else str(value)
+    )

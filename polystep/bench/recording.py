@@ -51,7 +51,7 @@ def make_record(
         overrides=config.get("overrides"),
         altered=list(config.get("altered", ())),
         names={group: names[group] for group in ("task", "optimizer", "study")},
-        study={"name": names["study"], "edition": study["edition"], "protocol": study["protocol"]},
+        study={name: study[name] for name in ("name", "edition", "protocol")},
         task=asdict(task.info),
         metric=asdict(task.metric),
         method={"name": method.name, "title": method.title, "family": method.family, "uses": summary["uses"]},

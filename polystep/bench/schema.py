@@ -1,11 +1,14 @@
 """The signature of what a configuration builds is its schema: unknown settings and wrong types fail before anything runs."""
 
 import difflib
-import importlib
 import inspect
+import pkgutil
 import types
 import typing
-from collections.abc import Iterable
+from collections import abc
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from polystep.contracts import ExpectedError
@@ -23,33 +26,47 @@ def check_node(node: Any, path: str, supplied: Iterable[str] = ()) -> None:
     if isinstance(node, list):
         for index, item in enumerate(node):
             check_node(item, f"{path}.{index}")
-    if not isinstance(node, dict) or "_target_" not in node:
-        return
-    target = locate(node["_target_"], path)
-    signature = inspect.signature(target)
-    hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    settings = {key: value for key, value in node.items() if not key.startswith("_")}
-    valid = [name for name in signature.parameters if name not in supplied]
-    for key, value in settings.items():
-        if key not in valid:
-            raise ConfigError(unknown(f"{path}.{key}", key, valid))
-        if isinstance(value, dict | list):
-            check_node(value, f"{path}.{key}")
-        elif key in hints and not fits(value, hints[key]):
-            raise ConfigError(f"{path}.{key}={value!r} is not valid; expected {describe(hints[key])}")
-    if not node.get("_partial_"):
-        missing = [
-            name
-            for name in valid
-            if name not in settings
-            and signature.parameters[name].default is inspect.Parameter.empty
-            and signature.parameters[name].kind is not inspect.Parameter.VAR_KEYWORD
-        ]
-        if missing:
+    elif isinstance(node, dict) and "_target_" not in node:
+        for key, item in node.items():
+            check_node(item, f"{path}.{key}")
+    elif isinstance(node, dict):
+        settings = {key: value for key, value in node.items() if not str(key).startswith("_")}
+        target = locate(node["_target_"], path)
+        missing = check_settings(target, settings, path, supplied)
+        if missing and not node.get("_partial_"):
             raise ConfigError(
                 f"{path} lacks {', '.join(missing)}, which {node['_target_']} needs; add it to the yaml file or to "
                 f"the command line, as {path}.{missing[0]}=VALUE"
             )
+
+
+def check_settings(
+    target: Callable[..., Any], settings: Mapping[str, Any], path: str = "", supplied: Iterable[str] = ()
+) -> list[str]:
+    """Check settings, which have the place `path`, as arguments of `target`; returns those that it needs and that are missing.
+
+    Raises ConfigError.
+    """
+    parameters = {name: item for name, item in _parameters(target).items() if name not in supplied}
+    named = {name: item for name, item in parameters.items() if item.kind not in _COLLECTING}
+    open_ended = any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters.values())
+    hints = _hints(target)
+    for key, value in settings.items():
+        place = f"{path}.{key}" if path else str(key)
+        if key not in named and not open_ended:
+            raise ConfigError(unknown(place, str(key), named))
+        if key in hints and not fits(value, hints[key]):
+            raise ConfigError(f"{place}={value!r} is not valid; expected {describe(hints[key])}")
+        check_node(value, place)
+    return [name for name, item in named.items() if name not in settings and item.default is inspect.Parameter.empty]
+
+
+@cache
+def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(target).parameters
+
+
+_COLLECTING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def unknown(path: str, key: str, valid: Iterable[str]) -> str:
@@ -65,34 +82,100 @@ def describe(hint: Any) -> str:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(str, arguments))
-    if origin in (typing.Union, types.UnionType):
+    if origin in _UNIONS:
         return " or ".join(describe(argument) for argument in arguments)
-    return {type(None): "null", bool: "true or false", int: "a whole number", float: "a number", str: "a text"}.get(
-        hint, getattr(hint, "__name__", str(hint))
-    )
+    if _is_list(hint):
+        return "a list"
+    if _is_mapping(hint):
+        return "settings"
+    return _WORDS.get(hint, getattr(hint, "__name__", str(hint)))
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value is of the hinted type; NaN is no number."""
+    """Whether a plain value, or a node with a `_target_`, is of the hinted type; NaN is no number.
+
+    Of hints that are not known here, none refuses a value.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Literal:
-        return value in arguments
-    if origin in (typing.Union, types.UnionType):
+    if hint is Any:
+        return True
+    if origin is typing.Annotated:
+        return fits(value, arguments[0])
+    if origin in _UNIONS:
         return any(fits(value, argument) for argument in arguments)
+    if origin is typing.Literal:
+        # 1 and True are equal, a list has no hash
+        return any(type(value) is type(choice) and value == choice for choice in arguments)
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and value == value
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint in (bool, str, type(None)):
         return isinstance(value, hint)
-    # a component, given by a node of its own
-    return hint is Any
+    if isinstance(value, dict) and "_target_" in value:
+        # what is built is the target's affair
+        return True
+    if _is_list(hint):
+        items = [item for item in arguments if item is not Ellipsis]
+        return isinstance(value, list) and (len(items) != 1 or all(fits(item, items[0]) for item in value))
+    if _is_mapping(hint):
+        return isinstance(value, dict)
+    # of hints such as type variables nothing is known
+    kind = origin or hint
+    return not isinstance(kind, type) or _is_instance(value, kind)
+
+
+_UNIONS = (typing.Union, types.UnionType)
+_WORDS: dict[Any, str] = {
+    type(None): "null",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    Path: "a path",
+}
+
+
+def _is_instance(value: Any, kind: type) -> bool:
+    try:
+        return isinstance(value, kind) or (isinstance(value, str) and issubclass(Path, kind))
+    except TypeError:
+        # of a protocol; a plain value is no component
+        return False
+
+
+def _is_list(hint: Any) -> bool:
+    kind = typing.get_origin(hint) or hint
+    return kind is tuple or (kind in _ABSTRACT and issubclass(list, kind)) or kind is list
+
+
+def _is_mapping(hint: Any) -> bool:
+    kind = typing.get_origin(hint) or hint
+    return kind is dict or (kind in _ABSTRACT and issubclass(dict, kind))
+
+
+_ABSTRACT = (abc.Sequence, abc.MutableSequence, abc.Iterable, abc.Collection, abc.Mapping, abc.MutableMapping)
+
+
+@cache
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    """The type hints of the parameters, without those whose names only a type checker imports."""
+    function = target.__init__ if inspect.isclass(target) else inspect.unwrap(target)
+    found: dict[str, Any] = {}
+    for name, parameter in _parameters(target).items():
+        if parameter.annotation is not inspect.Parameter.empty:
+            holder = type("", (), {"__annotations__": {name: parameter.annotation}})
+            try:
+                found |= typing.get_type_hints(holder, getattr(function, "__globals__", {}), include_extras=True)
+            except (NameError, AttributeError, TypeError, SyntaxError):
+                continue
+    return found
 
 
 def locate(target: Any, path: str) -> Any:
-    module_name, _, name = str(target).rpartition(".")
+    """The class or function that a dotted path names. Raises ConfigError with the place `path` of the setting."""
     try:
-        found = getattr(importlib.import_module(module_name), name)
+        found = pkgutil.resolve_name(str(target))
         if not callable(found):
             raise ValueError(f"it is a {type(found).__name__}")
         return found

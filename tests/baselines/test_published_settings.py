@@ -1,4 +1,4 @@
-"""study=paper gives the rivals the published settings (protocol section 2); finite differences those of PolyStep."""
+"""study=first gives the rivals the published settings (protocol section 2); finite differences those of PolyStep."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def composed(*overrides: str) -> Any:
     ],
 )
 def test_published_settings(optimizer: str, steps: int, validate_every: int, settings: dict[str, Any]) -> None:
-    config = composed("study=paper", f"optimizer={optimizer}")
+    config = composed("study=first", f"optimizer={optimizer}")
     assert config["protocol"] == "paper"
     assert config["budget"]["steps"] == steps
     assert config["evaluation"]["validate_every"] == validate_every
@@ -35,7 +35,7 @@ def test_published_settings(optimizer: str, steps: int, validate_every: int, set
 
 
 def test_published_rate_falls_linearly_and_ends_at_zero() -> None:
-    rate = instantiate(composed("study=paper", "optimizer=openai_es")["optimizer"]["learning_rate"])
+    rate = instantiate(composed("study=first", "optimizer=openai_es")["optimizer"]["learning_rate"])
     for g in (1, 2500, 10000):
         assert rate.at(Moment(g, 0.0)) == pytest.approx(0.01 * (1 - g / 10000), abs=1e-12)
 
@@ -61,12 +61,12 @@ def maxsat(*overrides: str) -> Any:
 )
 def test_published_settings_on_maxsat(optimizer: str, steps: int, settings: dict[str, Any]) -> None:
     """Protocol section 6: half as many steps at a million variables."""
-    config = maxsat("study=paper", f"optimizer={optimizer}", "task.variables=500")
+    config = maxsat("study=first", f"optimizer={optimizer}", "task.variables=500")
     assert config["protocol"] == "paper" and config["budget"]["steps"] == steps
     assert config["task"]["variables"] == 500
     assert config["optimizer"].items() >= settings.items()
     if optimizer != "cma_es":
-        million = maxsat("study=paper", f"optimizer={optimizer}", f"settings=paper_maxsat_{optimizer}_million")
+        million = maxsat("study=first", f"optimizer={optimizer}", f"settings=paper_maxsat_{optimizer}_million")
         assert million["protocol"] == "paper" and million["budget"]["steps"] == steps // 2
         assert million["task"]["variables"] == 1_000_000
         assert million["optimizer"] == config["optimizer"]

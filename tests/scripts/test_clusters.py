@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from polystep.bench.sweeps.folder import latest_submissions
-from polystep.bench.sweeps.standing import KILLED, queued_jobs
+from polystep.bench.sweeps.run_status import KILLED, queued_jobs
 from polystep.records import read_record
 from scripts import status, sweep
 

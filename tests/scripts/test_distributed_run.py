@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["task=snn_digits", "task.evaluation=incremental", "task.batch_size=32", "task.network.hidden=8", "threads=1"]
 STEPS = ["budget.steps=6", "evaluation.validate_every=2", "checkpoint_seconds=0"]
 SMALL += STEPS
-ACROBOT = ["study=paper", "task=acrobot", "optimizer=polystep", "threads=1", *STEPS]
+ACROBOT = ["study=first", "task=acrobot", "optimizer=polystep", "threads=1", *STEPS]
 FAULTY = ["--config-dir", str(Path(__file__).parent / "faulty_configs"), "optimizer=faulty"]
 
 

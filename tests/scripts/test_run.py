@@ -237,7 +237,7 @@ REFUSED = [
     ("optimizer=polystp", "choose one of"),
     ("task=emnist", "choose one of"),
     ("optimizer/subspace=rows", "choose one of full, hybrid, row"),
-    ("study=paper", "study=paper has no settings for optimizer=polystep on task=snn_digits"),
+    ("study=first", "study=first has no settings for optimizer=polystep on task=snn_digits"),
     ("task.batchsize=3", "did you mean batch_size?"),
     ("task.dataset=mnits", "choose one of: mnist, fashion_mnist, digits"),
     ("+task.new=1", "valid settings there: "),

@@ -32,8 +32,8 @@ class SweepFolder:
 
     @classmethod
     def new(cls, sweeps: Path) -> "SweepFolder":
-        """One named by the time, below `sweeps`."""
-        return cls(sweeps / datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S_%f"))
+        """One named by the time, below `sweeps`: in UTC, for the order of names says which submission is the last one."""
+        return cls(sweeps / datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d_%H-%M-%S_%f"))
 
     def log(self, run: SweepRun) -> Path:
         """Where a run's output goes if nothing else takes it."""

@@ -1,18 +1,21 @@
 """From the arguments of a sweep to its runs, each known by its settings."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from polystep.bench.composition import compose_config, expand_sweep
+from polystep.bench.composition import Composer, expand_sweep
 from polystep.bench.launch import resolve_settings
+from polystep.bench.minutes import RecordedMinutes
+from polystep.bench.processes import map_in_processes
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.specification import specification
-from polystep.records import settings_id
+from polystep.bench.studies import find_settings, settings_files
+from polystep.records import cell_id, settings_id
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class SweepRun:
     """One run of a sweep.
 
     identity: of its settings (`settings_id`). group: task and study, for the plan. records: folder of its record. cores:
-    how many it asks for, None for as many as it can get. gpus: likewise, 0 or 1.
+    how many it asks for, None for as many as it can get. gpus: likewise, 0 or 1. minutes: expected by earlier records.
     """
 
     planned: PlannedRun
@@ -29,27 +32,50 @@ class SweepRun:
     records: Path
     cores: int | None
     gpus: int
+    minutes: float | None = None
 
 
-def plan_sweep(config_dir: Path, profile: str | None, overrides: Sequence[str]) -> list[SweepRun]:
+def plan_sweep(
+    config_dir: Path, profile: str | None, overrides: Sequence[str], committed: Path | None = None
+) -> list[SweepRun]:
     """The runs of a profile, or those that a study has settings for, once for each combination of swept overrides.
 
-    Runs of equal settings are one. Raises ConfigError for what cannot be composed.
+    Runs of equal settings are one. `committed`: a folder with records of earlier runs, beside those of the runs themselves.
+    Raises ConfigError for what cannot be composed.
     """
-    planned = [PlannedRun((), None)] if profile is None else read_profile(config_dir, profile)
+    planned = [PlannedRun(())] if profile is None else read_profile(config_dir, profile)
     combinations = [chosen for swept in expand_sweep(config_dir, overrides) for chosen in _of_study(config_dir, swept)]
+    composed = _composed(config_dir, [_with(run, chosen) for run, chosen in product(planned, combinations)])
+    recorded = RecordedMinutes(*{run.records for run, _ in composed}, *([] if committed is None else [committed]))
     runs: dict[str, SweepRun] = {}
-    for run, chosen in product(planned, combinations):
-        instead = None if run.without_data is None else (*run.without_data, *chosen)
-        settings = resolve_settings(*compose_config(config_dir, (*run.overrides, *chosen)))
-        found = _sweep_run(PlannedRun((*run.overrides, *chosen), run.minutes, instead), settings)
-        runs.setdefault(found.identity, found)
+    for run, known_by in composed:
+        runs.setdefault(run.identity, replace(run, minutes=recorded.of(*known_by)))
     return list(runs.values())
 
 
-def _sweep_run(planned: PlannedRun, settings: dict[str, Any]) -> SweepRun:
+def _with(run: PlannedRun, chosen: tuple[str, ...]) -> PlannedRun:
+    return PlannedRun((*run.overrides, *chosen), None if run.without_data is None else (*run.without_data, *chosen))
+
+
+_WORTH_A_PROCESS = 20
+"""So many configurations take longer to compose than a process takes to start."""
+
+
+def _composed(config_dir: Path, planned: Sequence[PlannedRun]) -> list[tuple[SweepRun, tuple[Any, ...]]]:
+    """Each run, and what records know it by. Neighbours in order of their overrides share files: one process composes them."""
+    composer = Composer(config_dir)
+    order = sorted(range(len(planned)), key=lambda place: planned[place].overrides)
+    found = map_in_processes(
+        lambda place: _sweep_run(composer, planned[place]), order, _WORTH_A_PROCESS, together=5 * _WORTH_A_PROCESS
+    )
+    by_place = dict(zip(order, found, strict=True))
+    return [by_place[place] for place in range(len(planned))]
+
+
+def _sweep_run(composer: Composer, planned: PlannedRun) -> tuple[SweepRun, tuple[Any, ...]]:
+    settings = resolve_settings(*composer.compose(planned.overrides))
     names = settings["names"]
-    return SweepRun(
+    run = SweepRun(
         planned,
         settings_id(specification(settings)),
         (names["task"], names["study"]),
@@ -57,6 +83,7 @@ def _sweep_run(planned: PlannedRun, settings: dict[str, Any]) -> SweepRun:
         settings["threads"] or None,
         int(settings["device"].startswith("cuda")),
     )
+    return run, (cell_id(specification(settings)), names, settings["budget"].get("seconds"))
 
 
 def _of_study(config_dir: Path, overrides: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -64,15 +91,15 @@ def _of_study(config_dir: Path, overrides: tuple[str, ...]) -> Iterator[tuple[st
     chosen = dict(override.partition("=")[::2] for override in overrides)
     open_groups = [group for group in ("task", "optimizer") if group not in chosen]
     study = config_dir / "study" / f"{chosen.get('study')}.yaml"
-    if not open_groups or not study.exists() or not OmegaConf.is_missing(OmegaConf.load(study), "protocol"):
+    if not (open_groups and study.exists() and OmegaConf.select(OmegaConf.load(study), "study.requires_settings")):
         yield overrides
         return
+    files = settings_files(config_dir)
     found = False
     names = [[path.stem for path in sorted((config_dir / group).glob("*.yaml"))] for group in open_groups]
     for choice in product(*names):
         group = chosen | dict(zip(open_groups, choice, strict=True))
-        files = (f"{study.stem}_{group['optimizer']}", f"{study.stem}_{group['task']}_{group['optimizer']}")
-        if any((config_dir / "settings" / f"{name}.yaml").exists() for name in files):
+        if find_settings(files, study.stem, group["task"], group["optimizer"])[1]:
             found = True
             yield (*overrides, *(f"{name}={group[name]}" for name in open_groups))
     if not found:

@@ -20,7 +20,7 @@ def test_defaults_compose_with_the_names_of_the_choices() -> None:
 
 
 def test_settings_of_a_study_belong_to_its_task_and_optimizer() -> None:
-    composed, _ = compose_config(CONFIGS, ["study=paper", "task=snn", "optimizer=polystep"])
+    composed, _ = compose_config(CONFIGS, ["study=first", "task=snn", "optimizer=polystep"])
     assert composed.protocol == "paper" and composed.optimizer.temperature == 0.5
     composed, _ = compose_config(CONFIGS, ["study=default", "task=snn", "optimizer=polystep"])
     assert composed.protocol == "default"
@@ -33,7 +33,7 @@ def test_settings_without_a_task_serve_every_task_and_those_with_one_go_on_top(t
     (settings / "paper_random_search.yaml").write_text(every)
     (settings / "paper_int8_random_search.yaml").write_text("# @package _global_\nseed: 8\n")
     for task, seed in (("snn", 5), ("int8", 8)):
-        overrides = ["study=paper", f"task={task}", "optimizer=random_search"]
+        overrides = ["study=first", f"task={task}", "optimizer=random_search"]
         composed, _ = compose_config(tmp_path / "configs", overrides)
         assert (composed.protocol, composed.seed, composed.optimizer.population) == ("paper", seed, 6)
 
@@ -103,7 +103,7 @@ def test_a_sweep_is_expanded_as_hydra_does_the_last_one_fastest() -> None:
         ("seed=2", "budget=quick", "optimizer=spsa"),
         ("seed=2", "budget=quick", "optimizer=mezo"),
     ]
-    assert expand_sweep(CONFIGS, ["study=tuning,paper"]) == [("study=tuning",), ("study=paper",)]
+    assert expand_sweep(CONFIGS, ["study=tuning,paper"]) == [("study=tuning",), ("study=first",)]
     assert ("logger=wandb",) in expand_sweep(CONFIGS, ["logger=glob(*)"])
     assert expand_sweep(CONFIGS, []) == [()]
     with pytest.raises(ConfigError, match="missing EQUAL"):
@@ -111,7 +111,7 @@ def test_a_sweep_is_expanded_as_hydra_does_the_last_one_fastest() -> None:
 
 
 def test_runs_that_share_their_choices_are_composed_as_hydra_does() -> None:
-    choices = ["task=snn", "study=paper", "optimizer=polystep"]
+    choices = ["task=snn", "study=first", "optimizer=polystep"]
     settings = ["seed=3", "optimizer.probe_radius=2", "budget.steps=${seed}", "evaluation.test_every=2"]
     quick, _ = compose_config(CONFIGS, [*choices, *settings])
     # an addition leaves the short cut

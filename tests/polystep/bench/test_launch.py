@@ -162,9 +162,9 @@ def test_a_budget_without_limit_is_refused(build: Build) -> None:
 
 def test_a_study_without_settings_names_the_file_to_add(build: Build) -> None:
     with pytest.raises(
-        ConfigError, match="study=paper has no settings for optimizer=polystep on task=snn_digits; add "
+        ConfigError, match="study=first has no settings for optimizer=polystep on task=snn_digits; add "
     ):
-        build("study=paper")
+        build("study=first")
 
 
 def test_a_gpu_that_is_missing_is_said(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,22 @@
 """Signatures are the schema of settings."""
 
-from collections.abc import Callable
-from typing import Any, Literal
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import pytest
 
-from polystep.bench.schema import ConfigError, check_node, describe, fits
+from polystep.bench.schema import ConfigError, check_node, check_settings, describe, fits
 
 
 class Part:
     def __init__(self, size: int = 1):
         self.size = size
+
+    @classmethod
+    def wide(cls, size: int) -> "Part":
+        return cls(size)
 
 
 class Whole:
@@ -118,3 +124,50 @@ def test_types_are_described_in_words() -> None:
 
 def test_a_component_cannot_be_a_plain_value() -> None:
     assert fits("x", Any) and not fits("x", Part) and not fits("x", Callable[..., Part])
+
+
+class Proto(Protocol):
+    def __call__(self, used: float) -> float: ...
+
+
+@pytest.mark.parametrize(
+    ("hint", "accepted", "refused"),
+    [
+        (int, [3], [[3], {"start": 1}, None, "3"]),
+        (float | Proto, [0.5, {"_target_": f"{HERE}.Part"}], [[0.5], {"start": 1.0}, None, "x"]),
+        (str, ["x"], [["x"], {"x": 1}, None, 3]),
+        (bool, [True], [[True], {}, None, 1]),
+        (Literal["a", 1], ["a", 1], [["a"], {}, None, True]),
+        (Sequence[int], [[], [1, 2]], [3, ["a"], {"a": 1}, "ab"]),
+        (tuple[float, float], [[0.5, 1]], [0.5, {}]),
+        (tuple[Part, ...] | None, [None, [PART]], [[3], 3, "x"]),
+        (Mapping[str, Any], [{}, {"a": [1]}], [[], 3, "x"]),
+        (dict | None, [None, {"a": 1}], [3, []]),
+        (Path | None, ["x.log", None], [3, ["x.log"], {}]),
+        (os.PathLike, ["x.log"], [3]),
+        (Annotated[int, "positive"], [3], ["x"]),
+        (Proto, [PART], [3, "x", [], {}]),
+        (object, [3, "x", [1], {"a": 1}], []),
+        (TypeVar("T"), [3, [1]], []),
+    ],
+)
+def test_lists_and_settings_stand_only_where_they_belong(hint: Any, accepted: list[Any], refused: list[Any]) -> None:
+    assert [value for value in accepted if not fits(value, hint)] == []
+    assert [value for value in refused if fits(value, hint)] == []
+
+
+def only_for_a_type_checker(size: "Tensor", count: "int", name: str) -> None:  # type: ignore[name-defined] # noqa: F821
+    pass
+
+
+def test_hints_that_cannot_be_resolved_check_nothing() -> None:
+    assert check_settings(only_for_a_type_checker, {"size": [1], "count": 2, "name": "x"}) == []
+    with pytest.raises(ConfigError, match=r"count='x' is not valid; expected a whole number"):
+        check_settings(only_for_a_type_checker, {"count": "x"})
+
+
+def test_a_method_of_a_class_and_open_arguments_are_targets() -> None:
+    check_node({"_target_": f"{HERE}.Part.wide", "size": 3}, "top")
+    with pytest.raises(ConfigError, match=r"unknown setting top.sizes \(did you mean size\?\)"):
+        check_node({"_target_": f"{HERE}.Part.wide", "sizes": 3}, "top")
+    check_node({"_target_": f"{HERE}.open_ended", "anything": [1]}, "top")

@@ -21,7 +21,7 @@ from polystep.evaluation.sharded import Processes, ProcessLost, ShardedObjective
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SMALL = ["task=snn_digits", "task.batch_size=48", "task.network.hidden=8", "threads=1"]
 EVALUATIONS = ["task.evaluation=functional", "task.evaluation=incremental", "task.evaluation=fused"]
-ACROBOT = ["task=acrobot", "study=paper", "threads=1", "task.horizon=300"]
+ACROBOT = ["task=acrobot", "study=first", "threads=1", "task.horizon=300"]
 OPTIMIZERS = ["optimizer.subspace.rank=8", "optimizer=openai_es", "optimizer=cma_es", "optimizer=spsa"]
 
 

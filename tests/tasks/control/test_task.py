@@ -183,13 +183,13 @@ def composed(name, *overrides):
 @pytest.mark.parametrize(("name", "episodes"), [("cartpole", 32), ("acrobot", 16)])
 @pytest.mark.parametrize("activation", ["float", "int8"])
 def test_published_settings_have_the_published_sizes(name, episodes, activation):
-    problem, optimizer = composed(name, "study=paper", f"task.activation={activation}", "task.horizon=2")
+    problem, optimizer = composed(name, "study=first", f"task.activation={activation}", "task.horizon=2")
     objective = problem.next_objective()
     optimizer.step(objective, 0.0)
     assert objective.spent.candidate_evaluations == 48
     assert objective.spent.environment_steps == 2 * 48 * episodes
     assert problem.policy.couples_episodes == (activation == "int8")
-    _, strategy = composed(name, "study=paper", "optimizer=openai_es")
+    _, strategy = composed(name, "study=first", "optimizer=openai_es")
     assert len(strategy.ask(0.0)) == 32
 
 

@@ -172,7 +172,7 @@ def test_published_settings_follow_the_published_curve(tmp_path):
     coasting along the transport alone .9037 and .9259 (protocol section 6).
     """
     problem = task(variables=100_000, cost="fraction", data_dir=str(tmp_path))
-    optimizer = polystep(problem, "study=paper", "task.variables=100000", seed=42)
+    optimizer = polystep(problem, "study=first", "task.variables=100000", seed=42)
     published = published_curve("first", "maxsat_100000v", "polystep").groupby("step")["test"].mean()
     for step in range(1, 41):
         optimizer.step(problem.next_objective(), 0.0)
@@ -181,11 +181,11 @@ def test_published_settings_follow_the_published_curve(tmp_path):
 
 
 def test_radii_of_the_published_settings_grow_with_the_square_root_of_the_size():
-    composed, _ = compose_config(CONFIGS, ["task=maxsat", "study=paper", "task.variables=1000"])
+    composed, _ = compose_config(CONFIGS, ["task=maxsat", "study=first", "task.variables=1000"])
     radius = instantiate(OmegaConf.to_container(composed, resolve=True)["optimizer"]["step_radius"])
     assert radius.at(Moment(0, 0.0)) == pytest.approx(60) and radius.at(Moment(1, 0.001)) == pytest.approx(300)
     assert radius.schedule == ReversedCosine(3000.0, 600.0)
-    composed, _ = compose_config(CONFIGS, ["task=maxsat", "study=paper", "settings=paper_maxsat_polystep_million"])
+    composed, _ = compose_config(CONFIGS, ["task=maxsat", "study=first", "settings=paper_maxsat_polystep_million"])
     assert (composed.task.variables, composed.task.cost, composed.budget.steps) == (1_000_000, "count", 500)
     assert (composed.optimizer.step_radius, composed.optimizer.probe_radius) == (5000.0, 500.0)
 

@@ -1,4 +1,4 @@
-"""study=paper gives each network the published task and PolyStep settings (protocol section 3, method sections 16 and 18)."""
+"""study=first gives each network the published task and PolyStep settings (protocol section 3, method sections 16 and 18)."""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def test_sizes_of_a_step(
     candidates: int,
     steps: int,
 ) -> None:
-    config = composed("study=paper", f"task={task}", "optimizer=polystep")
+    config = composed("study=first", f"task={task}", "optimizer=polystep")
     assert config["task"]["dataset"] == dataset and config["task"]["batch_size"] == 512
     assert config["budget"]["steps"] == steps
     layout = ParameterLayout.of_module(instantiate(config["task"]["network"])(inputs=784, classes=classes))
@@ -66,7 +66,7 @@ def test_sizes_of_a_step(
 def test_schedules(
     task: str, temperature: tuple[float, float], step_radius: tuple[float, float], probe_radius: tuple[float, float]
 ) -> None:
-    optimizer = composed("study=paper", f"task={task}", "optimizer=polystep")["optimizer"]
+    optimizer = composed("study=first", f"task={task}", "optimizer=polystep")["optimizer"]
     assert optimizer["probe_placement"] == "interior"
     for name, ends in (("temperature", temperature), ("step_radius", step_radius), ("probe_radius", probe_radius)):
         schedule = instantiate(optimizer[name]) if isinstance(optimizer[name], dict) else Constant(optimizer[name])
@@ -76,7 +76,7 @@ def test_schedules(
 
 def test_updates() -> None:
     updates = {
-        task: composed("study=paper", f"task={task}", "optimizer=polystep")["optimizer"]
+        task: composed("study=first", f"task={task}", "optimizer=polystep")["optimizer"]
         for task in ("int8", "argmax", "staircase", "moe", "mnist")
     }
     assert updates["int8"]["update"] == {
@@ -97,7 +97,7 @@ def test_updates() -> None:
 )
 def test_published_rivals(task: str, optimizer: str, steps: int, looks: int) -> None:
     """Protocol section 2: one setting for all tasks, a fifth of the steps on the mixture and on MNIST."""
-    config = composed("study=paper", f"task={task}", f"optimizer={optimizer}")
+    config = composed("study=first", f"task={task}", f"optimizer={optimizer}")
     shorter = task in ("moe", "mnist")
     assert config["protocol"] == "paper"
     assert config["budget"]["steps"] == (steps // 5 if shorter else steps)
@@ -107,7 +107,7 @@ def test_published_rivals(task: str, optimizer: str, steps: int, looks: int) -> 
     elif shorter:
         looks //= 5
     assert config["budget"]["steps"] == looks * config["evaluation"]["validate_every"]
-    reference = composed("study=paper", "task=snn", f"optimizer={optimizer}")["optimizer"]
+    reference = composed("study=first", "task=snn", f"optimizer={optimizer}")["optimizer"]
     lengths = {"A", "learning_rate", "steps"}
     same = {name: value for name, value in reference.items() if name not in lengths}
     assert same.items() <= config["optimizer"].items()
@@ -119,7 +119,7 @@ def test_published_rivals(task: str, optimizer: str, steps: int, looks: int) -> 
 
 @pytest.mark.parametrize("task", ["snn_smooth", "int8_smooth", "argmax_smooth", "staircase_smooth", "mnist"])
 def test_published_adam(task: str) -> None:
-    config = composed("study=paper", f"task={task}", "optimizer=adam")
+    config = composed("study=first", f"task={task}", "optimizer=adam")
     assert (config["protocol"], config["budget"]["steps"]) == ("paper", 3540)
     rate = config["optimizer"]["learning_rate"]
     assert (rate["start"], rate["end"], config["budget"]["steps"]) == (0.001, 0.0, 3540)

@@ -33,18 +33,18 @@ def test_resources_and_group_of_a_run() -> None:
 
 
 def test_a_study_that_needs_settings_has_the_runs_that_it_has_settings_for() -> None:
-    found = titles(None, "study=matched_time", "task=snn", "seed=1,2")
+    found = titles(None, "study=equal_seconds", "task=snn", "seed=1,2")
     optimizers = [path.stem for path in (CONFIGS / "optimizer").glob("*.yaml")]
     served = [name for name in optimizers if (CONFIGS / "settings" / f"matched_time_{name}.yaml").exists()]
     assert len(found) == 2 * len(served) > 2
-    assert f"study=matched_time task=snn seed=1 optimizer={served[0]}" in found
-    assert "study=matched_time task=maxsat seed=1 optimizer=probsat" in titles(
-        None, "study=matched_time", "task=maxsat", "seed=1"
+    assert f"study=equal_seconds task=snn seed=1 optimizer={served[0]}" in found
+    assert "study=equal_seconds task=maxsat seed=1 optimizer=probsat" in titles(
+        None, "study=equal_seconds", "task=maxsat", "seed=1"
     )
-    assert "study=paper seed=1 task=snn_smooth optimizer=adam" in titles(None, "study=paper", "seed=1")
+    assert "study=first seed=1 task=snn_smooth optimizer=adam" in titles(None, "study=first", "seed=1")
     assert titles(None, "study=default", "task=snn") == ["study=default task=snn"]
-    with pytest.raises(ConfigError, match="study=paper has no settings for optimizer=mezo on task=snn"):
-        titles(None, "study=paper", "task=snn", "optimizer=mezo")
+    with pytest.raises(ConfigError, match="study=first has no settings for optimizer=mezo on task=snn"):
+        titles(None, "study=first", "task=snn", "optimizer=mezo")
 
 
 def test_a_profile_is_swept_whole(tmp_path: Path) -> None:
@@ -62,4 +62,4 @@ def test_a_profile_is_swept_whole(tmp_path: Path) -> None:
 
 def test_an_unknown_task_is_answered_with_the_valid_ones() -> None:
     with pytest.raises(ConfigError, match=r"task=snnn does not exist; choose one of .*snn"):
-        titles(None, "study=paper", "task=snn,snnn")
+        titles(None, "study=first", "task=snn,snnn")
