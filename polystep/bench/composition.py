@@ -138,7 +138,7 @@ def add_folder(overrides: Sequence[str], folder: Path) -> list[str]:
 
 def _quoted(text: str) -> str:
     """As a value of an override: Hydra's grammar would read a space, a comma or a bracket otherwise."""
-    escaped = text.replace("'", "\\'").replace("${", "\\${")
+    escaped = text.replace("'", "\\'")
     return f"'{escaped}'"
 
 
@@ -180,7 +180,7 @@ def _set(config: DictConfig, override: Override) -> None:
 @cache
 def _parse(override: str, parser: OverridesParser | None = None) -> Override:
     try:
-        return (parser or OverridesParser.create()).parse_override(override)
+        return (parser or OverridesParser.create()).parse_overrides([override])[0]
     except HydraException as error:
         raise ConfigError(_one_line(error)) from None
 

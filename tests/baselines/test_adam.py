@@ -179,6 +179,6 @@ def test_a_run_is_limited_by_backward_passes(start: Start) -> None:
         *("task=snn_digits", "optimizer=adam_surrogate", "optimizer.learning_rate=0.01"),
         *("budget.steps=null", "budget.backward_passes=300"),
     )
-    assert outcome.record.metrics["steps"] == 3
-    spent = outcome.record.ledger["spent"]
+    assert outcome.record.counters["steps"] == 3
+    spent = outcome.record.counters
     assert (spent["candidate_evaluations"], spent["sample_forwards"], spent["backward_passes"]) == (0, 300, 300)

@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepFolder:
 
 
 def run_of(*overrides: str, without_data: tuple[str, ...] | None = None) -> SweepRun:
-    return SweepRun(PlannedRun(overrides, None, without_data), "identity", ("task", "study"), Path("records"), None, 0)
+    return SweepRun(PlannedRun(overrides, without_data), "identity", ("task", "study"), Path("records"), None, 0)
 
 
 def records() -> list[Any]:

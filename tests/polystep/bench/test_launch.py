@@ -40,9 +40,8 @@ def test_a_run_is_built_from_its_settings(build: Build, tmp_path: Path) -> None:
         "task": "snn_digits",
         "optimizer": "polystep",
         "study": "default",
-        "protocol": "default",
     }
-    assert "protocol" not in run.config and list(run.observers) == []
+    assert run.config["study"]["protocol"] == "default" and list(run.observers) == []
     task = run.build_task()
     optimizer = run.build_optimizer(task)
     assert torch.equal(optimizer.solution, task.initial_point(42))
@@ -70,7 +69,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("checkpoint_seconds", None, "checkpoint_seconds=None is not valid"),
     ("records", None, "records=None is not valid; expected a text"),
     ("data_dir", 3, "data_dir=3 is not valid; expected a text"),
-    ("protocol", 3, "protocol=3 is not valid; expected a text"),
+    ("study.protocol", 3, "study.protocol=3 is not valid; expected one of default"),
     ("device", "tpu", "device='tpu' is not valid; expected cpu or cuda"),
     ("device", "meta", "device='meta' is not valid; expected cpu or cuda"),
     ("device", None, "device=None is not valid"),
@@ -109,7 +108,7 @@ def test_wrong_settings_are_named_before_data_is_loaded(composed, path: str, val
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["evaluation", "logger", "seed", "protocol"])
+@pytest.mark.parametrize("name", ["evaluation", "logger", "seed", "study"])
 def test_settings_that_were_deleted_are_named(composed, name: str) -> None:
     config = OmegaConf.masked_copy(composed[0], [key for key in composed[0] if key != name])
     with pytest.raises(ConfigError, match=f"lacks {name}|key '{name}' not found"):

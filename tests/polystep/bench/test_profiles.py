@@ -7,7 +7,7 @@ import pytest
 from polystep.bench import launch
 from polystep.bench.composition import compose_config
 from polystep.bench.launch import build_run
-from polystep.bench.profiles import PlannedRun, profile_names, read_profile
+from polystep.bench.profiles import profile_names, read_profile
 from polystep.bench.schema import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
@@ -19,22 +19,31 @@ def write_profile(folder: Path, text: str) -> Path:
     return folder
 
 
-def test_runs_go_seed_by_seed(tmp_path: Path) -> None:
-    text = (
-        "seeds: [1, 2]\nruns:\n- {overrides: [a=1], minutes: 2}\n- {overrides: [], minutes: 0.5, without_data: [b=2]}\n"
-    )
-    assert read_profile(write_profile(tmp_path, text), "mine") == [
-        PlannedRun(("a=1", "seed=1"), 2.0),
-        PlannedRun(("seed=1",), 0.5, ("b=2", "seed=1")),
-        PlannedRun(("a=1", "seed=2"), 2.0),
-        PlannedRun(("seed=2",), 0.5, ("b=2", "seed=2")),
+def test_a_profile_is_a_product_seed_by_seed(tmp_path: Path) -> None:
+    text = """
+seeds: [1, 2]
+runs:
+  - {task: [a, b], optimizer: o, overrides: {x: [1, true]}}
+  - {study: s, task: a, optimizer: [p, q], without_data: d}
+"""
+    runs = read_profile(write_profile(tmp_path, text), "mine")
+    assert [run.title for run in runs[:6]] == [
+        "study=default task=a optimizer=o x=1 seed=1",
+        "study=default task=a optimizer=o x=true seed=1",
+        "study=default task=b optimizer=o x=1 seed=1",
+        "study=default task=b optimizer=o x=true seed=1",
+        "study=s task=a optimizer=p seed=1",
+        "study=s task=a optimizer=q seed=1",
     ]
-    assert read_profile(tmp_path, "mine")[0].title == "a=1 seed=1"
+    assert [run.title.replace("seed=2", "seed=1") for run in runs[6:]] == [run.title for run in runs[:6]]
+    assert runs[0].without_data is None
+    assert runs[4].without_data == ("study=s", "task=d", "optimizer=p", "seed=1")
 
 
-def test_without_seeds_runs_are_as_written(tmp_path: Path) -> None:
-    text = "runs: [{overrides: [a=1, seed=3], minutes: 1}]"
-    assert read_profile(write_profile(tmp_path, text), "mine") == [PlannedRun(("a=1", "seed=3"), 1.0)]
+def test_without_seeds_runs_have_that_of_their_study(tmp_path: Path) -> None:
+    text = "runs: [{task: a, optimizer: o, overrides: {seed: 3}}, {task: a, optimizer: o}]"
+    titles = [run.title for run in read_profile(write_profile(tmp_path, text), "mine")]
+    assert titles == ["study=default task=a optimizer=o seed=3", "study=default task=a optimizer=o"]
 
 
 @pytest.mark.parametrize("name", ["unknown", "../profile/quick", ""])
@@ -45,27 +54,23 @@ def test_unknown_profiles_are_answered_with_the_valid_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "fault"),
     [
-        "",
-        "runs: [",
-        "- a list",
-        "runs: null",
-        "seeds: [1]",
-        "seeds: 1\nruns: []",
-        "runs: [{minutes: 1}]",
-        "runs: [{overrides: [a=1]}]",
-        "runs: [{overrides: [a=1], minutes: long}]",
-        "runs: [{overrides: a=1, minutes: 1}]",
-        "runs: [{overrides: [{a: 1}], minutes: 1}]",
-        "runs: [{overrides: [a=1], minutes: 1, without_data: a=1}]",
-        "runs: [a=1]",
+        ("", "lacks runs"),
+        ("runs: [", "expected the node content"),
+        ("- a list", "must be settings"),
+        ("runs: null", "runs=None is not valid"),
+        ("seeds: [1]", "lacks runs"),
+        ("seeds: 1\nruns: []", "seeds=1 is not valid"),
+        ("runs: [{optimizer: o}]", "runs.0 lacks task"),
+        ("runs: [{task: a}]", "runs.0 lacks optimizer"),
+        ("runs: [{task: a, optimizer: o, minutes: 3}]", "unknown setting runs.0.minutes"),
+        ("runs: [{task: {b: 1}, optimizer: o}]", "runs.0.task"),
+        ("runs: [a=1]", "runs.0 must be settings"),
     ],
 )
-def test_malformed_profiles_are_named(tmp_path: Path, text: str) -> None:
-    with pytest.raises(
-        ConfigError, match=r"mine\.yaml is not a profile .*it needs runs, each with overrides and minutes"
-    ):
+def test_malformed_profiles_are_named_with_the_fault(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(ConfigError, match=rf"mine\.yaml is not a profile: .*{fault}"):
         read_profile(write_profile(tmp_path, text), "mine")
 
 
@@ -73,7 +78,7 @@ def test_malformed_profiles_are_named(tmp_path: Path, text: str) -> None:
 def test_every_run_of_every_profile_can_be_built(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "use_threads", lambda threads: None)
     planned = read_profile(CONFIGS, name)
-    assert planned and all(run.minutes > 0 for run in planned)
+    assert planned
     # seeds differ in nothing else
     distinct = {tuple(item for item in run.overrides if not item.startswith("seed=")): run for run in planned}
     for run in distinct.values():

@@ -147,10 +147,10 @@ def test_many_candidates_are_written_out_in_parts(monkeypatch):
 
 
 def test_tasks_are_named_by_what_is_learned():
-    assert task().name == "cartpole"
-    assert task(activation="int8").name == "cartpole_int8"
-    assert task("Acrobot-v1", activation="binary", reward_step=1.0).name == "acrobot_binary_hardened"
-    assert task("Pendulum-v1").name == "Pendulum-v1"
+    assert task().info.name == "cartpole"
+    assert task(activation="int8").info.name == "cartpole_int8"
+    assert task("Acrobot-v1", activation="binary", reward_step=1.0).info.name == "acrobot_binary_hardened"
+    assert task("Pendulum-v1").info.name == "Pendulum-v1"
     assert task().fingerprint != task("Acrobot-v1").fingerprint
 
 
@@ -180,9 +180,11 @@ def composed(name, *overrides):
     )
 
 
-@pytest.mark.parametrize(("name", "episodes"), [("cartpole", 32), ("acrobot", 16)])
-@pytest.mark.parametrize("activation", ["float", "int8"])
-def test_published_settings_have_the_published_sizes(name, episodes, activation):
+@pytest.mark.parametrize(
+    ("name", "activation", "episodes"),
+    [("cartpole", "float", 32), ("cartpole", "int8", 16), ("acrobot", "float", 16), ("acrobot", "int8", 16)],
+)
+def test_published_settings_have_the_published_sizes(name, activation, episodes):
     problem, optimizer = composed(name, "study=first", f"task.activation={activation}", "task.horizon=2")
     objective = problem.next_objective()
     optimizer.step(objective, 0.0)
@@ -199,9 +201,9 @@ def test_default_settings_balance_the_pole_with_a_tenth_of_the_published_steps(a
     overrides = ["task=cartpole", f"task.activation={activation}", "seed=3", "threads=1", "task.test_episodes=200"]
     config, choices = compose_config(CONFIGS, [*overrides, f"records={tmp_path / 'records'}"])
     record = build_run(config, choices).execute().record
-    assert record.metrics["test_last"] == record.metrics["test_selected"] == 500
-    assert 1e6 <= record.ledger["spent"]["environment_steps"] < 1.2e6
-    assert record.labels["task"] == ("cartpole" if activation == "float" else f"cartpole_{activation}")
+    assert record.scores["test_last"] == record.scores["test_selected"] == 500
+    assert 1e6 <= record.counters["environment_steps"] < 1.2e6
+    assert record.task["name"] == ("cartpole" if activation == "float" else f"cartpole_{activation}")
 
 
 def test_a_few_steps_with_acrobots_settings_teach_it_to_swing():
@@ -215,6 +217,6 @@ def test_a_few_steps_with_acrobots_settings_teach_it_to_swing():
 def test_hardened_settings_come_from_the_command_line():
     plain, _ = composed("cartpole")
     coarse, _ = composed("cartpole", "task.observation_levels=4", "task.reward_step=1")
-    assert coarse.name == "cartpole_hardened"
+    assert coarse.info.name == "cartpole_hardened"
     point = plain.initial_point(0)
     assert coarse.validate(point) != plain.validate(point)

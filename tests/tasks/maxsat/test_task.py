@@ -185,7 +185,7 @@ def test_radii_of_the_published_settings_grow_with_the_square_root_of_the_size()
     radius = instantiate(OmegaConf.to_container(composed, resolve=True)["optimizer"]["step_radius"])
     assert radius.at(Moment(0, 0.0)) == pytest.approx(60) and radius.at(Moment(1, 0.001)) == pytest.approx(300)
     assert radius.schedule == ReversedCosine(3000.0, 600.0)
-    composed, _ = compose_config(CONFIGS, ["task=maxsat", "study=first", "settings=paper_maxsat_polystep_million"])
+    composed, _ = compose_config(CONFIGS, ["task=maxsat", "study=first", "task.variables=1000000"])
     assert (composed.task.variables, composed.task.cost, composed.budget.steps) == (1_000_000, "count", 500)
     assert (composed.optimizer.step_radius, composed.optimizer.probe_radius) == (5000.0, 500.0)
 

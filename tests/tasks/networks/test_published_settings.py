@@ -99,7 +99,7 @@ def test_published_rivals(task: str, optimizer: str, steps: int, looks: int) -> 
     """Protocol section 2: one setting for all tasks, a fifth of the steps on the mixture and on MNIST."""
     config = composed("study=first", f"task={task}", f"optimizer={optimizer}")
     shorter = task in ("moe", "mnist")
-    assert config["protocol"] == "paper"
+    assert config["study"]["edition"] == "first"
     assert config["budget"]["steps"] == (steps // 5 if shorter else steps)
     if optimizer == "cma_es" and shorter:
         # pycma on the mixture was looked at ten times, EvoTorch on MNIST every ten generations
@@ -120,6 +120,6 @@ def test_published_rivals(task: str, optimizer: str, steps: int, looks: int) -> 
 @pytest.mark.parametrize("task", ["snn_smooth", "int8_smooth", "argmax_smooth", "staircase_smooth", "mnist"])
 def test_published_adam(task: str) -> None:
     config = composed("study=first", f"task={task}", "optimizer=adam")
-    assert (config["protocol"], config["budget"]["steps"]) == ("paper", 3540)
+    assert (config["study"]["edition"], config["budget"]["steps"]) == ("first", 3540)
     rate = config["optimizer"]["learning_rate"]
     assert (rate["start"], rate["end"], config["budget"]["steps"]) == (0.001, 0.0, 3540)

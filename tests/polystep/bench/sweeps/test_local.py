@@ -31,9 +31,6 @@ def test_cores_are_never_oversubscribed(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(local, "own_cores", lambda: 2)
     assert [at_a_time(cores) for cores in (1, 2, 3, None)] == [2, 1, 1, 1]
     wanted = [1, 1, 1, None, 1, 1, 2, None]
-    runs = [
-        SweepRun(PlannedRun((f"run={n}",), None), str(n), ("", ""), tmp_path, cores, 0)
-        for n, cores in enumerate(wanted)
-    ]
+    runs = [SweepRun(PlannedRun((f"run={n}",)), str(n), ("", ""), tmp_path, cores, 0) for n, cores in enumerate(wanted)]
     statuses = LocalLauncher().launch(runs, SweepFolder(tmp_path / "sweep"), take_cores, Silent())
     assert statuses == {run.identity: 0 for run in runs}

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from polystep.bench.profiles import PlannedRun
+from polystep.bench.composition import compose_config
+from polystep.bench.launch import resolve_settings
 from polystep.bench.schema import ConfigError
+from polystep.bench.specification import specification
 from polystep.bench.sweeps.plan import plan_sweep
+from polystep.records import write_record
+from tests.polystep.conftest import MakeRecord
 
 CONFIGS = Path(__file__).resolve().parents[4] / "configs"
 
@@ -35,7 +39,7 @@ def test_resources_and_group_of_a_run() -> None:
 def test_a_study_that_needs_settings_has_the_runs_that_it_has_settings_for() -> None:
     found = titles(None, "study=equal_seconds", "task=snn", "seed=1,2")
     optimizers = [path.stem for path in (CONFIGS / "optimizer").glob("*.yaml")]
-    served = [name for name in optimizers if (CONFIGS / "settings" / f"matched_time_{name}.yaml").exists()]
+    served = [name for name in optimizers if (CONFIGS / "settings/equal_seconds/any_task" / f"{name}.yaml").exists()]
     assert len(found) == 2 * len(served) > 2
     assert f"study=equal_seconds task=snn seed=1 optimizer={served[0]}" in found
     assert "study=equal_seconds task=maxsat seed=1 optimizer=probsat" in titles(
@@ -50,14 +54,29 @@ def test_a_study_that_needs_settings_has_the_runs_that_it_has_settings_for() -> 
 def test_a_profile_is_swept_whole(tmp_path: Path) -> None:
     folder = shutil.copytree(CONFIGS, tmp_path / "configs")
     (folder / "profile" / "two.yaml").write_text(
-        "runs:\n- {overrides: [task=snn_digits], minutes: 2}\n- {overrides: [seed=1], minutes: 1, without_data: [seed=2]}\n"
+        "runs:\n- {task: snn_digits, optimizer: spsa}\n- {task: snn, optimizer: mezo, without_data: snn_digits}\n"
     )
-    assert [run.planned for run in plan_sweep(folder, "two", ["budget.steps=5,6"])] == [
-        PlannedRun(("task=snn_digits", "budget.steps=5"), 2.0),
-        PlannedRun(("task=snn_digits", "budget.steps=6"), 2.0),
-        PlannedRun(("seed=1", "budget.steps=5"), 1.0, ("seed=2", "budget.steps=5")),
-        PlannedRun(("seed=1", "budget.steps=6"), 1.0, ("seed=2", "budget.steps=6")),
-    ]
+    first, second = "study=default task=snn_digits optimizer=spsa", "study=default task=snn optimizer=mezo"
+    runs = [run.planned for run in plan_sweep(folder, "two", ["budget.steps=5,6"])]
+    assert [run.title for run in runs] == [f"{run} budget.steps={steps}" for run in (first, second) for steps in (5, 6)]
+    assert runs[0].without_data is None
+    assert runs[2].without_data == ("study=default", "task=snn_digits", "optimizer=mezo", "budget.steps=5")
+
+
+def test_minutes_are_learnt_from_records(tmp_path: Path, make_record: MakeRecord) -> None:
+    (known,) = plan_sweep(CONFIGS, None, ["task=maxsat", "task.variables=100", "seed=1"])
+    (other,) = plan_sweep(CONFIGS, None, ["task=maxsat", "task.variables=100", "seed=2"])
+    assert known.minutes is None
+    settings = resolve_settings(*compose_config(CONFIGS, known.planned.overrides))
+    for wall_seconds in (60.0, 120.0, 240.0):
+        record = make_record(specification=specification(settings), seed=1, wall_seconds=wall_seconds)
+        write_record(tmp_path / str(wall_seconds), record)
+    overrides = ["task=maxsat", "task.variables=100", "seed=1,2", f"records={tmp_path}"]
+    runs = plan_sweep(CONFIGS, None, overrides)
+    assert [run.minutes for run in runs] == [2.0, 2.0], "the seed does not matter"
+    # nothing is known of these settings, but they are told how long they take
+    (limited,) = plan_sweep(CONFIGS, None, ["task=snn_digits", "budget.seconds=90", f"records={tmp_path}"])
+    assert limited.minutes == 1.5 and other.minutes is None
 
 
 def test_an_unknown_task_is_answered_with_the_valid_ones() -> None:
