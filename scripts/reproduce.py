@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from polystep.bench.sweeps.run_status import find_run_statuses
 from polystep.contracts import ExpectedError
+from polystep.report import load_runs
+from polystep.report.repeats import repetition_lines, repetitions
 from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, RESULTS, console, explain
 from scripts.report import show_summary, write_report
 from scripts.sweep import launch, minutes_left, plan, show_plan
@@ -39,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         took = (time.monotonic() - started) / 60
         console.rule(f"report, after {took:.1f} minutes, {minutes_left(runs, statuses)} by the plan", align="left")
         expected = {run.planned.title: run.identity for run in runs}
-        show_summary(write_report([RECORDS, COMMITTED], RESULTS, expected))
+        summary = write_report([RECORDS, COMMITTED], RESULTS, expected)
+        for line in repetition_lines(repetitions(load_runs(RECORDS), load_runs(COMMITTED))):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        show_summary(summary)
     except ExpectedError as error:
         return explain(error)
     except KeyboardInterrupt:
