@@ -5,6 +5,7 @@ Run it after  python -m scripts.report results/records --output results  which d
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from polystep.contracts import ExpectedError
 from polystep.files import StorageError, write_text
@@ -18,13 +19,15 @@ from polystep.report.text import for_markdown
 from scripts.console import COMMITTED, ROOT, console, explain
 from scripts.report import statements
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 README = ROOT / "README.md"
 START, END = "<!-- results: python -m scripts.readme -->", "<!-- end of results -->"
 _COLUMNS = (
     text_column("statement", "Claim", 300),
     text_column("edition", "Edition"),
-    text_column("axis", "Protocol"),
-    text_column("verdict", "Verdict here"),
+    text_column("verdict", "Verdict here", 300),
 )
 
 
@@ -56,12 +59,24 @@ def results_block(records: Path) -> str:
     judged = verdicts(conditions)
     material = Material(runs, conditions, judged)
     lines = [to_markdown(table) for table in headline.tables(material)]
-    lines.append(to_markdown(Table("verdicts", "", _COLUMNS, judged.to_dict("records"))))
+    rows = [
+        {"statement": statement, "edition": edition, "verdict": _under_each(found)}
+        for (_, statement, edition), found in judged.groupby(["claim", "statement", "edition"], sort=False)
+    ]
+    lines.append(to_markdown(Table("verdicts", "", _COLUMNS, rows)))
     for module in (five_networks, claims):
         lines += [
             f"![{for_markdown(chart.title)}](results/figures/{chart.name}.svg)\n" for chart in module.charts(material)
         ]
     return "\n" + "\n".join(lines) + "\n"
+
+
+def _under_each(found: "DataFrame") -> str:
+    """The verdicts under the axes of a claim, said once where they agree."""
+    verdicts_of = {str(row["axis"]).replace("_", " "): str(row["verdict"]) for row in found.to_dict("records")}
+    if len(set(verdicts_of.values())) == 1:
+        return next(iter(verdicts_of.values()))
+    return ", ".join(f"{axis}: {verdict}" for axis, verdict in verdicts_of.items())
 
 
 if __name__ == "__main__":
