@@ -285,18 +285,13 @@ def _draw_line(axes: "Axes", line: Line) -> Any:
     return drawn
 
 
-_TICKS = (
-    (2.2, (1.0,)),
-    (1.1, (1.0, 3.0)),
-    (0.5, (1.0, 2.0, 5.0)),
-    (-1.0, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)),
-)
+_TICKS = ((2.2, (1.0,)), (1.1, (1.0, 3.0)), (0.5, (1.0, 2.0, 5.0)), (-1.0, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)))
 """Multiples of powers of ten that are labelled where an axis spans more than so many decades."""
 
 
 def _label_logarithms(axes: "Axes", panel: Panel) -> None:
     """100, 1k, 10k; between powers of ten where an axis spans less than two of them."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
     for axis, on in ((axes.xaxis, panel.log_x), (axes.yaxis, panel.log_y)):
         if not on:
@@ -307,6 +302,8 @@ def _label_logarithms(axes: "Axes", panel: Panel) -> None:
         skip = max(1, math.ceil(decades / 5))
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         ticks = [f * 10.0**p for p in powers if p % skip == 0 for f in factors if low <= f * 10.0**p <= high]
+        if len(ticks) < 3:
+            ticks = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
         axis.set_major_locator(FixedLocator(ticks))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(float(f"{value:.6g}"))))

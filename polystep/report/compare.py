@@ -5,14 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from polystep.contracts import ExpectedError
 from polystep.report.groups import Group, axis_order, boards_of, context_of, group_runs
-from polystep.report.table import (
-    Table,
-    interval_column,
-    number_column,
-    spread_column,
-    spread_values,
-    text_column,
-)
+from polystep.report.table import Table, interval_column, number_column, spread_column, spread_values, text_column
 from polystep.report.tables.comparison import difference_values
 from polystep.report.text import number_text
 

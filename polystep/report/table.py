@@ -7,16 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from polystep.files import write_text
-from polystep.report.text import (
-    LONGEST,
-    MISSING,
-    Spread,
-    for_markdown,
-    interval_text,
-    number_text,
-    plain,
-    spread_text,
-)
+from polystep.report.text import LONGEST, MISSING, Spread, for_markdown, interval_text, number_text, plain, spread_text
 
 Row = Mapping[str, Any]
 RUNS = "group"

@@ -30,12 +30,7 @@ def tables(material: Material) -> Iterator[Table]:
     if material.conditions is not None:
         columns = (text_column("claim", "Claim"), *CONDITION_COLUMNS)
         yield Table(
-            "conditions",
-            "Conditions of the claims",
-            columns,
-            condition_rows(material.conditions),
-            (),
-            VERDICTS,
+            "conditions", "Conditions of the claims", columns, condition_rows(material.conditions), (), VERDICTS
         )
 
 
