@@ -1,0 +1,55 @@
+"""The commands that read records: report and compare."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts import compare, report
+from scripts.console import COMMITTED
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_a_report_of_a_folder_that_does_not_exist_leaves_the_earlier_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "REPORT.md").write_text("earlier")
+    assert report.main([str(tmp_path / "nowhere"), "--output", str(tmp_path)]) == 2
+    assert "does not exist" in said(capsys)
+    assert (tmp_path / "REPORT.md").read_text() == "earlier"
+
+
+@pytest.mark.slow
+def test_a_report_of_several_places_ends_with_the_verdicts_and_the_path_of_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = [str(COMMITTED / name) for name in ("equal_evaluations.jsonl", "tuning_evaluations.jsonl")]
+    assert report.main([*places, "--output", str(tmp_path)]) == 0
+    shown = said(capsys)
+    assert "snn_accuracy (first): published settings: not run" in shown
+    assert str(tmp_path / "report.html") in shown.replace(" ", "")
+
+
+def test_own_runs_are_shown_beside_committed_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    own = str(COMMITTED / "equal_evaluations.jsonl")
+    assert compare.main(["optimizer=polystep", "task=snn", own]) == 0
+    shown = said(capsys)
+    assert "snn: equal evaluations" in shown and "own" in shown and "committed" in shown
+    assert "equal seconds: only committed runs" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["optimizer=mine"], "say which runs"),
+        (["optimizer=mine", "task=snn", "nowhere"], "does not exist"),
+        (["optimizer=mine", "task=snn", str(COMMITTED / "tuning_evaluations.jsonl")], "no finished run of your own"),
+    ],
+)
+def test_what_cannot_be_compared_is_explained(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compare.main(words) == 2
+    assert message in said(capsys)
