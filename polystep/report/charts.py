@@ -207,7 +207,9 @@ def for_page(svg: bytes, title: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*">', "<g>", text)
     text = re.sub(r"\n\s*", "\n", text)
-    return text.replace(INK, "currentColor").replace(GRID, "var(--faint)").replace(GROUND, "none")
+    for colour, shown in ((INK, "currentColor"), (GRID, "var(--faint)"), (GROUND, "none"), (_COLOURS[0], "var(--own)")):
+        text = text.replace(colour, shown)
+    return text
 
 
 def _draw_curves(figure: "Figure", chart: Chart) -> None:
@@ -302,7 +304,7 @@ def _label_logarithms(axes: "Axes", panel: Panel) -> None:
         skip = max(1, math.ceil(decades / 5))
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         ticks = [f * 10.0**p for p in powers if p % skip == 0 for f in factors if low <= f * 10.0**p <= high]
-        if len(ticks) < 3:
+        if len(ticks) < 3 and decades < 1:
             ticks = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
         axis.set_major_locator(FixedLocator(ticks))
         axis.set_minor_locator(NullLocator())
