@@ -60,12 +60,14 @@ def altered_overrides(config_dir: Path, overrides: Sequence[str]) -> list[str]:
     (`Component.variant` of the task). Raises ConfigError for what cannot be composed.
     """
     composer = Composer(config_dir)
-    task = OmegaConf.select(composer.compose(overrides).config, "task._target_")
-    variant = [f"task.{name}" for name in component_of(locate(task, "task")).variant]
+    config = composer.compose(overrides).config
+    variant = [f"task.{name}" for name in component_of(locate(config.task["_target_"], "task")).variant]
+    # seconds are those of the threads that the study prescribes
+    fixed = ["threads"] if config.study.protocol == "equal_seconds" else []
 
     def is_free(override: str) -> bool:
         key = override.lstrip("+~").partition("=")[0]
-        return key in (*GROUPS_OF_A_RUN, *variant) or key.partition(".")[0] in FREE
+        return key in (*GROUPS_OF_A_RUN, *variant) or (key.partition(".")[0] in FREE and key not in fixed)
 
     prescribed = [item for item in overrides if is_free(item)]
     return [
@@ -76,7 +78,11 @@ def altered_overrides(config_dir: Path, overrides: Sequence[str]) -> list[str]:
 
 
 def _settings(composer: Composer, overrides: Sequence[str]) -> Any:
-    return OmegaConf.to_container(composer.compose(overrides).config, resolve=True)
+    """All settings; None where they depend on another override, which are then no settings of the study."""
+    try:
+        return OmegaConf.to_container(composer.compose(overrides).config, resolve=True)
+    except OmegaConfBaseException:
+        return None
 
 
 def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Sequence[Observer] = ()) -> Run:

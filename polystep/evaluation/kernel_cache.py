@@ -171,7 +171,7 @@ def _describe(value: Any, digest: Any, seen: dict[int, int], within: tuple[int, 
         seen[id(value)] = len(seen)
         within = (*within, id(value))
         add_all("kernel", [value.targetoptions, value.py_func])
-    elif isinstance(value, FunctionType) and not _is_versioned(value.__module__):
+    elif isinstance(value, FunctionType) and not _is_versioned(str(value.__module__)):
         seen[id(value)] = len(seen)
         add("function", value.__qualname__)
         add_all("parts", [value.__code__, value.__defaults__, [cell.cell_contents for cell in value.__closure__ or ()]])

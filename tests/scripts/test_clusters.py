@@ -54,11 +54,11 @@ def test_slurm_runs_are_detached_reported_and_retried(folder: Path, capsys: pyte
     assert sweep.main([*RUNS, "launcher=slurm", "launcher.minutes=5"]) == 0
     assert "submitted 4 runs" in capsys.readouterr().out
     jobs = {entry.title.rpartition("=")[2]: entry.job for _, entry in latest_submissions(SWEEPS).values()}
-    assert queued_jobs() >= {jobs["2"]}
+    assert queued_jobs().jobs >= {jobs["2"]}
     wait_until(lambda: list(folder.glob("results/reproduction/records/*seed2*/checkpoint.safetensors")))
     assert status.main(RUNS) == 0 and "  running: seed=2\n" in capsys.readouterr().out
     subprocess.run(["scancel", "--signal=KILL", jobs["2"]], check=True)
-    wait_until(lambda: not queued_jobs() & set(jobs.values()))
+    wait_until(lambda: not queued_jobs().jobs & set(jobs.values()))
     assert status.main(RUNS) == 0
     shown = capsys.readouterr().out
     assert "2 of 4 runs are done" in shown and f"  failed: seed=2\n    {KILLED}; its log ends: " in shown

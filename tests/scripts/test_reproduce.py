@@ -15,15 +15,14 @@ from scripts import reproduce
 from scripts.console import CONFIGS
 
 FAULTY = Path(__file__).parent / "faulty_configs"
-SMALL = [
-    "task=snn_digits",
-    "task.evaluation=functional",
-    "task.batch_size=32",
-    "task.network.hidden=4",
-    "budget.steps=2",
-]
-RUNS = [f"hydra.searchpath=[file://{FAULTY}]", "optimizer=faulty", *SMALL]
-FIRST, SECOND = ({"overrides": [*RUNS, f"seed={seed}"], "minutes": 2 * seed} for seed in (1, 2))
+SMALL = {
+    "hydra.searchpath": f"[file://{FAULTY}]",
+    "task.evaluation": "functional",
+    "task.batch_size": 32,
+    "task.network.hidden": 4,
+    "budget.steps": 2,
+}
+FIRST, SECOND = ({"task": "snn_digits", "optimizer": "faulty", "overrides": SMALL | {"seed": seed}} for seed in (1, 2))
 
 Reproduce = Callable[..., tuple[int, str]]
 
@@ -32,8 +31,7 @@ Reproduce = Callable[..., tuple[int, str]]
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Reproduce:
     """Writes a profile of the given runs and works through it; returns the exit status and what was shown."""
     shutil.copytree(CONFIGS, tmp_path / "configs")
-    for module in ("scripts.sweep", "scripts.report"):
-        monkeypatch.setattr(f"{module}.CONFIGS", tmp_path / "configs")
+    monkeypatch.setattr("scripts.sweep.CONFIGS", tmp_path / "configs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(reproduce.console, "width", 500)
     (tmp_path / "faults").mkdir()
@@ -51,12 +49,12 @@ def records() -> list[RunRecord]:
 
 def test_a_profile_is_planned_worked_through_reported_and_then_skipped(command: Reproduce) -> None:
     status, shown = command(FIRST, SECOND, flags=("--dry-run",))
-    assert status == 0 and "Profile tiny: 2 runs, about 6 minutes left, by times measured on two cores" in shown
+    assert status == 0 and "Profile tiny: 2 runs, about ? minutes left, by earlier records" in shown
     assert not Path("results").exists()
     status, shown = command(FIRST, SECOND)
     assert status == 0
-    assert "run 1 of 2, about 6 minutes left" in shown and "run 2 of 2, about 4 minutes left" in shown
-    assert re.search(r"report, after [\d.]+ minutes, 6.0 by the plan", shown)
+    assert "run 1 of 2" in shown and "run 2 of 2" in shown
+    assert re.search(r"report, after [\d.]+ minutes, \? by the plan", shown)
     assert "report from 2 finished runs" in shown and Path("results/reproduction/REPORT.md").exists()
     assert shown.index("run 2 of 2") < shown.index("report from")
     assert [record.status for record in records()] == ["finished"] * 2
@@ -82,7 +80,9 @@ def test_an_interruption_stops_without_a_report(command: Reproduce) -> None:
 
 @pytest.mark.parametrize("override", ["optimizer=unknown", "sede=1"])
 def test_a_wrong_setting_shows_before_anything_is_computed(command: Reproduce, override: str) -> None:
-    status, shown = command(FIRST, {"overrides": [*RUNS, override], "minutes": 1})
+    key, value = override.split("=")
+    second = SECOND | {key: value} if key == "optimizer" else SECOND | {"overrides": SMALL | {key: int(value)}}
+    status, shown = command(FIRST, second)
     assert status == 2 and shown.startswith("error: ") and override.split("=")[0] in shown
     assert not Path("results").exists()
 

@@ -38,7 +38,11 @@ class SlurmLauncher:
             if value < 1:
                 raise ValueError(f"launcher.{name} must be at least 1, got {value}")
         self._cores = cores
-        chosen = {"partition": partition, "account": account, "mem": f"{memory_gib:g}G" if memory_gib else None}
+        chosen = {
+            "partition": partition,
+            "account": account,
+            "mem": f"{round(1024 * memory_gib)}M" if memory_gib else None,
+        }
         self._parameters: dict[str, Any] = {
             "time": minutes,
             "array_parallelism": at_a_time,

@@ -1,0 +1,92 @@
+"""Every settings file is reached, and what a run alters of its study is told."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from polystep.bench.composition import compose_config
+from polystep.bench.launch import altered_overrides
+from polystep.bench.schema import ConfigError
+from polystep.bench.studies import ANY_OPTIMIZER, ANY_TASK, find_settings, settings_files
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+FILES = settings_files(CONFIGS)
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+def test_every_settings_file_serves_an_existing_run() -> None:
+    reached = {
+        path
+        for study in choices("study")
+        for task in choices("task")
+        for optimizer in choices("optimizer")
+        for path in find_settings(FILES, study, task, optimizer)[0]
+    }
+    assert {file.path for file in FILES} - reached == set()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.path)
+def test_every_settings_file_names_what_exists(file) -> None:
+    """A misspelt one would be swallowed."""
+    assert file.study in choices("study")
+    assert set(file.tasks) <= {*choices("task"), ANY_TASK}
+    assert file.optimizer in (*choices("optimizer"), ANY_OPTIMIZER)
+
+
+@pytest.mark.parametrize("study", choices("study"))
+def test_studies_go_by_the_names_of_their_files(study: str) -> None:
+    assert OmegaConf.load(CONFIGS / "study" / f"{study}.yaml").study.name == study
+
+
+def test_two_files_for_one_run_are_refused(tmp_path: Path) -> None:
+    for tasks in ("a+b", "b+c"):
+        (tmp_path / "settings" / "s" / tasks).mkdir(parents=True)
+        (tmp_path / "settings" / "s" / tasks / "o.yaml").write_text("x: 1")
+    with pytest.raises(ConfigError, match="both serve b; keep one of them"):
+        find_settings(settings_files(tmp_path), "s", "b", "o")
+
+
+FREE = ["seed=7", "threads=2", "data_dir=elsewhere", "records=elsewhere", "logger=none", "checkpoint_seconds=1"]
+ALTERED = [
+    "optimizer.probe_radius=0.7",
+    "budget.steps=10",
+    "budget=quick",
+    "optimizer/update=plain",
+    "task.cost=fraction",
+]
+
+
+def test_where_a_run_is_computed_and_which_problem_it_solves_alter_nothing() -> None:
+    overrides = ["task=maxsat", "optimizer=polystep", "task.variables=100", "task.instance_seed=7", *FREE]
+    assert altered_overrides(CONFIGS, overrides) == []
+
+
+@pytest.mark.parametrize("override", ALTERED)
+def test_what_the_study_prescribes_is_altered(override: str) -> None:
+    assert altered_overrides(CONFIGS, ["task=maxsat", "task.variables=100", override]) == [override]
+
+
+def test_a_default_that_is_written_out_alters_nothing() -> None:
+    assert altered_overrides(CONFIGS, ["task=maxsat", "optimizer.probe_radius=1000.0"]) == []
+
+
+def test_equal_seconds_are_those_of_one_thread() -> None:
+    overrides = ["study=equal_seconds", "task=snn", "optimizer=spsa"]
+    assert altered_overrides(CONFIGS, [*overrides, "threads=1"]) == []
+    assert altered_overrides(CONFIGS, [*overrides, "threads=16"]) == ["threads=16"]
+
+
+def test_an_override_that_needs_another_one_is_altered() -> None:
+    overrides = ["task=snn_digits", "+mine=5", "budget.steps=${mine}"]
+    assert set(altered_overrides(CONFIGS, overrides)) == {"+mine=5", "budget.steps=${mine}"}
+
+
+def test_a_study_that_needs_settings_says_where_to_put_them() -> None:
+    with pytest.raises(
+        ConfigError, match=r"study=first has no settings for optimizer=mezo on task=snn; add configs/set"
+    ):
+        compose_config(CONFIGS, ["study=first", "optimizer=mezo", "task=snn"])
