@@ -11,7 +11,7 @@ import pytest
 
 from polystep.bench.profiles import profile_names
 from polystep.records import RunRecord, read_record
-from scripts import reproduce
+from scripts import report, reproduce, sweep
 from scripts.console import CONFIGS
 
 FAULTY = Path(__file__).parent / "faulty_configs"
@@ -32,6 +32,10 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """Writes a profile of the given runs and works through it; returns the exit status and what was shown."""
     shutil.copytree(CONFIGS, tmp_path / "configs")
     monkeypatch.setattr("scripts.sweep.CONFIGS", tmp_path / "configs")
+    # what is committed is none of these tests' business
+    (tmp_path / "committed").mkdir()
+    for module in (reproduce, report, sweep):
+        monkeypatch.setattr(module, "COMMITTED", tmp_path / "committed")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(reproduce.console, "width", 500)
     (tmp_path / "faults").mkdir()
