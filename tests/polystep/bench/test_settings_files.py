@@ -54,7 +54,6 @@ FREE = ["seed=7", "threads=2", "data_dir=elsewhere", "records=elsewhere", "logge
 ALTERED = [
     "optimizer.probe_radius=0.7",
     "budget.steps=10",
-    "budget=quick",
     "optimizer/update=plain",
     "task.cost=fraction",
 ]
