@@ -23,7 +23,7 @@ from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
 
 FOLDER_VARIABLE = "POLYSTEP_KERNELS"
-"""Environment variable: the folder that compiled kernels are kept in; set to nothing: none are kept."""
+"""Environment variable: the folder that compiled kernels are kept in; none are kept where it is not set."""
 MOST_FILES = 500
 """Those that were not used for longest are removed beyond this number; one takes 50 to 500 KB."""
 _COUNTER = bytecode.FunctionIdentity._unique_ids
@@ -40,13 +40,7 @@ class UnknownMaterial(TypeError):
 def kernel_folder() -> Path | None:
     """Where compiled kernels are kept; None: nowhere."""
     chosen = os.environ.get(FOLDER_VARIABLE)
-    if chosen is not None:
-        return Path(chosen) if chosen else None
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polystep" / "kernels"
-    except RuntimeError:
-        # no home folder
-        return None
+    return Path(chosen) if chosen else None
 
 
 def keep(kernel: Any) -> None:

@@ -21,6 +21,8 @@ def repetitions(own: "DataFrame", committed: "DataFrame") -> list[dict[str, Any]
     last test scores is at most 4 standard deviations of the committed runs of other seeds; "differs"; "unknown", where
     they differ and fewer than three seeds are committed.
     """
+    if own.empty or committed.empty:
+        return []
     found = []
     repeated = committed[committed["status"] == "finished"].set_index("settings_id")
     for _, run in own[own["status"] == "finished"].sort_values(["family", "task", "optimizer", "seed"]).iterrows():

@@ -187,7 +187,9 @@ def test_radii_of_the_published_settings_grow_with_the_square_root_of_the_size()
     assert radius.schedule == ReversedCosine(3000.0, 600.0)
     composed, _ = compose_config(CONFIGS, ["task=maxsat", "study=first", "task.variables=1000000"])
     assert (composed.task.variables, composed.task.cost, composed.budget.steps) == (1_000_000, "count", 500)
-    assert (composed.optimizer.step_radius, composed.optimizer.probe_radius) == (5000.0, 500.0)
+    settings = OmegaConf.to_container(composed, resolve=True)["optimizer"]
+    for name, radius in (("step_radius", 5000.0), ("probe_radius", 500.0)):
+        assert [instantiate(settings[name]).at(Moment(step, 0.1)) for step in (0, 1, 400)] == [radius] * 3
 
 
 def test_default_settings_beat_the_published_ones_at_every_size():
