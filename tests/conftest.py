@@ -1,9 +1,28 @@
 """Settings of all tests of the library."""
 
+import os
+import tempfile
 from collections.abc import Iterator
 
 import pytest
 import torch
+
+from polystep.evaluation.kernel_cache import FOLDER_VARIABLE
+
+KERNELS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """All workers share the kernels that one of them compiled; none are left from code that was tested before."""
+    if not hasattr(config, "workerinput"):
+        config.stash[KERNELS] = tempfile.TemporaryDirectory(prefix="kernels")
+        os.environ[FOLDER_VARIABLE] = config.stash[KERNELS].name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The folder goes with the session."""
+    if KERNELS in config.stash:
+        config.stash[KERNELS].cleanup()
 
 
 @pytest.fixture(autouse=True, scope="session")

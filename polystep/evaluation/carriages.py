@@ -47,12 +47,13 @@ def build_plain_carriage(channels: int, units: int, index: int, tail: Any) -> Ca
 def build_straight_carriage(units: int, width: int, padded: int, index: int, tail: Any) -> Carriage:
     """For ReLU in layer `index` of `units` units, before a layer of `width`, `padded` with padding; tail: tails[index + 1].
 
-    A unit whose sign no step of the sample can turn contributes in proportion to the step, so all of those together have one
-    slope (width,), which serves all candidates; only the others are computed one by one.
+    All units that are active at the base point have one slope together (width,), which serves every candidate. What a unit
+    adds to that where its sign turns is computed one by one, for the units that any candidate of the sample may turn; it is
+    exactly 0 for a candidate that does not, so that losses do not depend on which other candidates there are.
     """
     weight_slot = 2 * (index + 1)
-    # in the scratch memory of layer `index`: the slope, the proportions, and the units that may turn
-    proportions, turning = padded, padded + units
+    # in the scratch memory of layer `index`: the slope, then the units that may turn
+    turning = padded
 
     @njit(fastmath={"contract"})
     def prepare(following, b, column, steps, count, weights, work):
@@ -60,10 +61,6 @@ def build_straight_carriage(units: int, width: int, padded: int, index: int, tai
         reach = np.float32(0)
         for i in range(count):
             reach = max(reach, abs(steps[0, i]))
-        for unit in range(units):
-            pre = following[b, unit]
-            keeps = abs(pre) > abs(column[unit]) * reach
-            scratch[proportions + unit] = column[unit] if keeps and pre > 0 else np.float32(0)
         found = 0
         for unit in range(units):
             # a float32 holds any number of units exactly
@@ -73,7 +70,7 @@ def build_straight_carriage(units: int, width: int, padded: int, index: int, tai
         for output in range(padded):
             scratch[output] = 0
         for unit in range(units):
-            proportion = scratch[proportions + unit]
+            proportion = column[unit] if following[b, unit] > 0 else np.float32(0)
             for output in range(padded):
                 scratch[output] += proportion * weight[unit, output]
 
@@ -84,17 +81,18 @@ def build_straight_carriage(units: int, width: int, padded: int, index: int, tai
             still, slope = beyond[b, output], scratch[output]
             for lane in range(LANES):
                 pre[output * LANES + lane] = still + slope * steps[0, place + lane]
-        change = work[index][0]
+        turned = work[index][0]
         for i in range(int(scratch[turning])):
             unit = int(scratch[turning + 1 + i])
             still, direction = following[b, unit], column[unit]
-            before = max(still, np.float32(0))
+            # max(z, 0) is z + max(-z, 0) where the unit was active, 0 + max(z, 0) where it was not
+            sign = np.float32(-1) if still > 0 else np.float32(1)
             for lane in range(LANES):
-                change[lane] = max(still + direction * steps[0, place + lane], np.float32(0)) - before
+                turned[lane] = max(sign * (still + direction * steps[0, place + lane]), np.float32(0))
             for output in range(width):
                 own = weight[unit, output]
                 for lane in range(LANES):
-                    pre[output * LANES + lane] += own * change[lane]
+                    pre[output * LANES + lane] += own * turned[lane]
         tail(pre, targets, weights, work, found)
 
-    return Carriage(prepare, carry, padded + 2 * units + 2)
+    return Carriage(prepare, carry, padded + units + 2)

@@ -23,7 +23,7 @@ from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
 
 FOLDER_VARIABLE = "POLYSTEP_KERNELS"
-"""Environment variable: the folder that compiled kernels are kept in; none are kept where it is not set."""
+"""Environment variable: the folder that compiled kernels are kept in; where it is empty, none are kept."""
 MOST_FILES = 500
 """Those that were not used for longest are removed beyond this number; one takes 50 to 500 KB."""
 _COUNTER = bytecode.FunctionIdentity._unique_ids
@@ -38,9 +38,15 @@ class UnknownMaterial(TypeError):
 
 
 def kernel_folder() -> Path | None:
-    """Where compiled kernels are kept; None: nowhere."""
+    """Where compiled kernels are kept: in the user's cache folder unless FOLDER_VARIABLE names another; None: nowhere."""
     chosen = os.environ.get(FOLDER_VARIABLE)
-    return Path(chosen) if chosen else None
+    if chosen is not None:
+        return Path(chosen) if chosen else None
+    try:
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:  # a user without a home
+        return None
+    return Path(caches) / "polystep" / "kernels"
 
 
 def keep(kernel: Any) -> None:
@@ -89,7 +95,8 @@ class KernelCache(_Cache):
         part = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
         try:
             content = serialize.dumps(data._reduce())
-            path.parent.mkdir(parents=True, exist_ok=True)
+            # code is read from here: nobody else may write it
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 part.write_bytes(hashlib.sha256(content).digest() + content)
                 part.replace(path)

@@ -150,8 +150,16 @@ def test_folders_that_cannot_be_used_cost_only_time(folder, monkeypatch):
     assert call(build(4)) == call(build(4)) == "compiled"
     monkeypatch.setenv(kernel_cache.FOLDER_VARIABLE, "")
     assert call(build(4)) == call(build(4)) == "compiled"
+
+
+def test_kernels_are_kept_in_the_cache_folder_of_the_user(folder, monkeypatch):
     monkeypatch.delenv(kernel_cache.FOLDER_VARIABLE)
-    assert call(build(4)) == call(build(4)) == "compiled"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    assert call(build(4)) == "compiled" and call(build(4)) == "read"
+    assert [path.suffix for path in (folder / "polystep" / "kernels").iterdir()] == [".kernel"]
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert kernel_cache.kernel_folder() == Path("/home/someone/.cache/polystep/kernels")
 
 
 def test_files_that_are_not_used_are_removed(folder, monkeypatch):
