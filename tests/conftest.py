@@ -13,8 +13,8 @@ KERNELS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """All workers share the kernels that one of them compiled; none are left from code that was tested before."""
-    if not hasattr(config, "workerinput"):
+    """All workers share the kernels that one of them compiled, in a folder of this session unless one is named."""
+    if FOLDER_VARIABLE not in os.environ:
         config.stash[KERNELS] = tempfile.TemporaryDirectory(prefix="kernels")
         os.environ[FOLDER_VARIABLE] = config.stash[KERNELS].name
 
