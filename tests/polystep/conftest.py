@@ -1,6 +1,7 @@
-"""One valid record, and records that differ from it in chosen fields."""
+"""One valid record, records that differ from it in chosen fields, and damaged ones."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -88,3 +89,25 @@ def make_record() -> MakeRecord:
         return replace(record, **changes)
 
     return make
+
+
+DAMAGE: list[Any] = [None, True, 1e308, float("nan"), "x", [], {}, -1]
+
+
+def damaged(content: dict[str, Any]) -> Iterator[tuple[tuple[Any, ...], Any, dict[str, Any]]]:
+    """Every field of a record, at any depth, replaced by every wrong kind: where, by what, and the JSON value."""
+
+    def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        items = node.items() if isinstance(node, dict) else enumerate(node[:2]) if isinstance(node, list) else ()
+        for key, value in items:
+            yield (*path, key)
+            yield from places(value, (*path, key))
+
+    for path in places(content):
+        for wrong in DAMAGE:
+            made = copy.deepcopy(content)
+            node: Any = made
+            for key in path[:-1]:
+                node = node[key]
+            node[path[-1]] = wrong
+            yield path, wrong, made

@@ -49,24 +49,27 @@ def statuses() -> list[str]:
 
 @pytest.mark.skipif(not slurm_answers(), reason="no Slurm answers to sinfo, or submitit is not installed")
 def test_slurm_runs_are_detached_reported_and_retried(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("faults/1").write_text("raise")
-    Path("faults/2").write_text("wait")
+    for seed, fault in ((1, "raise"), (2, "wait"), (3, "die")):
+        Path(f"faults/{seed}").write_text(fault)
     assert sweep.main([*RUNS, "launcher=slurm", "launcher.minutes=5"]) == 0
     assert "submitted 4 runs" in capsys.readouterr().out
     jobs = {entry.title.rpartition("=")[2]: entry.job for _, entry in latest_submissions(SWEEPS).values()}
     assert queued_jobs().jobs >= {jobs["2"]}
     wait_until(lambda: list(folder.glob("results/reproduction/records/*seed2*/checkpoint.safetensors")))
     assert status.main(RUNS) == 0 and "  running: seed=2\n" in capsys.readouterr().out
-    subprocess.run(["scancel", "--signal=KILL", jobs["2"]], check=True)
+    # Slurm sends SIGTERM, and SIGKILL only to what is still there after KillWait seconds
+    subprocess.run(["scancel", jobs["2"]], check=True)
     wait_until(lambda: not queued_jobs().jobs & set(jobs.values()))
     assert status.main(RUNS) == 0
     shown = capsys.readouterr().out
-    assert "2 of 4 runs are done" in shown and f"  failed: seed=2\n    {KILLED}; its log ends: " in shown
+    assert "1 of 4 runs are done" in shown
     assert "  failed: seed=1\n    ArithmeticError: the fault that was asked for\n" in shown
+    assert "  failed: seed=2\n    interrupted; it continues where it was\n" in shown
+    assert f"  failed: seed=3\n    {KILLED}; its log ends: " in shown
     for fault in Path("faults").iterdir():
         fault.unlink()
     assert status.main([*RUNS, "launcher=slurm", "--retry"]) == 0
-    assert "submitted 2 runs" in capsys.readouterr().out
+    assert "submitted 3 runs" in capsys.readouterr().out
     wait_until(lambda: statuses() == ["finished"] * 4)
 
 

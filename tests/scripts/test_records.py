@@ -1,11 +1,16 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from polystep.records import RunRecord, read_bundle, write_bundle, write_record
+from polystep.records import RecordError, RunRecord, read_bundle, write_bundle, write_record
+from polystep.records.check import faults
+from polystep.records.record import _checksum
+from polystep.report import load_runs
+from polystep.report.build import build_report
 from scripts.records import main
-from tests.polystep.conftest import CONTEXT, MakeRecord, make_record  # noqa: F401
+from tests.polystep.conftest import CONTEXT, MakeRecord, damaged, make_record  # noqa: F401
 
 
 def test_packing_and_unpacking_give_the_same_records(make_record: MakeRecord, tmp_path: Path) -> None:  # noqa: F811
@@ -67,6 +72,52 @@ def test_a_check_names_every_fault_and_exits_with_1(
         "4 faults",
     ):
         assert part in printed
+
+
+def test_a_check_names_every_damaged_line_and_a_report_uses_the_others(
+    make_record: MakeRecord,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    good = make_record(seed=1)
+    content = make_record(seed=2).content()
+    lines = [json.dumps(made) for _, _, made in damaged(content) if str(made) != str(content)]
+    write_bundle(tmp_path / "default.jsonl", [good])
+    with (tmp_path / "default.jsonl").open("a") as file:
+        file.writelines(f"{line}\n" for line in lines)
+    assert main(["check", str(tmp_path)]) == 1
+    commit, *named, count = capsys.readouterr().out.splitlines()
+    assert "not in the history" in commit and len(named) == len(lines)
+    assert count == f"1 records, {1 + len(lines)} faults"
+    assert all(f"line {number} " in line for number, line in enumerate(named, 2))
+    summary = build_report(load_runs(tmp_path), tmp_path / "report")
+    assert summary.finished == 1 and sum(map(len, summary.problems.values())) == len(lines)
+
+
+def test_a_value_of_another_kind_is_a_fault_even_where_the_checksum_fits(make_record: MakeRecord) -> None:  # noqa: F811
+    content = make_record().content()
+    silent = []
+    for path, wrong, made in damaged(content):
+        if wrong == wrong and path != ("checksum",):
+            made["checksum"] = _checksum(made)
+            try:
+                named = list(faults(RunRecord.of_content(json.loads(json.dumps(made)), "here")))
+            except RecordError:
+                continue
+            value: Any = content
+            for key in path:
+                value = value[key]
+            if not named:
+                silent.append((path, value, wrong))
+    numbers = (int, float)
+    others = [
+        (path, value, wrong)
+        for path, value, wrong in silent
+        # null: unknown
+        if not (None in (value, wrong) or type(value) is type(wrong))
+        and not (type(value) in numbers and type(wrong) in numbers)
+    ]
+    assert silent and others == []
 
 
 def test_committed_records_have_no_fault(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """The commands that compute many runs and say where they stand; the runs have processes of their own."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from polystep.bench.sweeps.folder import SweepFolder
+from polystep.bench.sweeps.run_status import sweeps_folder
 from polystep.records import RunRecord, read_record
 from scripts import run, status, sweep
 
@@ -80,6 +83,20 @@ def test_runs_that_die_or_raise_stop_no_other_are_reported_and_retried(command: 
     code, shown = command(status, "seed=range(0,5)", "threads=1", "--retry")
     assert code == 0 and shown.endswith("5 of 5 runs are done\n") and "run 3 of 3" in shown
     assert [record.status for record in records()] == ["finished"] * 5
+
+
+def test_what_a_queue_may_hold_is_not_retried(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither where squeue is missing, nor by another launcher."""
+    _, runs = sweep.plan(sweep.overrides_of(argparse.Namespace(config_dir=CONFIG_DIR, settings=[*RUNS, "seed=1,2"])))
+    SweepFolder.new(sweeps_folder(runs)).submit(runs, {run.identity: ("7_1", None) for run in runs})
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for launcher in ("slurm", "local"):
+        code, shown = command(status, "seed=1,2", f"launcher={launcher}", "--retry")
+        assert code == 3 and "  unknown: seed=1\n    queue unknown: squeue cannot be started" in shown
+        assert "0 of 2 runs are done" in shown and sorted(tmp_path.rglob("*")) == before
 
 
 def test_an_interruption_starts_no_further_run(command: Command) -> None:

@@ -1,6 +1,5 @@
 """The report as a whole: its files, what they hold, and that nothing stops it."""
 
-import copy
 import json
 import re
 import shutil
@@ -17,6 +16,7 @@ from polystep.report.build import build_report
 from polystep.report.claims import read_statements
 from polystep.report.material import Material
 from polystep.report.tables import comparison
+from tests.polystep.conftest import damaged
 
 ROOT = Path(__file__).parents[3]
 RECORDS = ROOT / "results" / "records"
@@ -118,28 +118,6 @@ def test_text_from_outside_is_harmless_everywhere(tmp_path, table, make_run, tex
 def test_a_folder_that_does_not_exist_is_an_error(tmp_path):
     with pytest.raises(ExpectedError, match="does not exist"):
         load_runs(tmp_path / "nowhere")
-
-
-DAMAGE = [None, True, 1e308, float("nan"), "x", [], {}, -1]
-
-
-def damaged(content):
-    """Every field, at any depth, replaced by every wrong kind; yields (what was done, JSON value)."""
-
-    def places(node, path=()):
-        items = node.items() if isinstance(node, dict) else enumerate(node[:2]) if isinstance(node, list) else ()
-        for key, value in items:
-            yield (*path, key)
-            yield from places(value, (*path, key))
-
-    for path in places(content):
-        for wrong in DAMAGE:
-            made = copy.deepcopy(content)
-            node = made
-            for key in path[:-1]:
-                node = node[key]
-            node[path[-1]] = wrong
-            yield path, wrong, made
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Where runs stand, from what lies on disk."""
 
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -117,6 +118,19 @@ def test_a_queue_that_does_not_answer_says_nothing_about_runs(
     status = only(run)
     assert status.state == "unknown" and status.state not in run_status.TO_DO
     assert status.reason.startswith("queue unknown: ")
+
+
+def test_a_queue_that_is_missing_or_silent_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert queued_jobs() == Queue(
+        frozenset(), "squeue cannot be started (No such file or directory); ask on a machine of the cluster"
+    )
+
+    def silent(command: list[str], *, timeout: float, **_: Any) -> None:
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", silent)
+    assert queued_jobs() == Queue(frozenset(), "squeue does not answer; ask again later")
 
 
 def test_the_later_submission_counts_in_whichever_zone_it_was_made(

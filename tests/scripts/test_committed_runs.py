@@ -1,0 +1,59 @@
+"""Short committed runs, one of every family of tasks, give the same numbers when they are made again."""
+
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+import torch
+
+from polystep.records import RunRecord, read_places
+from polystep.report import load_runs
+from polystep.report.repeats import repetitions
+from scripts.console import COMMITTED, ROOT, prepare
+from tasks.data import DataUnavailable
+
+PACKAGES = ("torch", "numpy", "numba")
+"""Those whose versions change the last digits."""
+TOLERANCE = 0.05
+"""Relative, of the last test score, where the last digits differ and no other seeds say how much that changes."""
+
+
+def shortest() -> dict[str, RunRecord]:
+    """Of each family, the run that took least, of those that say how to make them again and end after a number of steps."""
+    records = [item for _, item in read_places(COMMITTED) if isinstance(item, RunRecord)]
+    known = [record for record in records if record.overrides and not record.specification["budget"].get("seconds")]
+    known.sort(key=lambda record: (record.task["family"], record.wall_seconds))
+    return {family: next(members) for family, members in groupby(known, key=lambda record: record.task["family"])}
+
+
+COMMITTED_RUNS = shortest()
+
+
+def test_every_family_has_a_run_to_repeat() -> None:
+    families = {record.task["family"] for _, record in read_places(COMMITTED) if isinstance(record, RunRecord)}
+    assert COMMITTED_RUNS.keys() == families
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", COMMITTED_RUNS)
+def test_a_committed_run_gives_the_same_numbers_again(family: str, tmp_path: Path) -> None:
+    """Bit for bit on the same kind of processor with the same packages, else nearly."""
+    committed = COMMITTED_RUNS[family]
+    threads = torch.get_num_threads()
+    try:
+        run = prepare([*(committed.overrides or ()), f"records={tmp_path}", f"data_dir={ROOT / 'data'}"])
+        own = run.execute().record
+    except DataUnavailable as error:
+        pytest.skip(str(error))
+    finally:
+        torch.set_num_threads(threads)
+    [row] = repetitions(load_runs(tmp_path), load_runs(COMMITTED))
+    kinds = [
+        (c["processor"], *(c["packages"].get(name) for name in PACKAGES)) for c in (own.context, committed.context)
+    ]
+    if kinds[0] == kinds[1]:
+        assert row["verdict"] == "bit for bit", row
+    elif row["verdict"] == "unknown":
+        assert row["own"] == pytest.approx(row["committed"], rel=TOLERANCE)
+    else:
+        assert row["verdict"] != "differs", row
