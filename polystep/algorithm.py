@@ -11,7 +11,8 @@ from polystep.ask_tell import PointOptimizer, all_finite, replace_non_finite
 from polystep.candidates import ParticleCandidates
 from polystep.component import component
 from polystep.contracts import State
-from polystep.geometry import Polytope, bias_rotations, haar_rotations, polytope_vertices
+from polystep.geometry import Polytope, bias_rotations, haar_rotations, polytope_vertices, turn_nearest_vertices
+from polystep.jitter import JitterLaw, check_jitter, jitter_factors
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
 from polystep.schedule import Moment, Schedule, as_schedule
@@ -20,7 +21,13 @@ from polystep.update import Adaptive, Coasting, Update
 from polystep.weighting import Softmax, Weighting
 
 
-@component("polystep", version=1, title="PolyStep", family="particles")
+@component(
+    "polystep",
+    version=1,
+    added=("probe_jitter", "step_jitter", "jitter_law", "non_finite_floor"),
+    title="PolyStep",
+    family="particles",
+)
 class PolyStep(PointOptimizer):
     """Probe every particle along a randomly rotated polytope and move it towards the cheaper vertices.
 
@@ -49,15 +56,22 @@ class PolyStep(PointOptimizer):
         weighting: Weighting | None = None,
         update: Update | None = None,
         coasting: Coasting | None = None,
-        biased_rotation: bool = False,
+        biased_rotation: bool | Literal["nearest_vertex"] = False,
         redraw_every: int = 1,
         forget_every: int = 0,
+        probe_jitter: float = 0.0,
+        step_jitter: float = 0.0,
+        jitter_law: JitterLaw = "smooth",
+        non_finite_floor: float = 1e6,
     ):
         """`point`: start (D,), not changed. `subspace`: called with layout, particle_dimension, seed and device.
         `probe_placement`: probes at distances s_k q with s_k = k/K ("outermost") or, as in the published runs,
-        k/(K+1) ("interior": with one probe per direction it sits at q/2). `redraw_every`: full steps between redraws of
-        the random projections, 0 for never. `forget_every`: steps, coasting ones counted, after which all memory is
-        dropped while the projections stay, 0 for never; this is all that the published absorb did.
+        k/(K+1) ("interior": with one probe per direction it sits at q/2). `biased_rotation`: turns the polytope towards the
+        last displacement, its first axis (true, as in the first edition) or the vertex that is nearest. `redraw_every`: full
+        steps between redraws of the random projections, 0 for never. `forget_every`: steps, coasting ones counted, after
+        which all memory is dropped while the projections stay, 0 for never; this is all that the published absorb did.
+        `probe_jitter`, `step_jitter`: widths of random factors 1 + eta on the probe radius, one a step, and on the
+        displacement, one a particle. `non_finite_floor`: what a candidate without a finite loss costs at least.
         """
         if probes < 1:
             raise ValueError(f"probes must be at least 1, got {probes}")
@@ -66,6 +80,13 @@ class PolyStep(PointOptimizer):
         for name, interval in (("redraw_every", redraw_every), ("forget_every", forget_every)):
             if interval < 0:
                 raise ValueError(f"{name} must be at least 0, got {interval}")
+        for name, width in (("probe_jitter", probe_jitter), ("step_jitter", step_jitter)):
+            check_jitter(name, width)
+            if width and coasting is not None and coasting.period > 1:
+                raise ValueError(
+                    f"{name}={width} needs steps that evaluate, but coasting has a period of {coasting.period}; set the "
+                    "period to 1 or the jitter to 0"
+                )
         super().__init__(layout, point)
         device = point.device
         self.subspace = subspace(layout=layout, particle_dimension=particle_dimension, seed=seed, device=device)
@@ -80,7 +101,10 @@ class PolyStep(PointOptimizer):
         self._update = update or Adaptive(learning_rate=1e-2)
         self._coasting = coasting or Coasting(period=1)
         self._biased, self._redraw_every, self._forget_every = biased_rotation, redraw_every, forget_every
+        self._probe_jitter, self._step_jitter, self._jitter_law = probe_jitter, step_jitter, jitter_law
+        self._non_finite_floor = non_finite_floor
         self._generator = named_generator(seed, "polystep", device=device)
+        self._jitter_generator = named_generator(seed, "polystep jitter", device=device)
         self._full_steps = self._draw = 0
         self._bias: Tensor | None = None
         self._temperature_at(Moment(0, 0.0))
@@ -94,14 +118,21 @@ class PolyStep(PointOptimizer):
         else:
             rotations = haar_rotations(particles, dimension, self._generator)
             if self._biased and self._bias is not None:
-                rotations = bias_rotations(rotations, self._bias)
+                rotations = self._biased_rotations(rotations, self._bias)
             directions = torch.einsum("pij,vj->pvi", rotations, self._vertices)
         radius = self._probe_radius.at(self._now)
+        if self._probe_jitter:
+            radius *= float(jitter_factors(1, self._probe_jitter, self._jitter_law, self._jitter_generator))
         offsets = (directions.unsqueeze(2) * (radius * self._scales).unsqueeze(-1)).reshape(-1, dimension)
         particle = torch.arange(len(directions), device=offsets.device)
         particle = particle.repeat_interleave(len(self._vertices) * len(self._scales))
         self._directions = directions
         return ParticleCandidates(self._point, self.subspace, particle, offsets)
+
+    def _biased_rotations(self, rotations: Tensor, bias: Tensor) -> Tensor:
+        if self._biased == "nearest_vertex":
+            return turn_nearest_vertices(rotations, self._vertices, bias)
+        return bias_rotations(rotations, bias)
 
     def _temperature_at(self, now: Moment) -> float:
         temperature = self._temperature.at(now)
@@ -138,12 +169,15 @@ class PolyStep(PointOptimizer):
 
     def _respond(self, losses: Tensor, directions: Tensor) -> tuple[Tensor, dict[str, float]]:
         """Coordinates (P, d) of the displacement, and diagnostics, for losses (P, V, K) along unit directions (P, V, d)."""
-        costs = replace_non_finite(losses).mean(-1)
+        costs = replace_non_finite(losses, self._non_finite_floor).mean(-1)
         temperature = self._now.temperature
         assert temperature is not None
         weights = self._weighting.weights(costs, temperature).to(directions.dtype)
         coordinates = torch.einsum("pv,pvi->pi", weights, directions)
         coordinates *= self._step_radius.at(self._now)
+        if self._step_jitter:
+            factors = jitter_factors(len(coordinates), self._step_jitter, self._jitter_law, self._jitter_generator)
+            coordinates *= factors.unsqueeze(1)
         spread = float((costs.amax(1) - costs.amin(1)).max())
         return coordinates, {"cost_range_over_temperature": spread / temperature}
 
@@ -164,6 +198,7 @@ class PolyStep(PointOptimizer):
         state["counters"] |= {"full_steps": self._full_steps, "draw": self._draw}
         return state | {
             "generator": generator_state(self._generator),
+            "jitter_generator": generator_state(self._jitter_generator),
             "bias": {} if self._bias is None else {"coordinates": self._bias},
             "update": self._update.state_dict(),
             "coasting": self._coasting.state_dict(),
@@ -173,6 +208,7 @@ class PolyStep(PointOptimizer):
     def _restore(self, state: State) -> None:
         super()._restore(state)
         restore_generator(self._generator, state["generator"])
+        restore_generator(self._jitter_generator, state["jitter_generator"])
         counters = state["counters"]
         self._full_steps, self._draw = counters["full_steps"], counters["draw"]
         self.subspace.redraw(self._draw)

@@ -100,10 +100,10 @@ def all_finite(values: Tensor) -> bool:
     return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
-def replace_non_finite(losses: Tensor) -> Tensor:
-    """NaN and infinite losses replaced by max(2 max|finite| + 1, 1e6), so that they repel (method section 6)."""
+def replace_non_finite(losses: Tensor, floor: float = 1e6) -> Tensor:
+    """NaN and infinite losses replaced by max(2 max|finite| + 1, floor), so that they repel."""
     if all_finite(losses):
         return losses
     finite = torch.isfinite(losses)
     largest = torch.where(finite, losses.abs(), 0.0).max()
-    return torch.where(finite, losses, torch.clamp(2 * largest + 1, min=1e6))
+    return torch.where(finite, losses, torch.clamp(2 * largest + 1, min=floor))

@@ -13,13 +13,16 @@ class Component:
 
     name: stable, or the dotted path of a class that declares none. version: raised whenever the same parameters come to
     give other numbers; None where none is declared. inert: parameters that never change a number, such as where data lie.
-    variant: parameters that choose which problem a task is, such as its size. title, family: for readers.
+    variant: parameters that choose which problem a task is, such as its size. added: parameters that are younger than the
+    version and change nothing at their defaults, where specifications leave them out, so that older records stay the same
+    runs. title, family: for readers.
     """
 
     name: str
     version: int | str | None
     inert: tuple[str, ...] = ()
     variant: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
     title: str = ""
     family: str = ""
 
@@ -30,11 +33,12 @@ def component(
     *,
     inert: tuple[str, ...] = (),
     variant: tuple[str, ...] = (),
+    added: tuple[str, ...] = (),
     title: str = "",
     family: str = "",
 ) -> Callable[[Target], Target]:
     """Declare the identity of the class or function below; see `Component` for the arguments. Subclasses declare their own."""
-    declared = Component(name, version, inert, variant, title or name, family)
+    declared = Component(name, version, inert, variant, added, title or name, family)
 
     def declare(target: Target) -> Target:
         target.__component__ = declared  # type: ignore[attr-defined]

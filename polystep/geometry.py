@@ -1,4 +1,4 @@
-"""Directions in which a particle is probed: polytope vertices, Haar rotations, biased rotations."""
+"""Directions in which a particle is probed: polytope vertices, Haar rotations, rotations turned towards a direction."""
 
 import math
 from typing import Literal
@@ -70,6 +70,26 @@ def bias_rotations(rotations: Tensor, directions: Tensor) -> Tensor:
     q = torch.cat([q[:, :, :-1], q[:, :, -1:] * flip], dim=-1)
     sound = usable & torch.isfinite(q).all(dim=(-2, -1)).unsqueeze(-1)
     return torch.where(sound.unsqueeze(-1), q, rotations)
+
+
+def turn_nearest_vertices(rotations: Tensor, vertices: Tensor, directions: Tensor) -> Tensor:
+    """Turn each rotated polytope by the smallest rotation that takes the vertex nearest to a direction onto it, (P, d, d).
+
+    With u the nearest vertex, b the unit direction and c = u.b: R <- (I + 2 b u^T - (u + b)(u + b)^T/(1 + c)) R.
+    `rotations`: (P, d, d). `vertices`: (V, d) of the unrotated polytope. `directions`: (P, d); zero or non-finite ones leave
+    their rotation as it is. Source: the author's library from version 1.0 on.
+    """
+    norm = directions.norm(dim=-1, keepdim=True)
+    usable = torch.isfinite(norm) & (norm > 0)
+    b = torch.where(usable, directions / norm, rotations[:, :, 0])
+    rotated = torch.einsum("pij,vj->pvi", rotations, vertices)
+    nearest = torch.einsum("pvi,pi->pv", rotated, b).argmax(1)
+    u = rotated[torch.arange(len(rotated), device=rotated.device), nearest]
+    both = u + b
+    cosine = (u * b).sum(-1).reshape(-1, 1, 1)
+    turn = 2 * torch.einsum("pi,pj->pij", b, u) - torch.einsum("pi,pj->pij", both, both) / (1 + cosine)
+    turned = rotations + turn @ rotations
+    return torch.where(usable.unsqueeze(-1), turned, rotations)
 
 
 def _signs(values: Tensor) -> Tensor:

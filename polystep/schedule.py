@@ -116,6 +116,57 @@ class ReversedCosine:
         return self.end if now.step == 0 else self.start
 
 
+@component("cosine_of_default_length", version=1)
+@dataclass(frozen=True)
+class CosineOfDefaultLength:
+    """scale (end + (start - end)(1 + cos(pi min(t/T, 1)))/2) with scale = sqrt(size/reference), T = scale (start - end)/0.01.
+
+    T is rounded up and at least 1: the length that the author's library gives a cosine that is told none, so that it falls by
+    0.01 a step on average however long the run is. Published MAX-SAT runs of the revised edition used it.
+    """
+
+    start: float
+    end: float
+    size: int = 1
+    reference: int = 1
+
+    def __post_init__(self) -> None:
+        _require_sizes(self.size, self.reference)
+
+    @property
+    def steps(self) -> int:
+        """T"""
+        return max(1, math.ceil(self._scale * (self.start - self.end) / 0.01))
+
+    def at(self, now: Moment) -> float:
+        """The formula above."""
+        return self._scale * _cosine(self.start, self.end, min(now.step / self.steps, 1.0))
+
+    @property
+    def _scale(self) -> float:
+        return math.sqrt(self.size / self.reference)
+
+
+@component("power_decay", version=1)
+@dataclass(frozen=True)
+class PowerDecay:
+    """start (t + 1)^-(1/2 + gamma): its sum diverges and the sum of its squares does not, as stochastic approximation asks.
+
+    0 < gamma <= 1/2. Source: Robbins and Monro, A Stochastic Approximation Method (1951), for the two sums.
+    """
+
+    start: float
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.gamma <= 0.5:
+            raise ValueError(f"gamma must lie in (0, 0.5], got {self.gamma}")
+
+    def at(self, now: Moment) -> float:
+        """start (t + 1)^-(1/2 + gamma)"""
+        return float(self.start * (now.step + 1) ** -(0.5 + self.gamma))
+
+
 @component("proportional_to_temperature", version=1)
 @dataclass(frozen=True)
 class ProportionalToTemperature:
@@ -140,8 +191,7 @@ class ScaledToSize:
     reference: int
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.reference < 1:
-            raise ValueError(f"size and reference must be at least 1, got {self.size} and {self.reference}")
+        _require_sizes(self.size, self.reference)
 
     def at(self, now: Moment) -> float:
         """schedule x sqrt(size/reference)"""
@@ -163,6 +213,11 @@ def _linear(start: float, end: float, share: float) -> float:
 
 def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _require_sizes(size: int, reference: int) -> None:
+    if size < 1 or reference < 1:
+        raise ValueError(f"size and reference must be at least 1, got {size} and {reference}")
 
 
 def _require_steps(steps: int) -> None:

@@ -190,7 +190,7 @@ class Columns:
     values: Tensor
 
 
-@component("hybrid", version=1)
+@component("hybrid", version=1, added=("at_most_elements",))
 class HybridSubspace(Subspace):
     """The paper's subspace: one fixed random projection per tensor, of rank (rows + inputs) coordinates.
 
@@ -199,7 +199,8 @@ class HybridSubspace(Subspace):
     (max(1, floor(sqrt(N))) entries +-1/sqrt(entries) per column, rows drawn with replacement); else the Q factor of a
     Gaussian matrix; a Gaussian matrix / sqrt(k) where k > N. 1-D tensors get one coordinate per element.
     With a `cap`, 1-D tensors keep their coordinates and the others share the rest in proportion to k, rounded, at least 1
-    each. The published runs used projection_seed 0 for every run seed. Source: method section 12.
+    each. The first edition's runs used projection_seed 0 for every run seed; the revised edition's have projections of their
+    own and `at_most_elements`: k is no larger than N. Source: method section 12.
     """
 
     def __init__(
@@ -211,6 +212,7 @@ class HybridSubspace(Subspace):
         projection_seed: int | None = None,
         dense_bytes: int = 10**9,
         cap: int | None = None,
+        at_most_elements: bool = False,
         device: torch.device | str = "cpu",
     ):
         """`projection_seed`: fixes the projections across run seeds; None derives them from the run seed. `cap`: about how
@@ -218,7 +220,10 @@ class HybridSubspace(Subspace):
         """
         if rank < 1:
             raise ValueError(f"rank must be at least 1, got {rank}")
-        self._counts = _capped([_hybrid_coordinates(entry, rank) for entry in layout.entries], layout, cap)
+        counts = [_hybrid_coordinates(entry, rank) for entry in layout.entries]
+        if at_most_elements:
+            counts = [min(count, entry.size) for count, entry in zip(counts, layout.entries, strict=True)]
+        self._counts = _capped(counts, layout, cap)
         super().__init__(layout, particle_dimension, sum(self._counts))
         self._seed = seed if projection_seed is None else projection_seed
         self._dense_bytes, self._device = dense_bytes, torch.device(device)

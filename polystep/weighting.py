@@ -11,7 +11,7 @@ from polystep.random import generator_state, named_generator, restore_generator
 
 
 class Weighting(Protocol):
-    """Turns a cost matrix (P, V) and a temperature into row weights (P, V) that sum to 1 per row."""
+    """Turns a finite cost matrix (P, V) and a temperature into row weights (P, V) that sum to 1 per row."""
 
     def weights(self, costs: Tensor, temperature: float) -> Tensor:
         """Row weights (P, V)."""
@@ -30,14 +30,8 @@ class Weighting(Protocol):
         ...
 
 
-@component("softmax", version=1)
-class Softmax:
-    """W_iv = exp(-C_iv/temperature) / sum_u exp(-C_iu/temperature): one-sided entropic transport (method section 7)."""
-
-    def weights(self, costs: Tensor, temperature: float) -> Tensor:
-        """Row weights (P, V)."""
-        # shifted before dividing, which loses least where rows lie at very different levels
-        return torch.softmax((costs.amin(1, keepdim=True) - costs) / temperature, dim=1)
+class Memoryless:
+    """A weighting that carries nothing from step to step."""
 
     def forget(self) -> None:
         """Nothing is carried."""
@@ -48,6 +42,61 @@ class Softmax:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing is carried."""
+
+
+@component("softmax", version=1)
+class Softmax(Memoryless):
+    """W_iv = exp(-C_iv/temperature) / sum_u exp(-C_iu/temperature): one-sided entropic transport (method section 7)."""
+
+    def weights(self, costs: Tensor, temperature: float) -> Tensor:
+        """Row weights (P, V)."""
+        # shifted before dividing, which loses least where rows lie at very different levels
+        return torch.softmax((costs.amin(1, keepdim=True) - costs) / temperature, dim=1)
+
+
+@component("linear_weighting", version=1)
+class LinearWeighting(Memoryless):
+    """W_iv = (1 - (C_iv - mean_u C_iu)/temperature)/V: the softmax to first order, hence finite differences.
+
+    Weights may be negative.
+    """
+
+    def weights(self, costs: Tensor, temperature: float) -> Tensor:
+        """Row weights (P, V)."""
+        return (1 - (costs - costs.mean(1, keepdim=True)) / temperature) / costs.shape[1]
+
+
+@component("exponential_rank", version=1)
+class ExponentialRank(Memoryless):
+    """The softmax of ranks instead of costs: 0 for the cheapest vertex of a row to 1; equal costs share their mean rank."""
+
+    def weights(self, costs: Tensor, temperature: float) -> Tensor:
+        """Row weights (P, V)."""
+        others = costs.unsqueeze(1)
+        below, equal = (others < costs.unsqueeze(2)).sum(2), (others == costs.unsqueeze(2)).sum(2)
+        ranks = (below + (equal - 1) / 2) / max(1, costs.shape[1] - 1)
+        return torch.softmax(-ranks.to(costs) / temperature, dim=1)
+
+
+@component("cheapest", version=1)
+class Cheapest(Memoryless):
+    """Equal weights for the `count` cheapest vertices of each row; vertices that tie for the last place share it.
+
+    count 1 is the greedy rule. The temperature has no part in it, and a row of equal costs stays where it is.
+    """
+
+    def __init__(self, count: int = 1):
+        if count < 1:
+            raise ValueError(f"count must be at least 1, got {count}")
+        self.count = count
+
+    def weights(self, costs: Tensor, temperature: float) -> Tensor:
+        """Row weights (P, V)."""
+        count = min(self.count, costs.shape[1])
+        last = costs.kthvalue(count, dim=1, keepdim=True).values
+        below, ties = (costs < last).to(costs), (costs == last).to(costs)
+        places = count - below.sum(1, keepdim=True)
+        return (below + ties * places / ties.sum(1, keepdim=True)) / count
 
 
 @component("partly_drawn", version=1)

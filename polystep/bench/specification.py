@@ -17,8 +17,9 @@ OF_THE_RUN = "run"
 def specification(config: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the numbers of a run.
 
-    Components go by name and version and show every parameter, defaults included, but for inert ones and those that the
-    harness passes. Budget and evaluation show what is set. Raises ConfigError where a value has no stable form.
+    Components go by name and version and show every parameter, defaults included, but for inert ones, for younger ones that
+    have their default, and for those that the harness passes. Budget and evaluation show what is set. Raises ConfigError
+    where a value has no stable form.
     """
     study, seed = config["study"], config["seed"]
     return {
@@ -39,15 +40,16 @@ def _node(node: Mapping[str, Any], path: str, seed: int) -> dict[str, Any]:
 def _described(target: Any, given: Mapping[str, Any], path: str, seed: int) -> dict[str, Any]:
     """`target` with the given parameters and the defaults of the others; those without are for the harness to pass."""
     declared = component_of(target)
-    parameters = {
+    defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(target).parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }
-    parameters |= {key: value for key, value in given.items() if key == "_args_" or not key.startswith("_")}
+    parameters = defaults | {key: value for key, value in given.items() if key == "_args_" or not key.startswith("_")}
+    hidden = {*declared.inert, *(name for name in declared.added if parameters[name] == defaults[name])}
     described: dict[str, Any] = {"component": declared.name, "version": declared.version}
     for name, value in sorted(parameters.items()):
-        if name not in declared.inert:
+        if name not in hidden:
             of_the_run = name == "seed" and value == seed
             described[name] = OF_THE_RUN if of_the_run else _value(value, f"{path}.{name}", seed)
     return described

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from polystep.geometry import Polytope, bias_rotations, haar_rotations, polytope_vertices
+from polystep.geometry import Polytope, bias_rotations, haar_rotations, polytope_vertices, turn_nearest_vertices
 
 SAMPLES = 20_000
 
@@ -118,6 +118,44 @@ def test_useless_direction_leaves_its_rotation_as_it_is(rotations: Tensor, usele
     assert torch.equal(biased[3], rotations[3])
     assert_rotations(biased)
     torch.testing.assert_close(biased[4, :, 0], directions[4] / directions[4].norm(), rtol=0, atol=1e-5)
+
+
+POLYTOPES = pytest.mark.parametrize("polytope", ["orthoplex", "simplex", "cube"])
+
+
+@POLYTOPES
+def test_nearest_vertex_is_turned_onto_the_direction(rotations: Tensor, polytope: Polytope) -> None:
+    vertices = polytope_vertices(polytope, rotations.shape[1])
+    directions = torch.randn(rotations.shape[:2], generator=generator(6)) * 10
+    turned = turn_nearest_vertices(rotations, vertices, directions)
+    assert_rotations(turned)
+    unit = directions / directions.norm(dim=1, keepdim=True)
+    before = torch.einsum("pij,vj,pi->pv", rotations, vertices, unit)
+    after = torch.einsum("pij,vj,pi->pv", turned, vertices, unit)
+    assert torch.equal(after.argmax(1), before.argmax(1))
+    torch.testing.assert_close(after.amax(1), torch.ones(len(after)), rtol=0, atol=1e-5)
+
+
+@POLYTOPES
+def test_the_turn_is_the_smallest(rotations: Tensor, polytope: Polytope) -> None:
+    """It turns the plane of vertex and direction by their angle and nothing else: its trace is d - 2 + 2 cos."""
+    dimension = rotations.shape[1]
+    vertices = polytope_vertices(polytope, dimension)
+    directions = torch.randn(rotations.shape[:2], generator=generator(7))
+    turn = turn_nearest_vertices(rotations, vertices, directions) @ rotations.mT
+    unit = directions / directions.norm(dim=1, keepdim=True)
+    cosine = torch.einsum("pij,vj,pi->pv", rotations, vertices, unit).amax(1)
+    trace = turn.diagonal(dim1=1, dim2=2).sum(1)
+    torch.testing.assert_close(trace, dimension - 2 + 2 * cosine, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("useless", [0.0, math.nan, math.inf])
+def test_useless_direction_turns_nothing(rotations: Tensor, useless: float) -> None:
+    directions = torch.ones(rotations.shape[:2])
+    directions[3] = useless
+    turned = turn_nearest_vertices(rotations, polytope_vertices("simplex", rotations.shape[1]), directions)
+    assert torch.equal(turned[3], rotations[3])
+    assert_rotations(turned)
 
 
 def test_one_dimension_cannot_be_biased() -> None:

@@ -8,10 +8,12 @@ from polystep.bench.ledger import Budget, Ledger
 from polystep.schedule import (
     Constant,
     Cosine,
+    CosineOfDefaultLength,
     CosineOverSteps,
     Linear,
     LinearOverSteps,
     Moment,
+    PowerDecay,
     ProportionalToTemperature,
     ReversedCosine,
     ScaledToSize,
@@ -53,6 +55,16 @@ def test_value_over_the_budget(schedule: Schedule, used: float, value: float) ->
         (CosineOverSteps(5.0, 1.0, 8), 2, 3 + 2 * math.cos(math.pi / 4)),
         (CosineOverSteps(5.0, 1.0, 8), 8, 1.0),
         (CosineOverSteps(5.0, 1.0, 8), 16, 1.0),
+        (CosineOfDefaultLength(5.0, 0.5), 0, 5.0),
+        (CosineOfDefaultLength(5.0, 0.5), 225, 2.75),
+        (CosineOfDefaultLength(5.0, 0.5), 450, 0.5),
+        (CosineOfDefaultLength(5.0, 0.5), 9999, 0.5),
+        (CosineOfDefaultLength(100.0, 20.0, 1000, 100_000), 0, 10.0),
+        (CosineOfDefaultLength(100.0, 20.0, 1000, 100_000), 400, 6.0),
+        (CosineOfDefaultLength(100.0, 20.0, 1000, 100_000), 800, 2.0),
+        (PowerDecay(8.0, 0.5), 0, 8.0),
+        (PowerDecay(8.0, 0.5), 3, 2.0),
+        (PowerDecay(8.0, 0.1), 31, 1.0),
         (ReversedCosine(5.0, 0.5), 0, 0.5),
         (ReversedCosine(5.0, 0.5), 1, 5.0),
         (ReversedCosine(5.0, 0.5), 999, 5.0),
@@ -111,3 +123,30 @@ def test_schedule_without_steps_is_an_error(schedule: type) -> None:
 def test_sizes_must_be_positive(size: int, reference: int) -> None:
     with pytest.raises(ValueError, match=f"at least 1, got {size} and {reference}"):
         ScaledToSize(Constant(1.0), size, reference)
+    with pytest.raises(ValueError, match=f"at least 1, got {size} and {reference}"):
+        CosineOfDefaultLength(5.0, 1.0, size, reference)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "size", "steps"),
+    [
+        (5.0, 0.5, 100_000, 450),
+        (3000.0, 600.0, 100, 7590),
+        (3000.0, 600.0, 100_000, 240_000),
+        (100.0, 20.0, 100, 253),
+        (100.0, 20.0, 500, 566),
+        (100.0, 20.0, 1000, 800),
+        (100.0, 20.0, 5000, 1789),
+        (100.0, 20.0, 20_000, 3578),
+        (100.0, 20.0, 100_000, 8000),
+        (1.0, 5.0, 100_000, 1),
+    ],
+)
+def test_default_lengths_of_the_published_cosines(start: float, end: float, size: int, steps: int) -> None:
+    assert CosineOfDefaultLength(start, end, size, 100_000).steps == steps
+
+
+@pytest.mark.parametrize("gamma", [0.0, -0.1, 0.6, math.nan])
+def test_power_decay_must_be_summable_in_squares_only(gamma: float) -> None:
+    with pytest.raises(ValueError, match=r"gamma must lie in \(0, 0.5\]"):
+        PowerDecay(1.0, gamma)

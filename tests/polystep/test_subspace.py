@@ -278,6 +278,30 @@ def test_a_cap_shrinks_the_projections_and_keeps_the_vectors(
             assert torch.allclose(rows @ rows.T, torch.eye(count), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("shapes", "rank", "cap", "counts"),
+    [
+        ({"keys": (8, 128), "gate": (4, 128), "gate.bias": (4,)}, 8, None, [1024, 512, 4]),
+        ({"keys": (8, 128), "gate": (4, 128), "gate.bias": (4,)}, 4, None, [544, 512, 4]),
+        (CART_POLE, 4, None, [64, 16, 32, 2]),
+        (CART_POLE, 4, 24, [4, 16, 2, 2]),
+        (ACROBOT, 4, 24, [3, 16, 2, 3]),
+    ],
+)
+def test_no_more_coordinates_than_elements(
+    shapes: dict[str, tuple[int, ...]], rank: int, cap: int | None, counts: list[int]
+) -> None:
+    """The revised edition's rule; where a tensor has as many as elements, its own elements are its coordinates."""
+    layout = ParameterLayout(shapes)
+    subspace = HybridSubspace(layout, particle_dimension=1, seed=0, rank=rank, cap=cap, at_most_elements=True)
+    assert subspace.coordinates == sum(counts)
+    for (entry, first, projection), count in zip(subspace.projections(), counts, strict=True):
+        assert projection.shape == (entry.size, count)
+        if count == entry.size:
+            lifted = subspace.lift(torch.eye(subspace.coordinates)[first : first + count].unsqueeze(2))
+            assert torch.equal(lifted[:, entry.span], torch.eye(count))
+
+
 def test_a_cap_below_the_vectors_is_an_error() -> None:
     with pytest.raises(ValueError, match="cap must be at least 18, the coordinates of the 1-D tensors, got 17"):
         HybridSubspace(ParameterLayout(CART_POLE), particle_dimension=1, seed=0, cap=17)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from polystep.weighting import PartlyDrawn, Sinkhorn, Softmax, Weighting
+from polystep.weighting import Cheapest, ExponentialRank, LinearWeighting, PartlyDrawn, Sinkhorn, Softmax, Weighting
 
 TEMPERATURE = 0.5
 PENALTIES = [0.0, 0.01, 0.1, 1.0, 10.0]
@@ -203,6 +203,63 @@ def test_state_round_trip_is_bit_equal(costs: Tensor) -> None:
 def test_invalid_setting_is_named(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         Sinkhorn(**settings)  # type: ignore[arg-type]
+
+
+MEMORYLESS = pytest.mark.parametrize(
+    "build",
+    [LinearWeighting, ExponentialRank, Cheapest, lambda: Cheapest(3)],
+    ids=["linear", "exponential_rank", "greedy", "top_3"],
+)
+
+
+@MEMORYLESS
+def test_rows_sum_to_one_and_translation_changes_nothing(build: Callable[[], Weighting], costs: Tensor) -> None:
+    costs = (costs * 64).round() / 64
+    weights = build().weights(costs, TEMPERATURE)
+    torch.testing.assert_close(weights.sum(1), torch.ones(6))
+    torch.testing.assert_close(build().weights(costs + 1024, TEMPERATURE), weights)
+
+
+@MEMORYLESS
+def test_row_of_equal_costs_is_weighed_evenly(build: Callable[[], Weighting]) -> None:
+    weights = build().weights(torch.full((2, 5), 3.0), TEMPERATURE)
+    torch.testing.assert_close(weights, torch.full((2, 5), 0.2))
+
+
+def test_linear_weights_are_the_softmax_to_first_order(costs: Tensor) -> None:
+    expected = (1 - (costs - costs.mean(1, keepdim=True)) / 100) / 8
+    found = LinearWeighting().weights(costs, 100.0)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(found, Softmax().weights(costs, 100.0), rtol=0, atol=1e-4)
+    assert LinearWeighting().weights(costs, 0.01).min() < 0
+
+
+def test_ranks_replace_costs_and_ties_share_their_mean_rank() -> None:
+    costs = torch.tensor([[5.0, -1e6, 7.0, 5.0, 1e9]])
+    ranks = torch.tensor([[1.5, 0.0, 3.0, 1.5, 4.0]]) / 4
+    expected = torch.softmax(-ranks / 0.2, dim=1)
+    torch.testing.assert_close(ExponentialRank().weights(costs, 0.2), expected)
+    torch.testing.assert_close(ExponentialRank().weights(torch.ones(3, 1), 0.2), torch.ones(3, 1))
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (1, [0.0, 1.0, 0.0, 0.0]),
+        (2, [0.25, 0.5, 0.0, 0.25]),
+        (3, [1 / 3, 1 / 3, 0.0, 1 / 3]),
+        (4, [0.25, 0.25, 0.25, 0.25]),
+        (9, [0.25, 0.25, 0.25, 0.25]),
+    ],
+)
+def test_the_cheapest_share_the_weight_and_ties_share_the_last_place(count: int, expected: list[float]) -> None:
+    weights = Cheapest(count).weights(torch.tensor([[2.0, 1.0, 3.0, 2.0]]), TEMPERATURE)
+    torch.testing.assert_close(weights, torch.tensor([expected]))
+
+
+def test_count_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="count must be at least 1, got 0"):
+        Cheapest(0)
 
 
 class TestPartlyDrawn:

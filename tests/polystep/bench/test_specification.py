@@ -99,6 +99,21 @@ def test_what_changes_no_number_is_the_same_run(changes: dict[str, Any]) -> None
     assert settings_id(specification(config(**changes))) == settings_id(specification(config()))
 
 
+@component("grown", version=1, added=("young",))
+class Grown:
+    def __init__(self, old: float = 1.0, young: float = 0.5) -> None: ...
+
+
+def test_a_parameter_that_is_younger_than_the_version_shows_where_it_is_set() -> None:
+    """So that records from before it stay the same runs."""
+    target = {"_target_": f"{HERE}.Grown"}
+    without = {"component": "grown", "version": 1, "old": 1}
+    for node in (target, target | {"young": 0.5}):
+        assert specification(config(optimizer=node))["optimizer"] == without
+    changed = specification(config(optimizer=target | {"young": 0.25}))["optimizer"]
+    assert changed == without | {"young": 0.25}
+
+
 @pytest.mark.parametrize("changes", DIFFERENT.values(), ids=DIFFERENT)
 def test_what_changes_numbers_is_another_run(changes: dict[str, Any]) -> None:
     assert settings_id(specification(config(**changes))) != settings_id(specification(config()))
