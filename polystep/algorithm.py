@@ -137,7 +137,7 @@ class PolyStep(PointOptimizer):
     def _temperature_at(self, now: Moment) -> float:
         temperature = self._temperature.at(now)
         if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature} at step {now.step}")
+            raise ValueError(f"temperature must be above 0 at every step, got {temperature} at step {now.step}")
         return temperature
 
     def _learn(self, losses: Tensor) -> dict[str, float]:

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from polystep.bench.schema import ConfigError
-from polystep.bench.studies import find_settings, settings_files
+from polystep.bench.studies import ANY_TASK, find_settings, settings_files
 
 _SEARCH_PATH = "hydra.searchpath"
 _NOT_CHOSEN = ("profile", "settings")
@@ -82,6 +82,12 @@ class Composer:
         # what Hydra says of itself is several times as large as all else
         del config["hydra"]
         if OmegaConf.select(config, "study.requires_settings") and not serves_optimizer:
+            known = sorted({name for file in files if file.study == study for name in file.tasks})
+            if task not in known and ANY_TASK not in known:
+                raise ConfigError(
+                    f"study={study} does not know task={task}; it has settings for {', '.join(known)}; choose one of "
+                    "these, or study=default"
+                )
             raise ConfigError(
                 f"study={study} has no settings for optimizer={optimizer} on task={task}; add "
                 f"configs/settings/{study}/{task}/{optimizer}.yaml, or {study}/any_task/{optimizer}.yaml for every task, "

@@ -84,6 +84,15 @@ def test_an_override_that_needs_another_one_is_altered() -> None:
     assert set(altered_overrides(CONFIGS, overrides)) == {"+mine=5", "budget.steps=${mine}"}
 
 
+@pytest.mark.parametrize("study", ["first", "revised"])
+def test_an_edition_that_does_not_know_a_task_says_which_it_knows(study: str) -> None:
+    with pytest.raises(
+        ConfigError,
+        match=rf"study={study} does not know task=snn_digits; it has settings for acrobot, argmax, .*, or stu",
+    ):
+        compose_config(CONFIGS, [f"study={study}", "optimizer=polystep", "task=snn_digits"])
+
+
 def test_a_study_that_needs_settings_says_where_to_put_them() -> None:
     with pytest.raises(
         ConfigError, match=r"study=first has no settings for optimizer=mezo on task=snn; add configs/set"

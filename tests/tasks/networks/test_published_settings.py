@@ -1,4 +1,4 @@
-"""study=first gives each network the published task and PolyStep settings (protocol section 3, method sections 16 and 18)."""
+"""study=first and study=revised give each network the published task and PolyStep settings."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from polystep.bench.composition import compose_config
+from polystep.geometry import polytope_vertices
 from polystep.layout import ParameterLayout
 from polystep.schedule import Constant, Moment
 from polystep.subspace import HybridSubspace
@@ -20,18 +21,25 @@ def composed(*overrides: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("task", "dataset", "classes", "parameters", "coordinates", "candidates", "steps"),
+    ("edition", "task", "dataset", "classes", "parameters", "coordinates", "candidates", "steps"),
     [
-        ("snn", "mnist", 10, 101770, 4338, 8688, 3540),
-        ("int8", "mnist", 10, 118282, 10714, 21440, 3540),
-        ("argmax", "fashion_mnist", 10, 119306, 11802, 23616, 3540),
-        ("staircase", "mnist", 10, 118282, 5490, 10992, 3540),
-        ("mnist", "mnist", 10, 101770, 8538, 17088, 3540),
-        ("moe", "mnist+fashion_mnist", 20, 235672, 14136, 28272, 7050),
+        ("first", "snn", "mnist", 10, 101770, 4338, 8688, 3540),
+        ("first", "int8", "mnist", 10, 118282, 10714, 21440, 3540),
+        ("first", "argmax", "fashion_mnist", 10, 119306, 11802, 23616, 3540),
+        ("first", "staircase", "mnist", 10, 118282, 5490, 10992, 3540),
+        ("first", "mnist", "mnist", 10, 101770, 8538, 17088, 3540),
+        ("first", "moe", "mnist+fashion_mnist", 20, 235672, 14136, 28272, 7050),
+        ("revised", "snn", "mnist", 10, 101770, 4338, 4887, 3180),
+        ("revised", "int8", "mnist", 10, 118282, 10714, 12060, 3180),
+        ("revised", "argmax", "fashion_mnist", 10, 119306, 11738, 13212, 3180),
+        ("revised", "staircase", "mnist", 10, 118282, 5490, 6183, 3180),
+        ("revised", "mnist", "mnist", 10, 101770, 8538, 9612, 3180),
+        ("revised", "moe", "mnist+fashion_mnist", 20, 235672, 14120, 15885, 6330),
     ],
 )
 def test_sizes_of_a_step(
     monkeypatch: pytest.MonkeyPatch,
+    edition: str,
     task: str,
     dataset: str,
     classes: int,
@@ -40,7 +48,8 @@ def test_sizes_of_a_step(
     candidates: int,
     steps: int,
 ) -> None:
-    config = composed("study=first", f"task={task}", "optimizer=polystep")
+    config = composed(f"study={edition}", f"task={task}", "optimizer=polystep")
+    assert config["study"]["edition"] == edition and config["study"]["protocol"] == "published"
     assert config["task"]["dataset"] == dataset and config["task"]["batch_size"] == 512
     assert config["budget"]["steps"] == steps
     layout = ParameterLayout.of_module(instantiate(config["task"]["network"])(inputs=784, classes=classes))
@@ -49,10 +58,12 @@ def test_sizes_of_a_step(
     monkeypatch.setattr(HybridSubspace, "redraw", lambda self, draw: None)
     subspace = instantiate(config["optimizer"]["subspace"])(layout, config["optimizer"]["particle_dimension"], seed=42)
     assert subspace.coordinates == coordinates
-    assert subspace.particles * 2 * subspace.particle_dimension * config["optimizer"]["probes"] == candidates
-    assert config["optimizer"]["subspace"]["projection_seed"] == 0
+    vertices = len(polytope_vertices(config["optimizer"]["polytope"], subspace.particle_dimension))
+    assert subspace.particles * vertices * config["optimizer"]["probes"] == candidates
+    assert config["optimizer"]["subspace"]["projection_seed"] == (0 if edition == "first" else None)
 
 
+@pytest.mark.parametrize("edition", ["first", "revised"])
 @pytest.mark.parametrize(
     ("task", "temperature", "step_radius", "probe_radius"),
     [
@@ -64,9 +75,13 @@ def test_sizes_of_a_step(
     ],
 )
 def test_schedules(
-    task: str, temperature: tuple[float, float], step_radius: tuple[float, float], probe_radius: tuple[float, float]
+    edition: str,
+    task: str,
+    temperature: tuple[float, float],
+    step_radius: tuple[float, float],
+    probe_radius: tuple[float, float],
 ) -> None:
-    optimizer = composed("study=first", f"task={task}", "optimizer=polystep")["optimizer"]
+    optimizer = composed(f"study={edition}", f"task={task}", "optimizer=polystep")["optimizer"]
     assert optimizer["probe_placement"] == "interior"
     for name, ends in (("temperature", temperature), ("step_radius", step_radius), ("probe_radius", probe_radius)):
         schedule = instantiate(optimizer[name]) if isinstance(optimizer[name], dict) else Constant(optimizer[name])
@@ -74,9 +89,10 @@ def test_schedules(
         assert found == pytest.approx(ends), name
 
 
-def test_updates() -> None:
+@pytest.mark.parametrize("edition", ["first", "revised"])
+def test_updates(edition: str) -> None:
     updates = {
-        task: composed("study=first", f"task={task}", "optimizer=polystep")["optimizer"]
+        task: composed(f"study={edition}", f"task={task}", "optimizer=polystep")["optimizer"]
         for task in ("int8", "argmax", "staircase", "moe", "mnist")
     }
     assert updates["int8"]["update"] == {
@@ -115,6 +131,38 @@ def test_published_rivals(task: str, optimizer: str, steps: int, looks: int) -> 
         assert config["optimizer"]["A"] == config["budget"]["steps"] / 10
     if optimizer == "openai_es":
         assert config["optimizer"]["learning_rate"]["steps"] == config["budget"]["steps"]
+
+
+@pytest.mark.parametrize(("task", "epoch"), [("snn", 106), ("mnist", 106), ("moe", 211)])
+def test_the_revised_edition_looks_at_the_end_of_each_epoch(task: str, epoch: int) -> None:
+    config = composed("study=revised", f"task={task}", "optimizer=polystep")
+    assert config["evaluation"]["validate_every"] == epoch
+    assert config["budget"]["steps"] == 30 * epoch
+
+
+@pytest.mark.parametrize(("variables", "reference"), [(1000, 100_000), (1_000_000, 1_000_000)])
+def test_the_revised_edition_on_maxsat(variables: int, reference: int) -> None:
+    config = composed("study=revised", "task=maxsat", "optimizer=polystep", f"task.variables={variables}")
+    optimizer, million = config["optimizer"], variables == 1_000_000
+    assert config["task"]["cost"] == ("count" if million else "fraction")
+    assert config["budget"]["steps"] == (500 if million else 1000)
+    assert optimizer["coasting"] == {
+        "_target_": "polystep.update.Coasting",
+        "period": 1 if million else 3,
+        "decay": 0.7,
+        "direction": "transport",
+    }
+    probe, step = instantiate(optimizer["probe_radius"]), instantiate(optimizer["step_radius"])
+    assert (probe.size, probe.reference, step.size, step.reference) == (variables, reference, variables, reference)
+    assert (probe.steps, step.steps) == ((40_000, 400_000) if million else (800, 24_000))
+    assert instantiate(optimizer["temperature"]).steps == 450
+
+
+@pytest.mark.parametrize(("task", "factor"), [("cartpole", 1.5), ("acrobot", 2.0)])
+def test_the_revised_edition_on_control(task: str, factor: float) -> None:
+    optimizer = composed("study=revised", f"task={task}", "optimizer=polystep")["optimizer"]
+    assert optimizer["coasting"]["period"] == 1 and optimizer["polytope"] == "simplex"
+    assert optimizer["probe_jitter"] == 0.05 and optimizer["probe_radius"]["factor"] == factor
 
 
 @pytest.mark.parametrize("task", ["snn_smooth", "int8_smooth", "argmax_smooth", "staircase_smooth", "mnist"])
