@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from polystep.algorithm import PolyStep
+from polystep.dense_subspace import DenseSubspace
 from polystep.layout import ParameterLayout
 from polystep.subspace import FullSpace, HybridSubspace, RowSubspace
 from polystep.update import Plain
@@ -18,6 +19,7 @@ SUBSPACES = {
     "full": FullSpace,
     "row": partial(RowSubspace, rank=4),
     "hybrid": partial(HybridSubspace, rank=1),
+    "dense": partial(DenseSubspace, coordinates=8),
 }
 
 

@@ -84,7 +84,10 @@ REFUSED = [
     ("task=null", "task=null is not valid; name one choice of task"),
     ("optimizer=sgdd", "optimizer=sgdd does not exist; choose one of .*polystep"),
     ("optimizer/subspace=foo", "optimizer/subspace=foo does not exist; choose one of full, hybrid, row"),
-    ("study=foo", "study=foo does not exist; choose one of default, equal_evaluations, equal_seconds, first, revised, tuning_"),
+    (
+        "study=foo",
+        "study=foo does not exist; choose one of default, equal_evaluations, equal_seconds, first, revised, tuning_",
+    ),
     ("budget=foo", "budget=foo does not exist; choose one of full, quick"),
     ("logger=foo", "logger=foo does not exist; choose one of none, wandb"),
     ("seed=[1,", r"no viable alternative at input '\[1,'"),
