@@ -17,7 +17,15 @@ from numba import njit
 from torch import Tensor, nn
 
 from polystep.candidates import Candidates, ParticleCandidates
-from polystep.evaluation import fused_kernels, kernels, layer_kernels, passages, row_kernels
+from polystep.evaluation import (
+    dense_kernels,
+    kernels,
+    layer_transition,
+    network_functions,
+    published_kernels,
+    row_kernels,
+    row_propagation,
+)
 from polystep.evaluation.activations import mean_cross_entropy
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator
@@ -25,7 +33,7 @@ from polystep.evaluation.incremental import IncrementalEvaluator
 from polystep.evaluation.layered import LayeredNetwork
 from polystep.evaluation.objective import Evaluator
 from polystep.evaluation.routing import kernels as routing_kernels
-from polystep.evaluation.routing import tail as routing_tail
+from polystep.evaluation.routing import trunk_to_loss
 from polystep.evaluation.routing.fused import FusedRoutedEvaluator
 from polystep.evaluation.routing.incremental import RoutedEvaluator
 from polystep.evaluation.routing.network import RoutedNetwork
@@ -39,7 +47,17 @@ from tasks.networks.snn import SpikingNetwork
 from tasks.networks.staircase import StaircaseNetwork
 
 INPUTS, CLASSES = 6, 4
-KERNEL_MODULES = (fused_kernels, kernels, layer_kernels, passages, routing_kernels, routing_tail, row_kernels)
+KERNEL_MODULES = (
+    dense_kernels,
+    kernels,
+    layer_transition,
+    network_functions,
+    published_kernels,
+    routing_kernels,
+    row_kernels,
+    row_propagation,
+    trunk_to_loss,
+)
 
 
 def build_without_threads(evaluator: Any) -> None:
@@ -51,7 +69,8 @@ def build_without_threads(evaluator: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for module in KERNEL_MODULES:
             patch.setattr(module, "njit", serial)
-        assert evaluator.kernels
+        for structure in getattr(evaluator, "structures", [evaluator]):
+            assert structure.kernels
 
 
 @dataclass(frozen=True)

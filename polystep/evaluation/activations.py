@@ -22,7 +22,7 @@ class Identity:
         """The same map for the fused path."""
         from polystep.evaluation import kernels
 
-        return CompiledActivation(kernels.identity, kernels.identity_cell)
+        return CompiledActivation(kernels.identity, kernels.identity_plateau)
 
 
 class ReLU:
@@ -38,7 +38,7 @@ class ReLU:
         """The same map for the fused path."""
         from polystep.evaluation import kernels
 
-        return CompiledActivation(kernels.relu, kernels.relu_cell)
+        return CompiledActivation(kernels.relu, kernels.relu_plateau)
 
 
 class CrossEntropy:

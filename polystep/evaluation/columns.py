@@ -111,7 +111,7 @@ class LayerColumns:
 
 
 class SubspaceColumns:
-    """The columns of one draw of a subspace by layer; home: for each particle the number of the layer that it moves,
+    """The columns of one draw of a subspace by layer; layer_of_particle: for each the number of the layer that it moves,
     SEVERAL_LAYERS, or the number of layers for none, shape (P,).
     """
 
@@ -120,7 +120,7 @@ class SubspaceColumns:
         self._subspace, self._draw, self._nothing = subspace, subspace.draw, len(layers)
         self._projections = {entry.name: (entry, first, matrix) for entry, first, matrix in subspace.projections()}
         device = next(subspace.projections())[2].device
-        self.home = torch.full((subspace.particles,), self._nothing, device=device)
+        self.layer_of_particle = torch.full((subspace.particles,), self._nothing, device=device)
         self.layers = [self._layer(index, weight, bias) for index, (weight, bias) in enumerate(layers)]
 
     def belongs_to(self, subspace: HybridSubspace) -> bool:
@@ -138,6 +138,6 @@ class SubspaceColumns:
         columns = matrix.T.coalesce() if matrix.is_sparse else matrix.T.contiguous()
         last, dimension = first + len(columns) - 1, self._subspace.particle_dimension
         owners = slice(first // dimension, last // dimension + 1)
-        free = (self.home[owners] == self._nothing) | (self.home[owners] == index)
-        self.home[owners] = torch.where(free, index, SEVERAL_LAYERS)
+        free = (self.layer_of_particle[owners] == self._nothing) | (self.layer_of_particle[owners] == index)
+        self.layer_of_particle[owners] = torch.where(free, index, SEVERAL_LAYERS)
         return Projection(first, columns)

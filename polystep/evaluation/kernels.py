@@ -25,7 +25,7 @@ def identity(pre, post, units):
 
 
 @njit
-def identity_cell(z):
+def identity_plateau(z):
     """Every change of z changes the output."""
     return z, z
 
@@ -38,7 +38,7 @@ def relu(pre, post, units):
 
 
 @njit
-def relu_cell(z):
+def relu_plateau(z):
     """All negative inputs give 0."""
     if z < 0:
         return MINUS_INFINITY, np.float32(0.0)
@@ -54,7 +54,7 @@ def elementwise(scalar: Any) -> CompiledActivation:
         for unit in range(units):
             post[unit] = function(pre[unit])
 
-    return CompiledActivation(activate, identity_cell)
+    return CompiledActivation(activate, identity_plateau)
 
 
 def step_function(thresholds: Any, values: Any) -> CompiledActivation:
@@ -82,12 +82,12 @@ def step_function(thresholds: Any, values: Any) -> CompiledActivation:
         return row
 
     @njit
-    def cell(z):
+    def plateau(z):
         # no interval holds a NaN
         row = row_of(z)
         return (low[row], high[row]) if row <= steps else (z, z)
 
-    return CompiledActivation(activate, cell, table, row_of)
+    return CompiledActivation(activate, plateau, table, row_of)
 
 
 # exp(x) = 2^n exp(r) with n the whole number next to x / log 2 and a polynomial for exp(r) (Cephes, expf). Plain arithmetic

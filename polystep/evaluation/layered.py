@@ -23,14 +23,14 @@ class CompiledActivation:
 
     activate(pre, post, units): fill post from pre, which stays as it is; both float32, flat, channel c of unit u at
     c units + u.
-    cell(z) -> (low, high): the output for one-channel input is the same for all z' with low <= z' < high; an empty
+    plateau(z) -> (low, high): the output for one-channel input is the same for all z' with low <= z' < high; an empty
     interval (low = high) is always correct.
     table, a float32 array (R, C_out), and row(z), where one-channel input has only R different outputs: the output for z is
     table[row(z)].
     """
 
     activate: Any
-    cell: Any
+    plateau: Any
     table: Any = None
     row: Any = None
 

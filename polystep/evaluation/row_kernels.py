@@ -1,16 +1,51 @@
 """The numba loops for candidates that move one row of one layer, so that one unit changes."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numba import njit, prange
 
-from polystep.evaluation.carriages import Carriage
-from polystep.evaluation.kernels import LANES
+from polystep.evaluation.kernels import LANES, relu
+from polystep.evaluation.network_functions import NetworkFunctions
+from polystep.evaluation.row_propagation import RowPropagation, build_plain_propagation, build_straight_propagation
+
+
+@dataclass(frozen=True)
+class RowKernels:
+    """hidden_rows: by layer, but for the last one; output_rows: that."""
+
+    hidden_rows: list[Any]
+    output_rows: Any
+
+
+def build_row_kernels(functions: NetworkFunctions) -> RowKernels:
+    """Kernels for one network."""
+    activations, channels, last = functions.activations, functions.channels, functions.last
+    propagations = [_build_propagation(functions, index) for index in range(1, last + 1)]
+    workspace = functions.workspace([0, *(propagation.scratch_size for propagation in propagations)])
+    hidden_rows = [
+        build_hidden_rows(activations[i].activate, (channels[i], channels[i + 1]), propagations[i], workspace, i + 1)
+        for i in range(last)
+    ]
+    output = build_output_rows(activations[last].activate, channels[last], functions.units[last], functions.loss)
+    return RowKernels(hidden_rows, output)
+
+
+def _build_propagation(functions: NetworkFunctions, index: int) -> RowPropagation:
+    """From the step of a unit before layer `index` to the losses."""
+    units, to_loss = functions.units, functions.forward_to_loss
+    straight = functions.channels[index] == 1 and functions.activations[index].activate is relu
+    if index == functions.last or not straight:
+        return build_plain_propagation(functions.channels[index], units[index], index, to_loss[index])
+    following = index + 1
+    return build_straight_propagation(
+        units[index], units[following], functions.padded[following], index, to_loss[following]
+    )
 
 
 def build_hidden_rows(
-    activate: Any, channels: tuple[int, int], carriage: Carriage, workspace: Any, following_index: int
+    activate: Any, channels: tuple[int, int], propagation: RowPropagation, workspace: Any, following_index: int
 ) -> Any:
     """Losses of candidates that move a row of a layer that is not the last.
 
@@ -21,11 +56,11 @@ def build_hidden_rows(
     """
     in_channels, out_channels = channels
     one_channel, weight_slot = in_channels == 1, 2 * following_index
-    move, prepare, carry = _build_move(in_channels), carriage.prepare, carriage.carry
+    move, prepare, propagate = _build_move(in_channels), propagation.prepare, propagation.propagate
 
     @njit
     def leaving(moved, b, low, high, which):
-        """Fill `which` with the candidates that leave the cell of sample b; returns how many do."""
+        """Fill `which` with the candidates that leave the plateau of sample b; returns how many do."""
         count = 0
         for v in range(len(moved)):
             which[count] = v
@@ -80,7 +115,7 @@ def build_hidden_rows(
         which, totals = np.empty(group + 1, np.int64), np.zeros(group)
         after, old = np.empty(in_channels * group, np.float32), np.empty(out_channels, np.float32)
         new = np.empty(out_channels * group, np.float32)
-        # lanes that no candidate fills carry whatever is left there
+        # lanes that no candidate fills propagate whatever is left there
         steps = np.zeros((out_channels, group + LANES), np.float32)
         target, found = np.empty(LANES, np.int64), np.empty(LANES, np.float32)
         work = workspace()
@@ -93,7 +128,7 @@ def build_hidden_rows(
                 for lane in range(LANES):
                     target[lane] = targets[b]
             for place in range(0, count, LANES):
-                carry(following, beyond, b, column, steps, place, target, weights, work, found)
+                propagate(following, beyond, b, column, steps, place, target, weights, work, found)
                 for lane in range(min(LANES, count - place)):
                     totals[which[place + lane]] += found[lane] - base_losses[b]
         mean = base_losses.mean()

@@ -104,11 +104,11 @@ class ConstantCurrentSpikes:
                     post[step * units + unit] = trains[row, step]
 
         @njit
-        def cell(z):
+        def plateau(z):
             row = reached(z)
             return low[row], high[row]
 
-        return CompiledActivation(activate, cell, trains, reached)
+        return CompiledActivation(activate, plateau, trains, reached)
 
 
 class SpikeCounts:
@@ -141,7 +141,7 @@ class SpikeCounts:
                 post[unit] = count
 
         @njit
-        def cell(z):
+        def plateau(z):
             return z, z
 
-        return CompiledActivation(activate, cell)
+        return CompiledActivation(activate, plateau)

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from polystep.evaluation.compilation import CompilationClock
 from polystep.evaluation.kernels import LANES
-from polystep.evaluation.lanes import pad_samples, unit_major
 from polystep.evaluation.layered import with_bias_input
 from polystep.evaluation.routing.hybrid import PartMoves, PartPatch
 from polystep.evaluation.routing.incremental import Patch, RoutedEvaluator, RowMoves
 from polystep.evaluation.routing.kernels import RoutingKernels, build_routing_kernels
 from polystep.evaluation.routing.network import Part, RoutedNetwork, RoutedTrace, Tensors
+from polystep.evaluation.simd_blocks import pad_samples, unit_major
 from polystep.layout import ParameterLayout
 
 FloatArray = NDArray[np.float32]
@@ -57,7 +57,7 @@ class FusedRoutedEvaluator(RoutedEvaluator):
         signal = unit_major(with_bias_input(trace.inputs).unsqueeze(1))[:, 0]
         columns = moves.columns.sparse.as_tuple()
         moved = particle.numpy(), first.numpy(), moves.offset.contiguous().numpy(), columns, signal.numpy()
-        weights = Tables(self.network, patch.tensors, trace, patch.targets).carry_on
+        weights = Tables(self.network, patch.tensors, trace, patch.targets).after_trunk
         rest = weights, pad_samples(patch.targets.long()).numpy(), len(patch.targets)
         z = unit_major(trace.pre.unsqueeze(1)).numpy()
         return torch.from_numpy(self._clock.call(self.kernels.trunk, *moved, z, *rest))
@@ -105,7 +105,7 @@ class Tables:
 
     @cached_property
     def follow(self) -> tuple[FloatArray, ...]:
-        """What carries a change of a unit of the trunk on: logits (B, R, O) and, without an activation, how they answer to
+        """What follows a change of a unit of the trunk: logits (B, R, O) and, without an activation, how they answer to
         it (R, H, O); else images of the inner maps before and after the activation (B, R, U), how they answer to it
         (R, H, U), and how the logits answer to the activation (R, O, U).
         """
@@ -116,7 +116,7 @@ class Tables:
         return self.logits, *(_array(signal) for signal in signals), _array(columns), _array(self.after_activation.mT)
 
     @cached_property
-    def carry_on(self) -> tuple[FloatArray, ...]:
+    def after_trunk(self) -> tuple[FloatArray, ...]:
         """What leads from the trunk to the logits: router (H, R) and its bias (R,); then, without an activation on the routes,
         the logits' answer to the trunk (R, H, O) and the logits where it is silent (R, O); else the images of the inner maps
         (R, H, U) and (R, U), and the logits' answer to the activation (R, U, O) and the logits where that is silent (R, O).

@@ -24,9 +24,9 @@ class PartColumns(SubspaceColumns):
         for entry, first, projection in subspace.projections():
             if entry.name not in patched:
                 last = first + projection.shape[1] - 1
-                self.home[first // subspace.particle_dimension : last // subspace.particle_dimension + 1] = (
-                    SEVERAL_LAYERS
-                )
+                self.layer_of_particle[
+                    first // subspace.particle_dimension : last // subspace.particle_dimension + 1
+                ] = SEVERAL_LAYERS
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class ParticleMoves:
         """What is added to the weight, (n, rows, inputs)."""
         return torch.einsum("nd,dri->nri", self.offset, self.change[..., :-1])
 
-    def images(self, signal: Tensor) -> Tensor:
-        """What is added to the images of signals (B, I), (n, B, rows)."""
-        images = with_bias_input(signal) @ self.change.flatten(0, 1).T
-        return torch.einsum("nd,bdr->nbr", self.offset, images.reshape(len(signal), *self.change.shape[:2]))
+    def deltas(self, signal: Tensor) -> Tensor:
+        """What is added to the pre-activations of signals (B, I), (n, B, rows)."""
+        deltas = with_bias_input(signal) @ self.change.flatten(0, 1).T
+        return torch.einsum("nd,bdr->nbr", self.offset, deltas.reshape(len(signal), *self.change.shape[:2]))
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class PartPatch:
 
     def _trunk(self, moves: ParticleMoves) -> Tensor:
         network = self.network
-        hidden = activate(network.activation, self.trace.pre + moves.images(self.trace.inputs)).flatten(0, 1)
+        hidden = activate(network.activation, self.trace.pre + moves.deltas(self.trace.inputs)).flatten(0, 1)
         winner = network.router.apply(hidden, self.tensors).argmax(-1)
         logits = hidden.new_empty(len(hidden), self.trace.logits.shape[-1])
         for number, route in enumerate(network.routes):
@@ -91,7 +91,7 @@ class PartPatch:
 
     def _router(self, moves: ParticleMoves) -> Tensor:
         network, trace = self.network, self.trace
-        winner = (trace.scores + moves.images(trace.hidden)).argmax(-1)
+        winner = (trace.scores + moves.deltas(trace.hidden)).argmax(-1)
         sample = torch.arange(len(self.targets), device=winner.device)
         if not network.gated:
             return trace.losses[winner, sample]
@@ -106,7 +106,7 @@ class PartPatch:
         losses = trace.base_losses.repeat(len(moves.offset), 1)
         for number in network.served(role, moves.part.linear):
             served = (trace.winner == number).nonzero().squeeze(1)
-            signal, image = (whole[served] for whole in trace.passage(role, number))
-            logits = network.logits_after(role, number, image + moves.images(signal), self.tensors)
+            signal, image = (whole[served] for whole in trace.signals(role, number))
+            logits = network.logits_after(role, number, image + moves.deltas(signal), self.tensors)
             losses[:, served] = network.loss.apply(logits, self.targets[served])
         return losses

@@ -78,13 +78,13 @@ class RoutedEvaluator:
             self._columns = PartColumns(subspace, self.network)
         columns, tensors = self._columns, self.layout.unflatten(candidates.base)
         patch = PartPatch(self.network, tensors, self.network.trace(inputs, tensors, targets), targets)
-        home, losses = columns.home[candidates.particle], inputs.new_empty(len(candidates))
+        part_of, losses = columns.layer_of_particle[candidates.particle], inputs.new_empty(len(candidates))
         for number, part in enumerate(columns.parts):
-            chosen = (home == number).nonzero().squeeze(1)
+            chosen = (part_of == number).nonzero().squeeze(1)
             if len(chosen):
                 moves = PartMoves(part, columns.layers[number], candidates.particle[chosen], candidates.offset[chosen])
                 losses[chosen] = self._part_losses(moves, patch)
-        rest = (home == SEVERAL_LAYERS).nonzero().squeeze(1)
+        rest = (part_of == SEVERAL_LAYERS).nonzero().squeeze(1)
         losses[rest] = self._whole_losses(candidates.part(rest), inputs, targets)
         return losses
 
@@ -125,11 +125,11 @@ class RowMoves:
         return torch.einsum("nd,ndi->ni", self.offset, directions[self.block])
 
     def projected(self, signal: Tensor) -> Tensor:
-        """The image of each sample under each direction, (B, blocks d), from the input of the map (B, inputs)."""
+        """What each direction adds to the pre-activation of each sample, (B, blocks d); signal (B, inputs)."""
         return (signal if signal.shape[1] == self.bases.shape[1] else with_bias_input(signal)) @ self.bases.T
 
-    def images(self, signal: Tensor) -> Tensor:
-        """What is added to the row's image of each sample, (n, B)."""
+    def deltas(self, signal: Tensor) -> Tensor:
+        """What is added to the row's pre-activation of each sample, (n, B)."""
         projected = self.projected(signal).unflatten(1, (-1, self.offset.shape[1]))
         return torch.einsum("nd,bnd->nb", self.offset, projected[:, self.block])
 
@@ -176,7 +176,7 @@ class RowPatch:
 
     def _trunk(self, moves: RowMoves) -> Tensor:
         trace, network = self.trace, self.network
-        pre = trace.pre[:, moves.row].T + moves.images(trace.inputs)
+        pre = trace.pre[:, moves.row].T + moves.deltas(trace.inputs)
         difference = activate(network.activation, pre) - trace.hidden[:, moves.row].T
         candidate, sample = difference.nonzero(as_tuple=True)
         step, unit = difference[candidate, sample].unsqueeze(1), moves.row[candidate]
@@ -193,7 +193,7 @@ class RowPatch:
     def _router(self, moves: RowMoves) -> Tensor:
         trace, network = self.trace, self.network
         scores = trace.scores.repeat(len(moves.row), 1, 1)
-        scores[torch.arange(len(moves.row), device=scores.device), :, moves.row] += moves.images(trace.hidden)
+        scores[torch.arange(len(moves.row), device=scores.device), :, moves.row] += moves.deltas(trace.hidden)
         winner = scores.argmax(-1)
         mine = winner == moves.row.unsqueeze(1)
         reached = (winner != trace.winner) | (mine & network.gated)
@@ -210,8 +210,8 @@ class RowPatch:
         """A row of one of the maps that the samples of a route pass through after the router."""
         trace, network = self.trace, self.network
         served = (trace.winner == number).nonzero().squeeze(1)
-        signal, image = (whole[served] for whole in trace.passage(role, number))
-        change = moves.images(signal)
+        signal, image = (whole[served] for whole in trace.signals(role, number))
+        change = moves.deltas(signal)
         if role == "inner":
             before = trace.active[number][served][:, moves.row].T
             reached = activate(network.route_activation, image[:, moves.row].T + change) != before

@@ -12,9 +12,9 @@ import numpy as np
 from numba import njit, prange
 
 from polystep.evaluation.kernels import LANES, identity
-from polystep.evaluation.layer_kernels import build_sparse_layer
+from polystep.evaluation.published_kernels import build_sparse_layer
 from polystep.evaluation.routing.network import RoutedNetwork
-from polystep.evaluation.routing.tail import build_linear_read_out, build_read_out, build_trunk_tail
+from polystep.evaluation.routing.trunk_to_loss import build_linear_read_out, build_read_out, build_trunk_to_loss
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ def build_routing_kernels(network: RoutedNetwork, units: int, inner_units: int, 
     follow = _build_shift(outputs) if network.is_linear else _build_follow(inner, outputs)
     inner_rows = _build_route_rows(inner, loss, outputs)
     read_out = build_linear_read_out(outputs) if network.is_linear else build_read_out(inner, inner_units, outputs)
-    tail, workspace = build_trunk_tail(trunk, read_out, loss, (units, routes, outputs))
+    to_loss, workspace = build_trunk_to_loss(trunk, read_out, loss, (units, routes, outputs))
     return RoutingKernels(
-        trunk=build_sparse_layer(units, tail, workspace),
+        trunk=build_sparse_layer(units, to_loss, workspace),
         trunk_rows=_build_trunk_rows(trunk, follow, flush, (routes, outputs)),
         router_rows=_build_gated_rows(flush, (routes, outputs)) if network.gated else _build_router_rows(routes),
         inner_rows=inner_rows,
@@ -49,13 +49,13 @@ def build_routing_kernels(network: RoutedNetwork, units: int, inner_units: int, 
 
 
 @njit
-def _images(offset, first, projected, images):
-    """What a row's image of each sample changes by, for a step along a particle's directions."""
-    images[:] = 0
+def _deltas(offset, first, projected, deltas):
+    """What a row's pre-activation of each sample changes by, for a step along a particle's directions."""
+    deltas[:] = 0
     for k in range(len(offset)):
         step, direction = offset[k], projected[first + k]
-        for b in range(len(images)):
-            images[b] += step * direction[b]
+        for b in range(len(deltas)):
+            deltas[b] += step * direction[b]
 
 
 @njit(fastmath={"reassoc", "contract"})
@@ -93,9 +93,9 @@ def _build_flush(loss: Any) -> Any:
 def _build_route_rows(activate: Any, loss: Any, outputs: int) -> Any:
     """Rows of a map after the router, for the B samples that they serve.
 
-    first (G + 1,): candidates first[g] .. first[g+1] move the same row. projected (rank, B); z (rows, B): images of the map;
-    columns (R, rows, outputs) and route (B,): how the logits answer to its activation; logits (outputs, B). B is padded to
-    whole LANES; base_losses (own samples,). base: loss of the point, a mean over `samples`.
+    first (G + 1,): candidates first[g] .. first[g+1] move the same row. projected (rank, B); z (rows, B): pre-activations of
+    the map; columns (R, rows, outputs) and route (B,): how the logits answer to its activation; logits (outputs, B). B is
+    padded to whole LANES; base_losses (own samples,). base: loss of the point, a mean over `samples`.
     """
 
     @njit(parallel=True)
@@ -115,7 +115,7 @@ def _build_route_rows(activate: Any, loss: Any, outputs: int) -> Any:
             patched, scratch = np.empty(outputs * LANES, np.float32), np.empty(outputs * LANES, np.float32)
             found = np.empty(LANES, np.float32)
             for n in range(first[g], first[g + 1]):
-                _images(offset[n], block[n] * dimension, projected, moved)
+                _deltas(offset[n], block[n] * dimension, projected, moved)
                 for b in range(width):
                     moved[b] += z[unit, b]
                 activate(moved, step, width)
@@ -191,7 +191,7 @@ def _build_trunk_rows(activate: Any, follow: Any, flush: Any, sizes: tuple[int, 
             patched, scratch = np.empty(outputs * LANES, np.float32), np.empty(outputs * LANES, np.float32)
             target, found = np.zeros(LANES, np.int64), np.empty(LANES, np.float32)
             for n in range(first[g], first[g + 1]):
-                _images(offset[n], block[n] * dimension, projected, moved)
+                _deltas(offset[n], block[n] * dimension, projected, moved)
                 for b in range(samples):
                     moved[b] += z[unit, b]
                 activate(moved, step, samples)
@@ -230,13 +230,13 @@ def _build_router_rows(routes: int) -> Any:
         samples, dimension = len(winner), offset.shape[1]
         losses = np.empty(len(row), np.float32)
         for n in prange(len(row)):
-            images, rivals = np.empty(samples, np.float32), np.empty(routes, np.float32)
-            _images(offset[n], block[n] * dimension, projected, images)
+            deltas, rivals = np.empty(samples, np.float32), np.empty(routes, np.float32)
+            _deltas(offset[n], block[n] * dimension, projected, deltas)
             total = 0.0
             for b in range(samples):
                 for route in range(routes):
                     rivals[route] = scores[b, route]
-                rivals[row[n]] += images[b]
+                rivals[row[n]] += deltas[b]
                 total += route_losses[b, _winner(rivals, routes)] - route_losses[b, winner[b]]
             losses[n] = base + total / samples
         return losses
@@ -258,8 +258,8 @@ def _build_gated_rows(flush: Any, sizes: tuple[int, int]) -> Any:
         samples, dimension = len(winner), offset.shape[1]
         losses = np.empty(len(row), np.float32)
         for n in prange(len(row)):
-            images, rivals = np.empty(samples, np.float32), np.empty(routes, np.float32)
-            _images(offset[n], block[n] * dimension, projected, images)
+            deltas, rivals = np.empty(samples, np.float32), np.empty(routes, np.float32)
+            _deltas(offset[n], block[n] * dimension, projected, deltas)
             readout = np.empty(output.shape, np.float32)
             for o in range(outputs):
                 for u in range(output.shape[1]):
@@ -270,7 +270,7 @@ def _build_gated_rows(flush: Any, sizes: tuple[int, int]) -> Any:
             for b in range(samples):
                 for route in range(routes):
                     rivals[route] = scores[b, route]
-                rivals[row[n]] += images[b]
+                rivals[row[n]] += deltas[b]
                 route = _winner(rivals, routes)
                 total -= route_losses[b, winner[b]]
                 if route != row[n]:

@@ -171,8 +171,8 @@ class RoutedTrace:
     logits: Tensor
     losses: Tensor
 
-    def passage(self, role: Role, route: int) -> tuple[Tensor, Tensor]:
-        """Inputs and images (B, ...) of a map on one route."""
+    def signals(self, role: Role, route: int) -> tuple[Tensor, Tensor]:
+        """Inputs and outputs (B, ...) of a map on one route."""
         return {
             "inner": (self.hidden, self.inner[route]),
             "outer": (self.active[route], self.mixed[route]),

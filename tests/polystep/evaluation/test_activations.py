@@ -38,16 +38,16 @@ def test_compiled_activation_equals_the_torch_form(activation: Activation) -> No
 
 
 @ACTIVATIONS
-def test_output_is_constant_within_a_cell(activation: Activation) -> None:
+def test_output_is_constant_within_a_plateau(activation: Activation) -> None:
     for value in np.array(VALUES, np.float32):
-        low, high = (np.float32(bound) for bound in activation.compiled().cell(value))
+        low, high = (np.float32(bound) for bound in activation.compiled().plateau(value))
         if low <= value < high:
             ends = torch.from_numpy(np.array([value, low, np.nextafter(high, -np.float32(np.inf))]))
             assert (activation.apply(ends) == activation.apply(ends[:1])).all()
 
 
-def test_negative_inputs_of_relu_share_a_cell() -> None:
-    low, high = ReLU().compiled().cell(np.float32(-0.5))
+def test_negative_inputs_of_relu_share_a_plateau() -> None:
+    low, high = ReLU().compiled().plateau(np.float32(-0.5))
     assert (low, high) == (-math.inf, 0)
 
 

@@ -152,10 +152,10 @@ def test_compiled_table_equals_the_torch_form(table: tuple[ConstantCurrentSpikes
     assert torch.equal(run_compiled(compiled, currents, activation.channels), activation.apply(currents))
 
 
-def test_output_is_constant_within_a_cell(table: tuple[ConstantCurrentSpikes, CompiledActivation]) -> None:
+def test_output_is_constant_within_a_plateau(table: tuple[ConstantCurrentSpikes, CompiledActivation]) -> None:
     activation, compiled = table
     for current in currents_of_interest(activation).numpy():
-        low, high = (np.float32(bound) for bound in compiled.cell(current))
+        low, high = (np.float32(bound) for bound in compiled.plateau(current))
         if np.isfinite(current):
             assert low <= current < high
         if np.isnan(current) or not low < high:
@@ -169,8 +169,8 @@ def test_output_is_constant_within_a_cell(table: tuple[ConstantCurrentSpikes, Co
 def test_cells_join_without_gaps(table: tuple[ConstantCurrentSpikes, CompiledActivation]) -> None:
     activation, compiled = table
     for threshold in firing_thresholds(activation.channels, activation.decay):
-        assert compiled.cell(threshold)[0] == threshold
-        assert compiled.cell(np.nextafter(threshold, -np.float32(np.inf)))[1] == threshold
+        assert compiled.plateau(threshold)[0] == threshold
+        assert compiled.plateau(np.nextafter(threshold, -np.float32(np.inf)))[1] == threshold
 
 
 @sampled
@@ -193,6 +193,6 @@ def test_compiled_counts_of_special_currents(counter: tuple[SpikeCounts, Compile
     assert torch.equal(run_compiled(compiled, pre, 1), activation.apply(pre))
 
 
-def test_counts_have_no_cells(counter: tuple[SpikeCounts, CompiledActivation]) -> None:
-    low, high = counter[1].cell(np.float32(0.3))
+def test_counts_have_no_plateaus(counter: tuple[SpikeCounts, CompiledActivation]) -> None:
+    low, high = counter[1].plateau(np.float32(0.3))
     assert low == high

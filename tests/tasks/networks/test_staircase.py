@@ -54,7 +54,7 @@ def test_compiled_stairs_are_the_same() -> None:
     compiled.activate(z.numpy(), post, len(z))
     assert torch.equal(torch.from_numpy(post).nan_to_num(nan=-1), staircase(z).nan_to_num(nan=-1))
     for number in z[:-1].tolist():
-        low, high = compiled.cell(np.float32(number))
+        low, high = compiled.plateau(np.float32(number))
         assert low <= np.float32(number) < high or (high == np.inf and number == np.inf)
         inside = torch.tensor([low, np.nextafter(np.float32(high), np.float32(-np.inf))])
         assert (staircase(inside) == staircase(torch.tensor(number))).all()

@@ -1,23 +1,57 @@
-"""The numba loops for candidates that move a whole layer, or the whole network."""
+"""The numba loops for candidates that move a whole layer."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numba import njit, prange
 
 from polystep.evaluation.kernels import LANES
-from polystep.evaluation.passages import TabulatedPassage
+from polystep.evaluation.layer_transition import TabulatedTransition
+from polystep.evaluation.network_functions import NetworkFunctions
 
 
-def build_whole_layer(channels: int, units: int, tail: Any, workspace: Any) -> Any:
+@dataclass(frozen=True)
+class PublishedKernels:
+    """Kernels by layer. states and patched_layers: None unless the layer has one channel and its activation is tabulated;
+    sparse_layers: None where those are not, or the layer has several channels.
+    """
+
+    states: list[Any]
+    patched_layers: list[Any]
+    sparse_layers: list[Any]
+    whole_layers: list[Any]
+
+
+def build_published_kernels(functions: NetworkFunctions) -> PublishedKernels:
+    """Kernels for one network."""
+    units, channels, to_loss = functions.units, functions.channels, functions.forward_to_loss
+    workspace, layers = functions.workspace(), range(functions.last + 1)
+    states: list[Any] = [None for _ in layers]
+    patched_layers, sparse_layers = list(states), list(states)
+    for index in layers:
+        transition = functions.transitions[index] if index < functions.last else None
+        if channels[index] == 1 and isinstance(transition, TabulatedTransition):
+            columns = LANES * functions.padded[index + 1]
+            states[index] = build_states(transition, units[index], columns)
+            patched_layers[index] = build_patched_layer(
+                units[index], columns, transition, to_loss[index + 1], workspace, index + 1
+            )
+        elif channels[index] == 1:
+            sparse_layers[index] = build_sparse_layer(units[index], to_loss[index], workspace)
+    whole_layers = [build_whole_layer(channels[i], units[i], to_loss[i], workspace) for i in layers]
+    return PublishedKernels(states, patched_layers, sparse_layers, whole_layers)
+
+
+def build_whole_layer(channels: int, units: int, forward_to_loss: Any, workspace: Any) -> Any:
     """Losses of candidates that move one layer anyhow: every sample is computed again from that layer on.
 
-    first (R + 1,): candidates first[r] .. first[r+1] move particle r. Samples padded to whole LANES: z (U, C, B); image
+    first (R + 1,): candidates first[r] .. first[r+1] move particle r. Samples padded to whole LANES: z (U, C, B); delta
     (R, d, U, C, B): how the pre-activation answers to each coordinate; targets (B,), of which `samples` count.
     """
 
     @njit(parallel=True)
-    def layer(first, offset, image, z, weights, targets, samples):
+    def layer(first, offset, delta, z, weights, targets, samples):
         dimension = offset.shape[1]
         losses = np.empty(len(offset), np.float32)
         for r in prange(len(first) - 1):
@@ -34,8 +68,8 @@ def build_whole_layer(channels: int, units: int, tail: Any, workspace: Any) -> A
                             for k in range(dimension):
                                 step = offset[n, k]
                                 for lane in range(LANES):
-                                    moved[place + lane] += step * image[r, k, unit, channel, start + lane]
-                    tail(moved, targets[start : start + LANES], weights, work, found)
+                                    moved[place + lane] += step * delta[r, k, unit, channel, start + lane]
+                    forward_to_loss(moved, targets[start : start + LANES], weights, work, found)
                     for lane in range(min(LANES, samples - start)):
                         total += found[lane]
                 losses[n] = total / samples
@@ -44,26 +78,26 @@ def build_whole_layer(channels: int, units: int, tail: Any, workspace: Any) -> A
     return layer
 
 
-def build_sparse_layer(units: int, tail: Any, workspace: Any) -> Any:
+def build_sparse_layer(units: int, forward_to_loss: Any, workspace: Any) -> Any:
     """As `build_whole_layer`, for a one-channel layer and columns with few entries.
 
     particle (R,): candidates first[r] .. first[r+1] move particle[r]; columns: `SparseColumns`; signal (inputs + 1, B).
     """
-    images, move = _build_images(units), _build_move(units)
+    deltas, move = _build_deltas(units), _build_move(units)
 
     @njit(parallel=True)
     def layer(particle, first, offset, columns, signal, z, weights, targets, samples):
         losses = np.empty(len(offset), np.float32)
         for r in prange(len(particle)):
             work = workspace()
-            image = np.empty(offset.shape[1] * units * LANES, np.float32)
+            delta = np.empty(offset.shape[1] * units * LANES, np.float32)
             moved, found = np.empty(units * LANES, np.float32), np.empty(LANES, np.float32)
             totals = np.zeros(first[r + 1] - first[r])
             for start in range(0, samples, LANES):
-                images(particle[r], columns, signal, start, image)
+                deltas(particle[r], columns, signal, start, delta)
                 for v in range(len(totals)):
-                    move(z, start, offset[first[r] + v], image, moved)
-                    tail(moved, targets[start : start + LANES], weights, work, found)
+                    move(z, start, offset[first[r] + v], delta, moved)
+                    forward_to_loss(moved, targets[start : start + LANES], weights, work, found)
                     for lane in range(min(LANES, samples - start)):
                         totals[v] += found[lane]
             for v in range(len(totals)):
@@ -73,9 +107,9 @@ def build_sparse_layer(units: int, tail: Any, workspace: Any) -> Any:
     return layer
 
 
-def build_states(passage: TabulatedPassage, units: int, columns: int) -> Any:
-    """states(z, weight): the passage's states of LANES samples each, (blocks, rows, columns); z (U, 1, B)."""
-    begin, rows = passage.begin, passage.rows
+def build_states(transition: TabulatedTransition, units: int, columns: int) -> Any:
+    """states(z, weight): the transition's states of LANES samples each, (blocks, rows, columns); z (U, 1, B)."""
+    begin, rows = transition.begin, transition.rows
 
     @njit(parallel=True)
     def states(z, weight):
@@ -92,19 +126,24 @@ def build_states(passage: TabulatedPassage, units: int, columns: int) -> Any:
 
 
 def build_patched_layer(
-    units: int, columns_per_state: int, passage: TabulatedPassage, tail: Any, workspace: Any, following_index: int
+    units: int,
+    columns_per_state: int,
+    transition: TabulatedTransition,
+    forward_to_loss: Any,
+    workspace: Any,
+    following_index: int,
 ) -> Any:
-    """As `build_sparse_layer`, before a tabulated activation: only units that leave their cell are carried on.
+    """As `build_sparse_layer`, before a tabulated activation: only units that leave their plateau are computed on.
 
-    low, high (U, B): the cells; states: see `build_states`.
+    low, high (U, B): the plateaus; states: see `build_states`.
     """
-    patch, finish, rows = passage.patch, passage.finish, passage.rows
+    patch, finish, rows = transition.patch, transition.finish, transition.rows
     weight_slot, bias_slot = 2 * following_index, 2 * following_index + 1
-    images, move = _build_images(units), _build_move(units)
+    deltas, move = _build_deltas(units), _build_move(units)
 
     @njit
     def leave(moved, low, high, start, left, maybe):
-        """Fill `maybe` with the places unit x LANES + lane that leave their cell; returns how many do."""
+        """Fill `maybe` with the places unit x LANES + lane that leave their plateau; returns how many do."""
         for unit in range(units):
             for lane in range(LANES):
                 value = moved[unit * LANES + lane]
@@ -125,16 +164,16 @@ def build_patched_layer(
             work = workspace()
             scratch, following = work[following_index - 1][1], work[following_index][0]
             weight, bias = weights[weight_slot], weights[bias_slot]
-            image = np.empty(offset.shape[1] * units * LANES, np.float32)
+            delta = np.empty(offset.shape[1] * units * LANES, np.float32)
             moved, found = np.empty(units * LANES, np.float32), np.empty(LANES, np.float32)
             left, maybe = np.empty(units * LANES, np.uint8), np.empty(units * LANES + 1, np.int32)
             state = np.empty((rows, columns_per_state), np.float32)
             changed = np.empty(LANES, np.bool_)
             totals = np.zeros(first[r + 1] - first[r])
             for start in range(0, samples, LANES):
-                images(particle[r], columns, signal, start, image)
+                deltas(particle[r], columns, signal, start, delta)
                 for v in range(len(totals)):
-                    move(z, start, offset[first[r] + v], image, moved)
+                    move(z, start, offset[first[r] + v], delta, moved)
                     count = leave(moved, low, high, start, left, maybe)
                     if count == 0:
                         continue
@@ -145,7 +184,7 @@ def build_patched_layer(
                         before, after = z[unit, 0, start + lane], moved[maybe[i]]
                         changed[lane] |= patch(before, after, weight, unit, state, lane)
                     finish(state, bias, scratch, following)
-                    tail(following, targets[start : start + LANES], weights, work, found)
+                    forward_to_loss(following, targets[start : start + LANES], weights, work, found)
                     for lane in range(min(LANES, samples - start)):
                         if changed[lane]:
                             totals[v] += found[lane] - base_losses[start + lane]
@@ -156,28 +195,28 @@ def build_patched_layer(
     return layer
 
 
-def _build_images(units: int) -> Any:
+def _build_deltas(units: int) -> Any:
     @njit
-    def images(particle, columns, signal, start, image):
+    def deltas(particle, columns, signal, start, delta):
         """How the pre-activations (U, LANES) of LANES samples answer to each coordinate of a particle."""
         runs, run_input, run_start, slot, value = columns
-        image[:] = 0
+        delta[:] = 0
         for run in range(runs[particle], runs[particle + 1]):
             level = signal[run_input[run], start : start + LANES]
             for entry in range(run_start[run], run_start[run + 1]):
                 # slot = coordinate x units + unit
                 place = slot[entry] * LANES
                 for lane in range(LANES):
-                    image[place + lane] += value[entry] * level[lane]
+                    delta[place + lane] += value[entry] * level[lane]
 
-    return images
+    return deltas
 
 
 def _build_move(units: int) -> Any:
     size = units * LANES
 
     @njit
-    def move(z, start, offset, image, moved):
+    def move(z, start, offset, delta, moved):
         """moved (U, LANES): the pre-activations of LANES samples after a step."""
         for unit in range(units):
             for lane in range(LANES):
@@ -185,54 +224,6 @@ def _build_move(units: int) -> Any:
         for k in range(len(offset)):
             step = offset[k]
             for i in range(size):
-                moved[i] += step * image[k * size + i]
+                moved[i] += step * delta[k * size + i]
 
     return move
-
-
-def build_whole_network(units: int, last: int, tail: Any, workspace: Any) -> Any:
-    """Losses of candidates that move everything.
-
-    The first pre-activation of candidate n is base (U, B) + scale[n] x image[source[n]] with image (K, U, B); `weights`
-    holds the tensors of every layer, stacked over candidates (those of the first layer are not read).
-    """
-    take = _build_take(2 * last + 2)
-
-    @njit(parallel=True)
-    def network(base, image, source, scale, weights, targets, samples):
-        losses = np.empty(len(source), np.float32)
-        for n in prange(len(source)):
-            work = workspace()
-            own = take(weights, n)
-            pre, found = np.empty(units * LANES, np.float32), np.empty(LANES, np.float32)
-            total = 0.0
-            for start in range(0, samples, LANES):
-                for unit in range(units):
-                    for lane in range(LANES):
-                        step = scale[n] * image[source[n], unit, start + lane]
-                        pre[unit * LANES + lane] = base[unit, start + lane] + step
-                tail(pre, targets[start : start + LANES], own, work, found)
-                for lane in range(min(LANES, samples - start)):
-                    total += found[lane]
-            losses[n] = total / samples
-        return losses
-
-    return network
-
-
-def _build_take(length: int) -> Any:
-    """take(stacks, n): entry n of every array of a tuple of `length` arrays."""
-    position = length - 1
-    if length == 1:
-
-        @njit
-        def take(stacks, n):
-            return (stacks[position][n],)
-    else:
-        head = _build_take(length - 1)
-
-        @njit
-        def take(stacks, n):
-            return (*head(stacks, n), stacks[position][n])
-
-    return take

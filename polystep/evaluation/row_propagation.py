@@ -1,4 +1,4 @@
-"""Carriages: numba functions that carry one sample's step of one unit to the losses, for LANES candidates at once."""
+"""From one sample's step of one unit to the losses, as numba functions, for LANES candidates at once."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,28 +10,29 @@ from polystep.evaluation.kernels import LANES
 
 
 @dataclass(frozen=True)
-class Carriage:
+class RowPropagation:
     """Sample b of the next layer has the pre-activation following[b] + column x step, with the steps (C, candidates) of the
     unit that moves; beyond[b] is the pre-activation of the layer after it, all of the base point.
 
-    prepare(following, b, column, steps, count, weights, work) looks at all `count` steps of a sample; carry(following, beyond,
-    b, column, steps, place, targets, weights, work, found) fills `found` with the losses of the LANES steps from `place`.
+    prepare(following, b, column, steps, count, weights, work) looks at all `count` steps of a sample; propagate(following,
+    beyond, b, column, steps, place, targets, weights, work, found) fills `found` with the losses of the LANES steps from
+    `place`.
     """
 
     prepare: Any
-    carry: Any
+    propagate: Any
     scratch_size: int = 0
 
 
-def build_plain_carriage(channels: int, units: int, index: int, tail: Any) -> Carriage:
-    """Computes layer `index` of `units` units and all that follows anew, by tails[index]."""
+def build_plain_propagation(channels: int, units: int, index: int, forward_to_loss: Any) -> RowPropagation:
+    """Computes layer `index` of `units` units and all that follows anew, by forward_to_loss of that layer."""
 
     @njit
     def prepare(following, b, column, steps, count, weights, work):
         pass
 
     @njit
-    def carry(following, beyond, b, column, steps, place, targets, weights, work, found):
+    def propagate(following, beyond, b, column, steps, place, targets, weights, work, found):
         pre = work[index][0]
         for channel in range(channels):
             for unit in range(units):
@@ -39,13 +40,14 @@ def build_plain_carriage(channels: int, units: int, index: int, tail: Any) -> Ca
                 still, weight = following[b, k], column[unit]
                 for lane in range(LANES):
                     pre[k * LANES + lane] = still + weight * steps[channel, place + lane]
-        tail(pre, targets, weights, work, found)
+        forward_to_loss(pre, targets, weights, work, found)
 
-    return Carriage(prepare, carry)
+    return RowPropagation(prepare, propagate)
 
 
-def build_straight_carriage(units: int, width: int, padded: int, index: int, tail: Any) -> Carriage:
-    """For ReLU in layer `index` of `units` units, before a layer of `width`, `padded` with padding; tail: tails[index + 1].
+def build_straight_propagation(units: int, width: int, padded: int, index: int, forward_to_loss: Any) -> RowPropagation:
+    """For ReLU in layer `index` of `units` units, before a layer of `width`, `padded` with padding; forward_to_loss: of the
+    latter.
 
     All units that are active at the base point have one slope together (width,), which serves every candidate. What a unit
     adds to that where its sign turns is computed one by one, for the units that any candidate of the sample may turn; it is
@@ -75,7 +77,7 @@ def build_straight_carriage(units: int, width: int, padded: int, index: int, tai
                 scratch[output] += proportion * weight[unit, output]
 
     @njit(fastmath={"contract"})
-    def carry(following, beyond, b, column, steps, place, targets, weights, work, found):
+    def propagate(following, beyond, b, column, steps, place, targets, weights, work, found):
         scratch, weight, pre = work[index][1], weights[weight_slot], work[index + 1][0]
         for output in range(width):
             still, slope = beyond[b, output], scratch[output]
@@ -93,6 +95,6 @@ def build_straight_carriage(units: int, width: int, padded: int, index: int, tai
                 own = weight[unit, output]
                 for lane in range(LANES):
                     pre[output * LANES + lane] += own * turned[lane]
-        tail(pre, targets, weights, work, found)
+        forward_to_loss(pre, targets, weights, work, found)
 
-    return Carriage(prepare, carry, padded + units + 2)
+    return RowPropagation(prepare, propagate, padded + units + 2)

@@ -6,12 +6,12 @@ import numpy as np
 from numba import njit
 
 from polystep.evaluation.kernels import LANES
-from polystep.evaluation.passages import build_product
+from polystep.evaluation.layer_transition import build_product
 
 
-def build_trunk_tail(activate: Any, read_out: Any, loss: Any, sizes: tuple[int, int, int]) -> tuple[Any, Any]:
-    """tail(pre, targets, weights, work, found): losses (LANES,) from the pre-activation (units, LANES) of the trunk, in the
-    form of `build_sparse_layer`; and its scratch memory.
+def build_trunk_to_loss(activate: Any, read_out: Any, loss: Any, sizes: tuple[int, int, int]) -> tuple[Any, Any]:
+    """forward_to_loss(pre, targets, weights, work, found): losses (LANES,) from the pre-activation (units, LANES) of the
+    trunk, in the form of `build_sparse_layer`; and its scratch memory.
 
     weights: router (units, R) and its bias (R,), then what `read_out` needs.
     """
@@ -24,7 +24,7 @@ def build_trunk_tail(activate: Any, read_out: Any, loss: Any, sizes: tuple[int, 
         return hidden, scores, np.empty(outputs * LANES, np.float32), np.empty(outputs * LANES, np.float32)
 
     @njit
-    def tail(pre, targets, weights, work, found):
+    def forward_to_loss(pre, targets, weights, work, found):
         hidden, scores, logits, scratch = work
         router, bias = weights[0], weights[1]
         activate(pre, hidden, units * LANES)
@@ -37,7 +37,7 @@ def build_trunk_tail(activate: Any, read_out: Any, loss: Any, sizes: tuple[int, 
             read_out(hidden, best, weights, logits, lane)
         loss(logits, targets, scratch, found)
 
-    return tail, workspace
+    return forward_to_loss, workspace
 
 
 @njit

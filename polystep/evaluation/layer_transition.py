@@ -1,4 +1,4 @@
-"""Passages: numba functions that carry LANES samples through an activation and the weights after it.
+"""From the pre-activation of a layer to that of the next, as numba functions, for LANES samples at once.
 
 Where an activation has few outputs (its `table`), most units keep theirs when a candidate moves, and only the others need a
 patch. With several channels each, the weight rows are first summed per output, so that a unit costs one sum and not one per
@@ -16,19 +16,19 @@ from polystep.evaluation.layered import CompiledActivation
 
 
 @dataclass(frozen=True)
-class Passage:
-    """advance(pre, weight, bias, scratch, following): next pre-activation (C', U', lanes) from pre (C, U, lanes), both flat.
+class LayerTransition:
+    """forward(pre, weight, bias, scratch, following): next pre-activation (C', U', lanes) from pre (C, U, lanes), both flat.
 
     weight (inputs, U') and bias (U') are those of the next layer, units padded. Whole arrays and indices are passed because
     views cost more than the arithmetic.
     """
 
-    advance: Any
+    forward: Any
     scratch_size: int
 
 
 @dataclass(frozen=True)
-class TabulatedPassage(Passage):
+class TabulatedTransition(LayerTransition):
     """In addition, for patches: a state of sums (rows, lanes x padded units) of weight rows, by output of the activation, or
     over all units where it has one channel (rows = 1).
 
@@ -42,9 +42,9 @@ class TabulatedPassage(Passage):
     rows: int
 
 
-def build_passage(
+def build_transition(
     activation: CompiledActivation, channels: int, units: int, width: int, padded: int
-) -> Passage | TabulatedPassage:
+) -> LayerTransition | TabulatedTransition:
     """From a layer of `units` units and `channels` output channels to one of `width` units, `padded` with padding."""
     if activation.table is None:
         return _build_direct(activation.activate, channels, units, width)
@@ -53,15 +53,15 @@ def build_passage(
     return _build_tabulated(activation, activation.table, units, width, padded)
 
 
-def _build_direct(activate: Any, channels: int, units: int, width: int) -> Passage:
+def _build_direct(activate: Any, channels: int, units: int, width: int) -> LayerTransition:
     product = build_product(channels, units, width)
 
     @njit
-    def advance(pre, weight, bias, scratch, following):
+    def forward(pre, weight, bias, scratch, following):
         activate(pre, scratch, units * LANES)
         product(scratch, weight, bias, following)
 
-    return Passage(advance, channels * units * LANES)
+    return LayerTransition(forward, channels * units * LANES)
 
 
 def build_product(channels: int, units: int, width: int) -> Any:
@@ -141,7 +141,7 @@ def _build_tiled_product(channels: int, units: int, width: int) -> Any:
     return product
 
 
-def _build_stepped(activation: CompiledActivation, units: int, width: int, padded: int) -> TabulatedPassage:
+def _build_stepped(activation: CompiledActivation, units: int, width: int, padded: int) -> TabulatedTransition:
     direct = _build_direct(activation.activate, 1, units, width)
     row_of, values = activation.row, np.ascontiguousarray(activation.table[:, 0])
 
@@ -170,12 +170,12 @@ def _build_stepped(activation: CompiledActivation, units: int, width: int, padde
             for lane in range(LANES):
                 following[output * LANES + lane] = bias[output] + state[0, lane * padded + output]
 
-    return TabulatedPassage(direct.advance, direct.scratch_size, begin, patch, finish, 1)
+    return TabulatedTransition(direct.forward, direct.scratch_size, begin, patch, finish, 1)
 
 
 def _build_tabulated(
     activation: CompiledActivation, table: Any, units: int, width: int, padded: int
-) -> TabulatedPassage:
+) -> TabulatedTransition:
     row_of, (rows, channels) = activation.row, table.shape
     # the entries of the table that are not zero, by channel
     entry_row = np.concatenate([np.flatnonzero(table[:, channel]) for channel in range(channels)])
@@ -221,9 +221,9 @@ def _build_tabulated(
                     following[(channel * width + output) * LANES + lane] = scratch[lane * padded + output]
 
     @njit
-    def advance(pre, weight, bias, scratch, following):
+    def forward(pre, weight, bias, scratch, following):
         state = scratch[columns:].reshape(rows, columns)
         begin(pre, weight, state)
         finish(state, bias, scratch, following)
 
-    return TabulatedPassage(advance, (rows + 1) * columns, begin, patch, finish, rows)
+    return TabulatedTransition(forward, (rows + 1) * columns, begin, patch, finish, rows)

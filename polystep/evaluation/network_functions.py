@@ -1,0 +1,122 @@
+"""numba functions of one network that the kernels of all structures of candidates share, built from its activations and loss.
+
+Sizes are closed over as constants and signals are flat, LANES samples side by side (channel c of unit u at c x units + u), so
+that the compiler knows all distances and every inner loop is a vector operation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from polystep.evaluation.kernels import LANES
+from polystep.evaluation.layer_transition import LayerTransition, build_transition
+from polystep.evaluation.layered import CompiledActivation, LayeredNetwork
+
+
+@dataclass(frozen=True)
+class NetworkFunctions:
+    """For a network of L layers with `units` units each, `padded` with padding.
+
+    channels (L + 1,): of the pre-activation of each layer, then of the logits. transitions (L - 1,): from one layer to the
+    next. forward_to_loss (L,): functions (pre, targets, weights, work, found) that fill found (LANES,) with the losses that
+    follow from the pre-activation of a layer. plateaus (L,): functions z (U, 1, B) -> (low, high), each (U, B), the interval
+    of constant output around each value. loss: of logits.
+    """
+
+    units: Sequence[int]
+    padded: Sequence[int]
+    channels: Sequence[int]
+    activations: Sequence[CompiledActivation]
+    transitions: Sequence[LayerTransition]
+    forward_to_loss: Sequence[Any]
+    plateaus: Sequence[Any]
+    loss: Any
+
+    @property
+    def last(self) -> int:
+        """Number of the last layer."""
+        return len(self.units) - 1
+
+    def workspace(self, scratch_sizes: Sequence[int] = ()) -> Any:
+        """numba function that makes the scratch memory of one candidate: for every layer its pre-activation, and scratch of at
+        least scratch_sizes[layer] numbers, or as much as the functions above need.
+        """
+        # the last layer needs its logits and as much for the loss
+        needed = [*(transition.scratch_size for transition in self.transitions), 2 * self.units[-1] * LANES]
+        wanted = scratch_sizes or needed
+        pre_sizes = [c * u * LANES for c, u in zip(self.channels[:-1], self.units, strict=True)]
+        return _build_workspace(pre_sizes, [max(sizes) for sizes in zip(needed, wanted, strict=True)])
+
+
+def build_functions(network: LayeredNetwork, units: Sequence[int], padded: Sequence[int]) -> NetworkFunctions:
+    """The functions of `network`."""
+    activations = [layer.activation.compiled() for layer in network.layers]
+    channels = [1, *(layer.activation.channels for layer in network.layers)]
+    loss, last = network.loss.compiled(units[-1]), len(network.layers) - 1
+    transitions = [
+        build_transition(activations[i], channels[i + 1], units[i], units[i + 1], padded[i + 1]) for i in range(last)
+    ]
+    forward_to_loss = [_build_last_to_loss(last, activations[last].activate, loss, units[-1])]
+    for index in range(last - 1, -1, -1):
+        forward_to_loss.insert(0, _build_to_loss(index, transitions[index].forward, forward_to_loss[0]))
+    plateaus = [_build_plateaus(activation.plateau) for activation in activations]
+    return NetworkFunctions(units, padded, channels, activations, transitions, forward_to_loss, plateaus, loss)
+
+
+def _build_plateaus(plateau: Any) -> Any:
+    @njit
+    def plateaus(z):
+        """Interval (low, high) of constant output around each value of z (U, 1, B): two arrays (U, B)."""
+        low, high = np.empty((z.shape[0], z.shape[2]), np.float32), np.empty((z.shape[0], z.shape[2]), np.float32)
+        for unit in range(z.shape[0]):
+            for b in range(z.shape[2]):
+                low[unit, b], high[unit, b] = plateau(z[unit, 0, b])
+        return low, high
+
+    return plateaus
+
+
+def _build_workspace(pre_sizes: Sequence[int], scratch_sizes: Sequence[int]) -> Any:
+    pre_size, scratch_size = pre_sizes[-1], scratch_sizes[-1]
+    if len(scratch_sizes) == 1:
+
+        @njit
+        def workspace():
+            return ((np.empty(pre_size, np.float32), np.empty(scratch_size, np.float32)),)
+    else:
+        head = _build_workspace(pre_sizes[:-1], scratch_sizes[:-1])
+
+        @njit
+        def workspace():
+            return (*head(), (np.empty(pre_size, np.float32), np.empty(scratch_size, np.float32)))
+
+    return workspace
+
+
+def _build_last_to_loss(index: int, activate: Any, loss: Any, outputs: int) -> Any:
+    size = outputs * LANES
+
+    @njit
+    def forward_to_loss(pre, targets, weights, work, found):
+        scratch = work[index][1]
+        logits = scratch[:size]
+        activate(pre, logits, size)
+        loss(logits, targets, scratch[size:], found)
+
+    return forward_to_loss
+
+
+def _build_to_loss(index: int, forward: Any, following_to_loss: Any) -> Any:
+    # numba indexes tuples by constants only
+    following_index, weight_slot, bias_slot = index + 1, 2 * index + 2, 2 * index + 3
+
+    @njit
+    def forward_to_loss(pre, targets, weights, work, found):
+        following = work[following_index][0]
+        forward(pre, weights[weight_slot], weights[bias_slot], work[index][1], following)
+        following_to_loss(following, targets, weights, work, found)
+
+    return forward_to_loss
