@@ -2,10 +2,8 @@
 
 import contextlib
 import math
-import os
 import warnings
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -13,20 +11,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from baselines import memory
 from baselines.pycma_state import restore_strategy, strategy_state
-from polystep.ask_tell import PointOptimizer, replace_non_finite
+from polystep.ask_tell import PointOptimizer, replace_non_finite, search_space
 from polystep.candidates import DenseCandidates
 from polystep.component import component
 from polystep.contracts import State
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
+from polystep.subspace import Subspace
 from polystep.validation import positive
 
 FULL_BELOW = 1000
 """Parameters from which on "auto" means a diagonal covariance, as in the published runs."""
 
 
-@component("cma_es", version=1, title="CMA-ES", family="evolution strategies")
+@component("cma_es", version=1, added=("subspace",), title="CMA-ES", family="evolution strategies")
 class CMAES(PointOptimizer):
     """Sample candidates from a normal distribution and adapt its mean, covariance and step size to the best of them.
 
@@ -46,10 +46,12 @@ class CMAES(PointOptimizer):
         sigma: float = 0.5,
         covariance: Literal["auto", "full", "diagonal"] = "auto",
         report: Literal["mean", "best_ever"] = "mean",
+        subspace: Callable[..., Subspace] | None = None,
     ):
         """`point`: first mean. `population`: None for pycma's 4 + 3 ln D. `sigma`: first step size. `covariance`: "auto" is
         full below 1000 parameters. `report`: the solution is the mean, or, as in the published runs, the candidate with the
-        lowest loss so far, whichever batch it was on. Raises ValueError, also where the memory does not suffice.
+        lowest loss so far, whichever batch it was on. `subspace`: whose coordinates x are, beginning with zeros. Raises
+        ValueError, also where the memory does not suffice.
         """
         if population is not None and population < 4:
             raise ValueError(f"population must be at least 4, or null for 4 + 3 ln D, got {population}")
@@ -58,12 +60,15 @@ class CMAES(PointOptimizer):
         if report not in ("mean", "best_ever"):
             raise ValueError(f"report must be 'mean' or 'best_ever', got {report!r}")
         super().__init__(layout, point)
-        self._population = population or 4 + int(3 * math.log(layout.size))
-        self._sigma, self._report_best = positive(sigma, "sigma"), report == "best_ever"
-        self._diagonal = covariance == "diagonal" or (covariance == "auto" and layout.size >= FULL_BELOW)
-        _require_memory(layout.size, self._population, self._diagonal)
-        self._generator = named_generator(seed, "cma_es")
+        self._subspace, self._origin = search_space(subspace, layout, self._point, seed), self._point
         self._start = self._point.cpu().double().numpy()
+        if self._subspace is not None:
+            self._start = np.zeros(self._subspace.coordinates)
+        self._population = population or 4 + int(3 * math.log(len(self._start)))
+        self._sigma, self._report_best = positive(sigma, "sigma"), report == "best_ever"
+        self._diagonal = covariance == "diagonal" or (covariance == "auto" and len(self._start) >= FULL_BELOW)
+        _require_memory(len(self._start), self._population, self._diagonal)
+        self._generator = named_generator(seed, "cma_es")
         self._best, self._best_loss = self._point, math.inf
         self._strategy = self._new_strategy()
 
@@ -110,7 +115,8 @@ class CMAES(PointOptimizer):
         return {"sigma": float(self._strategy.sigma), "best_loss": self._best_loss}
 
     def _as_points(self, values: NDArray[np.float64]) -> Tensor:
-        return torch.tensor(values, dtype=self._point.dtype, device=self._point.device)
+        points = torch.tensor(values, dtype=self._point.dtype, device=self._point.device)
+        return points if self._subspace is None else self._origin + self._subspace.lift(points.unsqueeze(-1))
 
     def _state(self) -> State:
         return super()._state() | {
@@ -143,22 +149,10 @@ def _require_memory(parameters: int, population: int, diagonal: bool) -> None:
     eigenvectors, inverse root and what decomposing needs).
     """
     samples = 9 * 8 * parameters * population
-    needed, available = samples + (0 if diagonal else 9 * 8 * parameters**2), _available_memory()
-    if needed <= available:
-        return
+    matrices = 0 if diagonal else 9 * 8 * parameters**2
     remedy = "use a smaller population or a smaller model"
-    if not diagonal and samples <= available:
+    if matrices and samples <= memory.available_memory():
         remedy = f"covariance=diagonal needs {samples / 1e9:.2g} GB"
-    raise ValueError(
-        f"covariance={'diagonal' if diagonal else 'full'} of {parameters} parameters with a population of {population} "
-        f"needs about {needed / 1e9:.3g} GB of memory, but {available / 1e9:.3g} GB are available; {remedy}"
-    )
-
-
-def _available_memory() -> float:
-    """Bytes that can be had without swapping; all of the machine's where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    kind = "diagonal" if diagonal else "full"
+    what = f"covariance={kind} of {parameters} parameters with a population of {population}"
+    memory.require_memory(samples + matrices, what, remedy)

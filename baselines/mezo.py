@@ -1,15 +1,18 @@
 """MeZO: zeroth-order SGD in the memory of inference."""
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from baselines.two_point import TwoPointOptimizer
 from polystep.component import component
 from polystep.layout import ParameterLayout
 from polystep.schedule import Schedule
+from polystep.subspace import Subspace
 from polystep.validation import positive, positive_schedule
 
 
-@component("mezo", version=1, title="MeZO", family="two points")
+@component("mezo", version=1, added=("subspace",), title="MeZO", family="two points")
 class MeZO(TwoPointOptimizer):
     """Descend the slope along one Gaussian direction that is replayed from its seed, changing the point in place.
 
@@ -29,9 +32,10 @@ class MeZO(TwoPointOptimizer):
         *,
         learning_rate: float | Schedule = 1e-5,
         epsilon: float = 1e-3,
+        subspace: Callable[..., Subspace] | None = None,
     ):
-        """`epsilon`: size of the perturbation. Raises ValueError."""
-        super().__init__(layout, point, seed)
+        """`epsilon`: size of the perturbation. `subspace`: whose coordinates z perturbs. Raises ValueError."""
+        super().__init__(layout, point, seed, subspace)
         self._learning_rate = positive_schedule(learning_rate, "learning_rate", may_vanish=True)
         self._epsilon = positive(epsilon, "epsilon")
 

@@ -1,25 +1,27 @@
 """OpenAI-ES: evolution strategies with mirrored sampling, one gradient estimate from ranked losses per generation."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from polystep.ask_tell import PointOptimizer
+from polystep.ask_tell import PointOptimizer, search_space
 from polystep.candidates import SeededCandidates
 from polystep.component import component
 from polystep.contracts import State
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
 from polystep.schedule import Moment, Schedule
+from polystep.subspace import Subspace
 from polystep.validation import non_negative, positive_schedule
 
 Shaping = Literal["ranks", "ranks_by_position", "z_score"]
 
 
-@component("openai_es", version=1, title="OpenAI-ES", family="evolution strategies")
+@component("openai_es", version=1, added=("subspace",), title="OpenAI-ES", family="evolution strategies")
 class OpenAIES(PointOptimizer):
     """Estimate a gradient of the smoothed loss from mirrored pairs of Gaussian perturbations, and climb it.
 
@@ -42,11 +44,12 @@ class OpenAIES(PointOptimizer):
         weight_decay: float = 0.0,
         shaping: Shaping = "ranks",
         report: Literal["mean", "best_ever"] = "mean",
+        subspace: Callable[..., Subspace] | None = None,
     ):
         """`population`: candidates per generation, even. `sigma`: standard deviation of the perturbations. `shaping`: what
         becomes of the losses, see `centred_ranks`, `centred_ranks_by_position` and `z_scores`. `report`: the solution is
-        theta, or, as in the published MAX-SAT runs, the candidate with the lowest loss so far. Schedules over steps are
-        read at g. Raises ValueError.
+        theta, or, as in the published MAX-SAT runs, the candidate with the lowest loss so far. `subspace`: whose coordinates
+        e perturbs. Schedules over steps are read at g. Raises ValueError.
         """
         if population < 2 or population % 2:
             raise ValueError(
@@ -63,6 +66,7 @@ class OpenAIES(PointOptimizer):
         self._weight_decay = non_negative(weight_decay, "weight_decay")
         self._utilities = _UTILITIES[shaping]
         self._report_best = report == "best_ever"
+        self._subspace = search_space(subspace, layout, self._point, seed)
         self._best, self._best_loss = self._point, math.inf
 
     @property
@@ -82,16 +86,17 @@ class OpenAIES(PointOptimizer):
             self._point,
             torch.tensor(seeds).repeat_interleave(2),
             torch.tensor([sigma, -sigma]).repeat(self._pairs),
+            subspace=self._subspace,
         )
         return self._candidates
 
     def _learn(self, losses: Tensor) -> dict[str, float]:
         if self._report_best:
             self._keep_best(losses)
-        utilities = self._utilities(losses.double()).tolist()
-        gradient = torch.zeros_like(self._point)
-        for first in range(0, len(utilities), 2):
-            gradient.add_(self._candidates.noise(first), alpha=utilities[first] - utilities[first + 1])
+        utilities = self._utilities(losses.double())
+        weights = torch.zeros_like(utilities)
+        weights[::2] = utilities[::2] - utilities[1::2]
+        gradient = self._candidates.combine(weights)
         gradient /= len(utilities) * float(self._candidates.scale[0])
         rate = self._learning_rate.at(self._generation)
         before = self._point

@@ -1,18 +1,21 @@
 """Random search: the floor that every method should beat."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from polystep.ask_tell import PointOptimizer
+from polystep.ask_tell import PointOptimizer, search_space
 from polystep.candidates import SeededCandidates
 from polystep.component import component
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
 from polystep.schedule import Schedule
+from polystep.subspace import Subspace
 from polystep.validation import positive_schedule
 
 
-@component("random_search", version=1, title="Random search", family="random search")
+@component("random_search", version=1, added=("subspace",), title="Random search", family="random search")
 class RandomSearch(PointOptimizer):
     """Perturb the incumbent and keep the best candidate, a (1 + (N - 1)) evolution strategy without adaptation.
 
@@ -30,8 +33,11 @@ class RandomSearch(PointOptimizer):
         *,
         population: int = 50,
         sigma: float | Schedule = 0.01,
+        subspace: Callable[..., Subspace] | None = None,
     ):
-        """`population`: N, the incumbent included. `sigma`: standard deviation of the perturbations. Raises ValueError."""
+        """`population`: N, the incumbent included. `sigma`: standard deviation of the perturbations. `subspace`: whose
+        coordinates e_n perturbs. Raises ValueError.
+        """
         if population < 2:
             raise ValueError(
                 f"population must be at least 2, the incumbent and one candidate to compare it with, got {population}"
@@ -39,13 +45,14 @@ class RandomSearch(PointOptimizer):
         super().__init__(layout, point)
         self._seed, self._population = seed, population
         self._sigma = positive_schedule(sigma, "sigma")
+        self._subspace = search_space(subspace, layout, self._point, seed)
 
     def _propose(self) -> SeededCandidates:
         """The incumbent first."""
         seeds = [derive_seed(self._seed, "random_search", self._step, n) for n in range(self._population)]
         scale = torch.full((self._population,), self._sigma.at(self._now))
         scale[0] = 0.0
-        self._candidates = SeededCandidates(self._point, torch.tensor(seeds), scale)
+        self._candidates = SeededCandidates(self._point, torch.tensor(seeds), scale, subspace=self._subspace)
         return self._candidates
 
     def _learn(self, losses: Tensor) -> dict[str, float]:

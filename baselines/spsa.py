@@ -1,14 +1,17 @@
 """SPSA: simultaneous perturbation stochastic approximation with Spall's gain sequences."""
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from baselines.two_point import TwoPointOptimizer
 from polystep.component import component
 from polystep.layout import ParameterLayout
+from polystep.subspace import Subspace
 from polystep.validation import non_negative, positive
 
 
-@component("spsa", version=1, title="SPSA", family="two points")
+@component("spsa", version=1, added=("subspace",), title="SPSA", family="two points")
 class SPSA(TwoPointOptimizer):
     """Descend the slope along one random sign vector, with decaying step and decaying perturbation.
 
@@ -33,9 +36,12 @@ class SPSA(TwoPointOptimizer):
         alpha: float = 0.602,
         gamma: float = 0.101,
         steps: int | None = None,
+        subspace: Callable[..., Subspace] | None = None,
     ):
-        """`A`: stability constant; None for Spall's rule of a tenth of the planned `steps`. Raises ValueError."""
-        super().__init__(layout, point, seed)
+        """`A`: stability constant; None for Spall's rule of a tenth of the planned `steps`. `subspace`: whose coordinates
+        delta perturbs. Raises ValueError.
+        """
+        super().__init__(layout, point, seed, subspace)
         if A is None:
             if steps is None:
                 raise ValueError("A=null means a tenth of the steps, but steps is null, too; give A or steps a number")

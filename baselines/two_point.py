@@ -2,16 +2,18 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from polystep.ask_tell import PointOptimizer
+from polystep.ask_tell import PointOptimizer, search_space
 from polystep.candidates import NoiseDistribution, SeededCandidates
 from polystep.contracts import State
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
+from polystep.subspace import Subspace
 
 
 class TwoPointOptimizer(PointOptimizer):
@@ -27,9 +29,13 @@ class TwoPointOptimizer(PointOptimizer):
 
     distribution: ClassVar[NoiseDistribution]
 
-    def __init__(self, layout: ParameterLayout, point: Tensor, seed: int):
+    def __init__(
+        self, layout: ParameterLayout, point: Tensor, seed: int, subspace: Callable[..., Subspace] | None = None
+    ):
+        """`subspace`: whose coordinates z perturbs; None: the parameters themselves."""
         super().__init__(layout, point)
         self._seed = seed
+        self._subspace = search_space(subspace, layout, self._point, seed)
 
     @abstractmethod
     def _gains(self) -> tuple[float, float]:
@@ -39,7 +45,9 @@ class TwoPointOptimizer(PointOptimizer):
         _, radius = self._gains()
         seed = derive_seed(self._seed, "two-point direction", self._step)
         scale = torch.tensor([radius, -radius])
-        self._candidates = SeededCandidates(self._point, torch.tensor([seed, seed]), scale, self.distribution)
+        self._candidates = SeededCandidates(
+            self._point, torch.tensor([seed, seed]), scale, self.distribution, subspace=self._subspace
+        )
         return self._candidates
 
     def _learn(self, losses: Tensor) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """PointOptimizer: the bookkeeping that every ask/tell method shares, so that a method is its mathematics alone."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from polystep.candidates import Candidates
 from polystep.contracts import AskTellOptimizer, State, StepReport
 from polystep.layout import ParameterLayout
 from polystep.schedule import Moment
+from polystep.subspace import Subspace
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -107,3 +109,10 @@ def replace_non_finite(losses: Tensor, floor: float = 1e6) -> Tensor:
     finite = torch.isfinite(losses)
     largest = torch.where(finite, losses.abs(), 0.0).max()
     return torch.where(finite, losses, torch.clamp(2 * largest + 1, min=floor))
+
+
+def search_space(
+    subspace: Callable[..., Subspace] | None, layout: ParameterLayout, point: Tensor, seed: int
+) -> Subspace | None:
+    """The subspace, of single coordinates, that a method without particles searches from `point`; None: all parameters."""
+    return None if subspace is None else subspace(layout, particle_dimension=1, seed=seed, device=point.device)

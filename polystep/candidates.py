@@ -59,8 +59,9 @@ NoiseDistribution = Literal["normal", "rademacher"]
 class SeededCandidates:
     """base + scale_n e_n with e_n drawn from seed n on demand, so that noise is never stored whole.
 
-    The elements of e_n are independent: standard normal, or +-1 with equal chances ("rademacher"). A negative scale with a
-    repeated seed gives the antithetic partner; neighbours that share a seed share the drawing.
+    The elements of e_n are independent: standard normal, or +-1 with equal chances ("rademacher"). With a subspace they are
+    those of its coordinates, and e_n is what these lift to. A negative scale with a repeated seed gives the antithetic partner;
+    neighbours that share a seed share the drawing.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class SeededCandidates:
         scale: Tensor,
         distribution: NoiseDistribution = "normal",
         places: Tensor | None = None,
+        subspace: "Subspace | None" = None,
     ):
         """`base`: (D,). `seeds`: (N,) integers. `scale`: (N,). `places`: (N,), 0..N - 1 where not given."""
         if seeds.shape != scale.shape or seeds.ndim != 1:
@@ -80,17 +82,37 @@ class SeededCandidates:
             raise ValueError(f"distribution must be 'normal' or 'rademacher', got {distribution!r}")
         self.base, self.seeds, self.scale, self.distribution = base, seeds, scale, distribution
         self.places = torch.arange(len(seeds)) if places is None else places
+        self.subspace = subspace
 
     def __len__(self) -> int:
         return len(self.seeds)
 
     def noise(self, n: int) -> Tensor:
         """The direction e_n of candidate n, shape (D,)."""
+        return self._lift(self._draw(n))
+
+    def combine(self, weights: Tensor) -> Tensor:
+        """sum_n weights_n e_n, shape (D,), for weights (N,) that are 0 where e_n shall not be drawn."""
+        total = self.base.new_zeros(self._shape)
+        for n, weight in enumerate(weights.tolist()):
+            if weight:
+                total.add_(self._draw(n), alpha=weight)
+        return self._lift(total)
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        """Of what is drawn."""
+        return self.base.shape if self.subspace is None else (self.subspace.particles, self.subspace.particle_dimension)
+
+    def _draw(self, n: int) -> Tensor:
         device = self.base.device
         generator = named_generator(int(self.seeds[n]), "noise", device=device)
         if self.distribution == "normal":
-            return torch.randn(self.base.shape, generator=generator, device=device)
-        return torch.randint(2, self.base.shape, generator=generator, device=device) * 2.0 - 1.0
+            return torch.randn(self._shape, generator=generator, device=device)
+        return torch.randint(2, self._shape, generator=generator, device=device) * 2.0 - 1.0
+
+    def _lift(self, drawn: Tensor) -> Tensor:
+        return drawn if self.subspace is None else self.subspace.lift(drawn)
 
     def dense(self, part: slice) -> Tensor:
         """The points of `part`, shape (n, D)."""
@@ -105,14 +127,15 @@ class SeededCandidates:
 
     def part(self, part: slice) -> "SeededCandidates":
         """The candidates of `part`."""
-        return SeededCandidates(self.base, self.seeds[part], self.scale[part], self.distribution, self.places[part])
+        chosen = (self.seeds[part], self.scale[part], self.distribution, self.places[part])
+        return SeededCandidates(self.base, *chosen, self.subspace)
 
     def distinct(self, part: slice) -> tuple[Tensor, Tensor]:
         """The different directions of `part`, shape (K, D), and which of them each of its candidates has, shape (n,)."""
         first = range(len(self))[part].start
         _, which = torch.unique(self.seeds[part], return_inverse=True)
         owners = torch.zeros(int(which.max()) + 1, dtype=torch.int64).index_copy_(0, which, torch.arange(len(which)))
-        return torch.stack([self.noise(first + int(owner)) for owner in owners]), which
+        return self._lift(torch.stack([self._draw(first + int(owner)) for owner in owners])), which
 
 
 class ParticleCandidates:

@@ -13,7 +13,10 @@ import pytest
 import torch
 
 from baselines.cma_es import CMAES
+from baselines.cr_fm_nes import CRFMNES
+from baselines.deep_zero import DeepZero
 from baselines.finite_differences import FiniteDifferences
+from baselines.fzoo import FZOO
 from baselines.mezo import MeZO
 from baselines.openai_es import OpenAIES
 from baselines.random_search import RandomSearch
@@ -40,10 +43,23 @@ RIVALS: dict[str, Callable[..., PointOptimizer]] = {
     "finite_differences hybrid": lambda *arguments: FiniteDifferences(
         *arguments, subspace=HybridSubspace, update=Momentum(), step_size=0.01
     ),
+    "fzoo": partial(FZOO, learning_rate=0.01, epsilon=0.1),
+    "deep_zero": partial(DeepZero, share=0.5, radius=0.1, learning_rate=0.05, redraw_every=2),
+    "cr_fm_nes": partial(CRFMNES, sigma=0.3),
     "cma_es": CMAES,
     "cma_es diagonal": partial(CMAES, covariance="diagonal", population=4, report="best_ever"),
+    **{
+        f"{rival.__name__} in a subspace": partial(rival, subspace=partial(HybridSubspace, rank=2), **settings)
+        for rival, settings in (
+            (OpenAIES, {"population": 8, "sigma": 0.1, "learning_rate": 0.2}),
+            (SPSA, {"a": 0.02, "c": 0.1, "steps": 40}),
+            (MeZO, {"learning_rate": 0.005, "epsilon": 0.1}),
+            (RandomSearch, {"population": 2, "sigma": 0.2}),
+            (CMAES, {}),
+        )
+    },
 }
-MOVING = sorted(set(RIVALS) - {"random_search", "cma_es diagonal"})
+MOVING = sorted(set(RIVALS) - {"random_search", "RandomSearch in a subspace", "cma_es diagonal"})
 
 
 @pytest.fixture(params=RIVALS)
@@ -170,6 +186,22 @@ def test_order_of_candidates_and_losses_agrees(name: str, bowl: Any) -> None:
         (CMAES, {"population": 3}, "population must be at least 4, .* got 3"),
         (CMAES, {"covariance": "sparse"}, "covariance must be 'auto', 'full' or 'diagonal', got 'sparse'"),
         (CMAES, {"report": "last"}, "report must be 'mean' or 'best_ever', got 'last'"),
+        (FZOO, {"directions": 1}, "directions must be at least 2, .* got 1"),
+        (FZOO, {"directions": 0}, "directions must be at least 2, .* got 0"),
+        (DeepZero, {"share": 0.0}, "share must be above 0 and at most 1, which is all parameters, got 0.0"),
+        (DeepZero, {"share": 1.01}, "share must be above 0 and at most 1, which is all parameters, got 1.01"),
+        (DeepZero, {"momentum": 1.0}, r"momentum must lie in \[0, 1\), got 1.0"),
+        (DeepZero, {"redraw_every": 0}, "redraw_every must be at least 1, got 0"),
+        (DeepZero, {"weight_decay": -1.0}, "weight_decay must be a number of at least 0, got -1.0"),
+        *(
+            (
+                CRFMNES,
+                {"population": population},
+                f"population must be an even number of at least 4, .* got {population}",
+            )
+            for population in (0, 2, 7)
+        ),
+        (CRFMNES, {"population": 10**12}, "a population of 1000000000000 with 26 parameters needs about .* GB"),
         (SPSA, {}, "A=null means a tenth of the steps, but steps is null"),
         (SPSA, {"steps": 0}, "steps must be a number above 0, got 0"),
         (SPSA, {"A": -1.0}, "A must be a number of at least 0, got -1"),
@@ -183,6 +215,9 @@ def test_order_of_candidates_and_losses_agrees(name: str, bowl: Any) -> None:
                 (MeZO, {}, ("learning_rate", "epsilon")),
                 (RandomSearch, {}, ("sigma",)),
                 (CMAES, {}, ("sigma",)),
+                (CRFMNES, {}, ("sigma",)),
+                (FZOO, {}, ("learning_rate", "epsilon")),
+                (DeepZero, {}, ("radius", "learning_rate")),
                 (FiniteDifferences, {}, ("probe_radius", "step_size")),
             )
             for setting in settings
@@ -200,7 +235,9 @@ def test_setting_that_cannot_work_is_refused(rival: Callable[..., Any], settings
         rival(LAYOUT, torch.zeros(LAYOUT.size), 0, **settings)
 
 
-@pytest.mark.parametrize("rival", [OpenAIES, partial(SPSA, A=1.0), MeZO, RandomSearch, FiniteDifferences, CMAES])
+@pytest.mark.parametrize(
+    "rival", [OpenAIES, partial(SPSA, A=1.0), MeZO, RandomSearch, FiniteDifferences, CMAES, CRFMNES, FZOO, DeepZero]
+)
 def test_point_that_does_not_fit_the_layout_is_refused(rival: Callable[..., Any]) -> None:
     with pytest.raises(ValueError, match=rf"point must have shape \({LAYOUT.size},\)"):
         rival(LAYOUT, torch.zeros(3), 0)

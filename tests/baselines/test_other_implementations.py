@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from baselines.cr_fm_nes import CRFMNES
 from baselines.openai_es import OpenAIES
 from baselines.spsa import SPSA
 from polystep.layout import ParameterLayout
@@ -62,3 +63,30 @@ def test_spsa_equals_that_of_noisyopt(
     # our perturbations are rounded to float32
     np.testing.assert_allclose(ours.solution.numpy(), theirs.x, rtol=1e-5)
     assert float(function(ours.solution[None])) < float(function(START[None]))
+
+
+@pytest.mark.parametrize(("size", "population"), [(7, 8), (300, 16)])
+def test_cr_fm_nes_equals_that_of_its_authors(
+    function: Callable[[Tensor], Tensor], size: int, population: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Candidates without a finite loss among them; both shapes of the distribution and all three rates of sigma occur."""
+    crfmnes = pytest.importorskip("crfmnes", reason="pip install -c constraints.txt -e '.[crosscheck]'")
+    start = torch.linspace(-1, 1, size, dtype=torch.float64)
+    ours = CRFMNES(ParameterLayout({"x": (size,)}), start, 5, population=population, sigma=0.125)
+    told: list[float] = []
+    first = {"v": ours._v.numpy()[:, None].copy(), "use_constraint_violation": False}
+    theirs = crfmnes.CRFMNES(size, lambda _: told.pop(0), start.numpy()[:, None].copy(), 0.125, population, **first)
+    for generation in range(80):
+        candidates = ours.ask(0.0)
+        losses = function(candidates.dense(slice(None)))
+        losses[generation % population] = torch.inf if generation % 5 == 0 else losses[generation % population]
+        told.extend(losses.tolist())
+        drawn = ours._z[: population // 2].T.numpy()
+        monkeypatch.setattr(np.random, "randn", lambda *_, drawn=drawn: drawn)
+        theirs.one_iteration()
+        ours.tell(losses)
+    np.testing.assert_allclose(ours.solution.numpy(), theirs.m[:, 0], rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(ours._d.numpy(), theirs.D[:, 0], rtol=1e-8)
+    np.testing.assert_allclose(ours._v.numpy(), theirs.v[:, 0], rtol=1e-7, atol=1e-10)
+    assert ours._sigma == pytest.approx(theirs.sigma, rel=1e-9)
+    assert float(function(ours.solution[None])) < 0.5 * float(function(start[None]))

@@ -5,7 +5,8 @@ import torch
 
 from polystep.candidates import DenseCandidates, ParticleCandidates, SeededCandidates
 from polystep.layout import ParameterLayout
-from polystep.subspace import FullSpace
+from polystep.random import named_generator
+from polystep.subspace import FullSpace, HybridSubspace
 
 SLICES = [slice(None), slice(1, 3), slice(2, 100), slice(0, 0)]
 
@@ -67,6 +68,27 @@ def test_neighbours_with_the_same_seed_share_the_drawing(monkeypatch: pytest.Mon
     monkeypatch.setattr(candidates, "noise", lambda n: drawn.append(n) or draw(n))
     assert torch.equal(candidates.dense(slice(None)), torch.stack(alone))
     assert drawn == [0, 2, 4]
+
+
+def test_combination_weighs_the_directions(seeded: SeededCandidates) -> None:
+    weights = torch.tensor([0.5, 0.0, -2.0, 1.0])
+    expected = 0.5 * seeded.noise(0) - 2 * seeded.noise(2) + seeded.noise(3)
+    torch.testing.assert_close(seeded.combine(weights), expected)
+
+
+def test_noise_in_a_subspace_is_lifted_from_its_coordinates() -> None:
+    layout = ParameterLayout({"weight": (4, 5), "bias": (4,)})
+    space = HybridSubspace(layout, particle_dimension=1, seed=0, rank=1)
+    seeds, scale = torch.tensor([3, 3, 4]), torch.tensor([0.5, -0.5, 2.0])
+    candidates = SeededCandidates(torch.ones(24), seeds, scale, subspace=space)
+    drawn = torch.randn(13, 1, generator=named_generator(3, "noise"))
+    assert space.coordinates == 13
+    torch.testing.assert_close(candidates.noise(0), space.lift(drawn))
+    torch.testing.assert_close(candidates.part(slice(1, 3)).dense(slice(0, 1))[0], 1 - 0.5 * space.lift(drawn))
+    directions, which = candidates.distinct(slice(None))
+    torch.testing.assert_close(directions[which[1]], candidates.noise(1))
+    weights = torch.tensor([1.0, 0.0, -3.0])
+    torch.testing.assert_close(candidates.combine(weights), candidates.noise(0) - 3 * candidates.noise(2))
 
 
 def test_noise_leaves_the_global_random_state_alone(seeded: SeededCandidates) -> None:
