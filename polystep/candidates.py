@@ -161,6 +161,21 @@ class ParticleCandidates:
         """The points of `part`, shape (n, D)."""
         return self.base + self.subspace.lift_each(self.particle[part], self.offset[part])
 
+    @property
+    def scale(self) -> Tensor:
+        """+1 or -1 for each candidate, (N,): the sign of the first number of its offset that is not zero."""
+        first = (self.offset != 0).int().argmax(1, keepdim=True)
+        return torch.where(self.offset.gather(1, first).squeeze(1) < 0, -1.0, 1.0)
+
+    def distinct(self, part: slice) -> tuple[Tensor, Tensor]:
+        """The changes of `part` that differ by more than their sign, shape (K, D), and which of them each of its candidates
+        makes, (n,), times its `scale`.
+        """
+        offset = self.scale[part].unsqueeze(1) * self.offset[part]
+        moves = torch.cat([self.particle[part].unsqueeze(1).to(offset), offset], dim=1)
+        moves, which = torch.unique(moves, dim=0, return_inverse=True)
+        return self.subspace.lift_each(moves[:, 0].long(), moves[:, 1:]), which
+
     def part(self, part: slice | Tensor) -> "ParticleCandidates":
         """The candidates of `part`, or of these numbers (n,)."""
         own = part if isinstance(part, slice) else part.cpu()

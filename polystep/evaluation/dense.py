@@ -1,13 +1,14 @@
 """Candidates that move everything: they share one matrix product for their first layers."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from polystep.candidates import Candidates, DenseCandidates, SeededCandidates
+from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
+from polystep.dense_subspace import DenseSubspace
 from polystep.evaluation.compiled_network import CompiledNetwork
 from polystep.evaluation.dense_kernels import build_dense
 from polystep.evaluation.layered import with_bias_input
@@ -15,8 +16,8 @@ from polystep.evaluation.simd_blocks import pad_samples
 
 
 class FusedDense:
-    """Losses of any candidates. Seeded ones with the same seed share its column of the product, so an antithetic pair costs
-    half of it. Torch counterpart: `IncrementalEvaluator`.
+    """Losses of any candidates. Seeded ones with the same seed share its column of the product, and so do opposite moves along
+    directions without structure: an antithetic pair costs half of it. Torch counterpart: `IncrementalEvaluator`.
     """
 
     def __init__(self, compiled: CompiledNetwork):
@@ -30,7 +31,7 @@ class FusedDense:
     def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean losses (N,)."""
         compiled = self._compiled
-        if isinstance(candidates, SeededCandidates):
+        if _has_shared_directions(candidates):
             base, scale, directions_of = candidates.base, candidates.scale, candidates.distinct
         else:
             base, scale = torch.zeros(compiled.layout.size), torch.ones(len(candidates))
@@ -83,3 +84,10 @@ class FusedDense:
         moves = (z.numpy(), delta.unflatten(0, (-1, units)).numpy(), which.numpy(), scale.numpy())
         rest = (tuple(stacked), pad_samples(targets.long()).numpy(), len(targets))
         return torch.from_numpy(compiled.clock.call(self.kernels, *moves, *rest))
+
+
+def _has_shared_directions(candidates: Candidates) -> TypeGuard[SeededCandidates | ParticleCandidates]:
+    if isinstance(candidates, ParticleCandidates):
+        # candidates of other subspaces change little each, or have no opposites that matter
+        return isinstance(candidates.subspace, DenseSubspace)
+    return isinstance(candidates, SeededCandidates)

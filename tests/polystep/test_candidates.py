@@ -107,6 +107,17 @@ def test_particle_candidates_move_one_particle_each(space: FullSpace, part: slic
     assert torch.equal(candidates.dense(part), (base + changes)[part])
 
 
+def test_opposite_moves_share_their_change(space: FullSpace) -> None:
+    offset = torch.tensor([[0.0, 2.0], [1.0, 3.0], [0.0, -2.0], [-1.0, -3.0], [1.0, 3.0], [0.0, 2.0]])
+    candidates = ParticleCandidates(torch.arange(5.0), space, torch.tensor([0, 0, 0, 0, 0, 1]), offset)
+    assert candidates.scale.tolist() == [1, 1, -1, -1, 1, 1]
+    for part in SLICES:
+        changes, which = candidates.distinct(part)
+        points = candidates.base + candidates.scale[part].unsqueeze(1) * changes[which]
+        assert torch.equal(points, candidates.dense(part))
+    assert len(candidates.distinct(slice(None))[0]) == 3
+
+
 def test_arguments_are_checked(space: FullSpace) -> None:
     with pytest.raises(ValueError, match=r"points must have shape \(N, D\), got \(3,\)"):
         DenseCandidates(torch.zeros(3))

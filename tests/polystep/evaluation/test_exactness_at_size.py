@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
+from polystep.dense_subspace import DenseSubspace
 from polystep.evaluation.kernels import LANES
 from polystep.evaluation.routing.network import RoutedNetwork
 from polystep.subspace import HybridSubspace, RowSubspace
@@ -37,6 +38,11 @@ def candidates_of(kind: str, paths: Paths, case: Case, scale: float = 0.3) -> Ca
         return DenseCandidates(base + scale * 0.1 * case.numbers(6, paths.layout.size))
     if kind == "mirrored":
         return SeededCandidates(base, torch.arange(8) // 2, torch.tensor([0.05, -0.05]).repeat(4))
+    if kind == "few directions":
+        few = DenseSubspace(paths.layout, DIMENSION, seed=case.seed, coordinates=20)
+        turned = torch.linalg.qr(case.numbers(few.particles, DIMENSION, DIMENSION)).Q
+        offset = torch.cat([turned, -turned], dim=1).flatten(0, 1) * scale * 0.1
+        return ParticleCandidates(base, few, torch.arange(few.particles).repeat_interleave(2 * DIMENSION), offset)
     if kind == "rows":
         subspace = RowSubspace(paths.layout, particle_dimension=2, seed=case.seed, rank=4)
         one, others = torch.full((LANES * 5 + 3,), 3), torch.arange(subspace.particles)
@@ -73,7 +79,7 @@ def assert_agree(paths: Paths, kind: str, samples: int, scale: float = 0.3) -> N
         assert (losses - expected).abs().max() <= 8 / samples
 
 
-KINDS = ["rows", "directions", "dense directions", "simplex", "dense", "mirrored"]
+KINDS = ["rows", "directions", "dense directions", "simplex", "dense", "mirrored", "few directions"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
