@@ -31,9 +31,11 @@ def check_node(node: Any, path: str, supplied: Iterable[str] = ()) -> None:
             check_node(item, f"{path}.{key}")
     elif isinstance(node, dict):
         settings = {key: value for key, value in node.items() if not str(key).startswith("_")}
-        target = locate(node["_target_"], path)
-        missing = check_settings(target, settings, path, supplied)
-        if missing and not node.get("_partial_"):
+        partial = node.get("_partial_", False)
+        if not isinstance(partial, bool):
+            raise ConfigError(f"{path}._partial_={partial!r} is not valid; expected true or false")
+        missing = check_settings(locate(node["_target_"], path), settings, path, supplied)
+        if missing and not partial:
             raise ConfigError(
                 f"{path} lacks {', '.join(missing)}, which {node['_target_']} needs; add it to the yaml file or to "
                 f"the command line, as {path}.{missing[0]}=VALUE"
