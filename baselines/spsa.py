@@ -1,5 +1,6 @@
 """SPSA: simultaneous perturbation stochastic approximation with Spall's gain sequences."""
 
+import math
 from collections.abc import Callable
 
 from torch import Tensor
@@ -11,15 +12,14 @@ from polystep.subspace import Subspace
 from polystep.validation import non_negative, positive
 
 
-@component("spsa", version=1, added=("subspace",), title="SPSA", family="two points")
+@component("spsa", version=2, title="SPSA", family="two points")
 class SPSA(TwoPointOptimizer):
     """Descend the slope along one random sign vector, with decaying step and decaying perturbation.
 
     Step k = 1, 2, ..., delta of independent +-1:
         a_k = a/(A + k)^alpha,  c_k = c/k^gamma
         theta <- theta - a_k (f(theta + c_k delta) - f(theta - c_k delta))/(2 c_k) delta
-    Costs two candidates. Source: Spall, IEEE Transactions on Aerospace and Electronic Systems 34 (1998) 817-823;
-    protocol section 2.
+    Costs two candidates. Source: Spall, IEEE Transactions on Aerospace and Electronic Systems 34 (1998) 817-823.
     """
 
     distribution = "rademacher"
@@ -35,21 +35,22 @@ class SPSA(TwoPointOptimizer):
         A: float | None = None,
         alpha: float = 0.602,
         gamma: float = 0.101,
-        steps: int | None = None,
         subspace: Callable[..., Subspace] | None = None,
     ):
-        """`A`: stability constant; None for Spall's rule of a tenth of the planned `steps`. `subspace`: whose coordinates
-        delta perturbs. Raises ValueError.
+        """`A`: stability constant; None for Spall's rule of a tenth of the steps, which are as many as the used share of the
+        budget makes of those taken so far; the first step then moves nothing. `subspace`: whose coordinates delta perturbs.
+        Raises ValueError.
         """
         super().__init__(layout, point, seed, subspace)
-        if A is None:
-            if steps is None:
-                raise ValueError("A=null means a tenth of the steps, but steps is null, too; give A or steps a number")
-            A = 0.1 * positive(steps, "steps")
         self.a, self.c = positive(a, "a"), positive(c, "c")
-        self.A = non_negative(A, "A")
+        self.A = None if A is None else non_negative(A, "A")
         self.alpha, self.gamma = non_negative(alpha, "alpha"), non_negative(gamma, "gamma")
 
     def _gains(self) -> tuple[float, float]:
         k = self._step + 1
-        return self.a / (self.A + k) ** self.alpha, self.c / k**self.gamma
+        stability = self._tenth_of_the_steps() if self.A is None else self.A
+        return self.a / (stability + k) ** self.alpha, self.c / k**self.gamma
+
+    def _tenth_of_the_steps(self) -> float:
+        used = self._now.used
+        return 0.1 * self._step / used if used > 0 else math.inf

@@ -45,7 +45,7 @@ def test_spsa_equals_that_of_noisyopt(
     function: Callable[[Tensor], Tensor], objective: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noisyopt = pytest.importorskip("noisyopt", reason="pip install -c constraints.txt -e '.[crosscheck]'")
-    ours, signs = SPSA(LAYOUT, START, 5, a=0.0005, c=0.125, A=2, steps=200), []
+    ours, signs = SPSA(LAYOUT, START, 5, a=0.0005, c=0.125, A=2), []
     for _ in range(200):
         candidates = ours.ask(0.0)
         signs.append(candidates.noise(0).double().numpy())

@@ -39,7 +39,7 @@ def directions_of(optimizer: SPSA | MeZO, objective: Any, steps: int) -> Any:
 
 def test_spsa_equals_its_equations(function: Callable[[Tensor], Tensor], objective: Any) -> None:
     start = torch.linspace(-1, 1, 7, dtype=torch.float64)
-    optimizer = SPSA(LAYOUT, start, 5, a=0.0005, c=0.125, steps=200)
+    optimizer = SPSA(LAYOUT, start, 5, a=0.0005, c=0.125, A=20)
     signs = directions_of(optimizer, objective(function), 200)
     assert all(set(np.abs(delta)) == {1.0} for delta in signs)
 
@@ -51,6 +51,24 @@ def test_spsa_equals_its_equations(function: Callable[[Tensor], Tensor], objecti
         optimizer.solution.numpy(), spsa_reference(start, loss, signs, 0.0005, 0.125, 20), rtol=1e-5
     )
     assert loss(optimizer.solution.numpy()) < loss(start.numpy())
+
+
+def test_the_stability_of_spsa_follows_the_used_share_of_the_budget(objective: Any) -> None:
+    """A tenth of the steps, whatever limits them; they are not known before the first."""
+
+    def after(steps: int, stability: float | None, used: Callable[[int], float]) -> list[Tensor]:
+        optimizer = SPSA(LAYOUT, torch.zeros(7, dtype=torch.float64), 5, a=0.01, c=0.125, A=stability)
+        points = [optimizer.solution.clone()]
+        for step in range(steps):
+            optimizer.step(objective(lambda points: (points - 1).square().sum(1)), used(step))
+            points.append(optimizer.solution.clone())
+        return points
+
+    given, followed = after(10, 2.0, lambda _: 0.0), after(10, None, lambda step: step / 20)
+    assert torch.equal(followed[1], followed[0])
+    assert (given[2] - given[1]).norm() == pytest.approx(float((followed[2] - followed[1]).norm()), rel=0.1)
+    late = after(3, None, lambda step: step / 200)
+    assert 0 < (late[3] - late[2]).norm() < (followed[3] - followed[2]).norm() / 2
 
 
 def test_mezo_equals_its_equations(function: Callable[[Tensor], Tensor], objective: Any) -> None:
@@ -68,7 +86,7 @@ def test_mezo_equals_its_equations(function: Callable[[Tensor], Tensor], objecti
 
 @pytest.mark.parametrize(
     "build",
-    [lambda *a: SPSA(*a, a=0.01, steps=100), lambda *a: MeZO(*a, learning_rate=1e-3)],
+    [lambda *a: SPSA(*a, a=0.01, A=10), lambda *a: MeZO(*a, learning_rate=1e-3)],
     ids=["spsa", "mezo"],
 )
 class TestBoth:

@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 from polystep.bench.composition import compose_config
 from polystep.bench.launch import altered_overrides
+from polystep.bench.profiles import profile_names, read_profile
 from polystep.bench.schema import ConfigError
 from polystep.bench.studies import ANY_OPTIMIZER, ANY_TASK, find_settings, settings_files
 
@@ -98,3 +99,13 @@ def test_a_study_that_needs_settings_says_where_to_put_them() -> None:
         ConfigError, match=r"study=first has no settings for optimizer=mezo on task=snn; add configs/set"
     ):
         compose_config(CONFIGS, ["study=first", "optimizer=mezo", "task=snn"])
+
+
+def test_profiles_alter_the_budget_of_no_published_policy_gradient() -> None:
+    """The settings files say that a policy through which nothing is learnt gets few environment steps."""
+    for activation, steps in (("float", 1_000_000), ("int8", 20_000), ("binary", 20_000)):
+        overrides = ["study=first", "task=cartpole", "optimizer=dqn", f"task.activation={activation}"]
+        assert compose_config(CONFIGS, overrides).config.budget.environment_steps == steps
+    planned = [run.overrides for name in profile_names(CONFIGS) for run in read_profile(CONFIGS, name)]
+    published = [run for run in planned if "study=first" in run and {"optimizer=ppo", "optimizer=dqn"} & {*run}]
+    assert published and not any("budget" in override for run in published for override in run)
