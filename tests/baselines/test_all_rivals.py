@@ -52,7 +52,7 @@ RIVALS: dict[str, Callable[..., PointOptimizer]] = {
         f"{rival.__name__} in a subspace": partial(rival, subspace=partial(HybridSubspace, rank=2), **settings)
         for rival, settings in (
             (OpenAIES, {"population": 8, "sigma": 0.1, "learning_rate": 0.2}),
-            (SPSA, {"a": 0.02, "c": 0.1, "steps": 40}),
+            (SPSA, {"a": 0.02, "c": 0.1, "A": 4}),
             (MeZO, {"learning_rate": 0.005, "epsilon": 0.1}),
             (RandomSearch, {"population": 2, "sigma": 0.2}),
             (CMAES, {}),
