@@ -43,3 +43,9 @@ def published_at_steps(task: str, method: str) -> dict[int, dict[int, float]]:
         int(step): dict(zip(rows["seed"].astype(int), rows["test"].astype(float), strict=True))
         for step, rows in curve.groupby("step")
     }
+
+
+def published_marks(task: str, method: str) -> dict[int, float]:
+    """Mean test scores of the revised edition by step; empty where it has no curve."""
+    curve = published_curve("revised", task, method)
+    return dict(zip(curve["step"].astype(int), curve["test"].astype(float), strict=True))

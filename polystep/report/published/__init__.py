@@ -50,7 +50,8 @@ def published_table(edition: str) -> pandas.DataFrame:
 def published_curve(edition: str, task: str, method: str) -> pandas.DataFrame:
     """Published learning curves: test score and wall seconds, a row per seed and step; empty where there are none.
 
-    epoch: number of the epoch that ends there; NaN at the marks at every 20th step up to step 400.
+    seed: NaN where only a mean over seeds is known. epoch: number of the epoch that ends there; NaN at the marks at every
+    20th step up to step 400.
     """
     curves = _curves(edition)
     return curves[(curves["task"] == task) & (curves["method"] == method)].reset_index(drop=True)

@@ -174,6 +174,20 @@ def test_time_to_target_has_the_targets_of_the_task(made, make_run):
     assert {"published PolyStep, first edition", "best published rival, first edition"} <= snn
 
 
+def test_marks_of_the_revised_edition_are_beside_its_means(made, make_run):
+    runs = [
+        make_run(
+            "snn", "polystep", seed, protocol="published", edition="revised", test_curve={20: test, 30: 0.5, 60: 0.6}
+        )
+        for seed, test in ((42, 0.4), (123, 0.5))
+    ]
+    shown = made(*runs)["revised_marks"]
+    assert cells(shown, "Step") == ["20", "60"]
+    assert [row["test_mean"] for row in shown.rows] == pytest.approx([0.45, 0.6])
+    assert [row["published_mean"] for row in shown.rows] == [0.412, 0.56]
+    assert "early_curve" not in made(*runs) and "revised_marks" not in made(make_run("snn", "polystep"))
+
+
 def test_costs_leave_out_what_nobody_spent(made, make_run):
     shown = made(make_run("snn", "polystep"))["costs"]
     titles = [column.title for column in shown.columns]

@@ -114,6 +114,8 @@ def test_published_numbers_are_found_by_our_names():
     assert published("revised", "snn", "polystep", "test_best") is None
     curve = published_curve("first", "snn", "polystep")
     assert curve["seed"].nunique() == 5 and curve[curve["step"] == 20]["epoch"].isna().all()
-    assert published_curve("revised", "snn", "polystep").empty
+    means = published_curve("revised", "snn", "polystep")
+    assert means["seed"].isna().all() and means.set_index("step")["test"][20] == 0.412
+    assert published_curve("revised", "moe", "polystep").empty
     for edition in ("first", "revised"):
         assert not published_table(edition).duplicated(["task", "method", "metric", "axis"]).any()
