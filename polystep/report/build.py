@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
 from polystep.report import figures, tables
-from polystep.report.charts import Chart, Kind, render
+from polystep.report.charts import Chart
 from polystep.report.claims import Statement, findings_page, judge, judge_own_first, verdicts
+from polystep.report.drawing import Kind, render
 from polystep.report.material import Material, modules_of
 from polystep.report.page import report_page, report_summary
 from polystep.report.table import write_page, write_table

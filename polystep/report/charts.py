@@ -1,29 +1,17 @@
-"""Charts as plain data, and the one place where matplotlib draws them as SVG."""
+"""Charts as plain data; `polystep.report.drawing` draws them."""
 
-import io
 import math
-import os
-import re
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy
 from numpy.typing import NDArray
 
-from polystep.report.text import for_figure, short_number
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 Numbers = Sequence[float] | NDArray[numpy.float64]
 
-INK, GRID, GROUND = "#1d2126", "#d9d6d0", "#fffffe"
-"""Text, grid and background; the page replaces them by its own (`for_page`)."""
 # Paul Tol's muted palette without its sand, too pale for lines, and three more.
-_COLOURS = (
+COLOURS = (
     *("#4b3aa8", "#CC6677", "#117733", "#4aa9d8", "#AA4499", "#999933", "#44AA99", "#882255"),
     *("#EE7733", "#0077BB", "#8a6d3b"),
 )
@@ -34,37 +22,6 @@ _KNOWN = {
     **{"walksat": 7, "probsat": 8, "rc2": 9, "ppo": 7, "dqn": 8},
 }
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_SETTINGS: Any = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9.0,
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 10.0,
-    # found by itself, the place of titles takes a tenth of the time
-    "axes.titley": 1.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.facecolor": "none",
-    "figure.facecolor": GROUND,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.labelsize": 8.0,
-    "ytick.labelsize": 8.0,
-    "legend.fontsize": 8.5,
-    "legend.frameon": False,
-}
-
-
-Kind = Literal["svg", "pdf", "png"]
-_UNDATED: dict[str, Any] = {
-    "svg": {"Date": None, "Creator": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    "png": None,
-}
 
 
 class Look(NamedTuple):
@@ -99,10 +56,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Bar:
-    """A horizontal bar or, with `low` and `high`, an interval with a dot; `points` are single seeds.
-
-    bounds: the interval that a claim allows, infinite on an open side.
-    """
+    """A horizontal bar or, with `low` and `high`, an interval with a dot; `points` are single seeds."""
 
     label: str
     value: float | None
@@ -111,7 +65,6 @@ class Bar:
     high: float | None = None
     points: Numbers = ()
     published: bool = False
-    bounds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -154,211 +107,6 @@ def looks_of(methods: Iterable[str]) -> dict[str, Look]:
     """The same look for a method in every chart; methods that are not known here follow in alphabetical order."""
     places = dict(_KNOWN) | {name: place for place, name in enumerate(sorted(set(methods) - _KNOWN.keys()), 3)}
     return {
-        name: Look(_COLOURS[colour % len(_COLOURS)], _MARKERS[place % len(_MARKERS)])
+        name: Look(COLOURS[colour % len(COLOURS)], _MARKERS[place % len(_MARKERS)])
         for place, (name, colour) in enumerate(places.items())
     }
-
-
-def render(chart: Chart, kinds: Sequence[Kind] = ("svg",)) -> list[bytes]:
-    """The chart as files; equal data give equal bytes, whatever the environment says about matplotlib."""
-    matplotlib = _matplotlib()
-    from matplotlib.figure import Figure
-
-    files = []
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS | {"svg.hashsalt": chart.name})
-        # a letter that the font lacks is drawn as a box, or by the reader's own fonts
-        warnings.filterwarnings("ignore", "Glyph")
-        figure = Figure()
-        (_draw_bars if any(panel.bars for row in chart.rows for panel in row) else _draw_curves)(figure, chart)
-        for kind in kinds:
-            output = io.BytesIO()
-            figure.savefig(output, format=kind, metadata=_UNDATED[kind])
-            files.append(output.getvalue())
-    # a hundredth of a point is finer than any screen, and half the size
-    return [
-        re.sub(rb"(\d\.\d\d)\d+", rb"\1", file) if kind == "svg" else file
-        for kind, file in zip(kinds, files, strict=True)
-    ]
-
-
-def _matplotlib() -> Any:
-    """The package, which refuses to be imported where a notebook has left its backend in the environment."""
-    backend = os.environ.pop("MPLBACKEND", None)
-    try:
-        import matplotlib
-    finally:
-        if backend is not None:
-            os.environ["MPLBACKEND"] = backend
-    return matplotlib
-
-
-def for_page(svg: bytes, title: str) -> str:
-    """The SVG as part of a page: in the page's colours, of the width that there is, without identifiers of groups."""
-    from html import escape
-
-    text = svg.decode()
-    text = text[text.index("<svg") :]
-    width, height = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)[0]
-    label = escape(title, quote=True)
-    head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}" style="max-width:{float(width) * 1.34:.0f}px">'
-    text = head + text[text.index(">") + 1 :]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r'<g id="[^"]*">', "<g>", text)
-    text = re.sub(r"\n\s*", "\n", text)
-    for colour, shown in ((INK, "currentColor"), (GRID, "var(--faint)"), (GROUND, "none"), (_COLOURS[0], "var(--own)")):
-        text = text.replace(colour, shown)
-    return text
-
-
-def _draw_curves(figure: "Figure", chart: Chart) -> None:
-    """The grouped-curve figure: a legend for all panels below them, logarithmic axes with plain numbers."""
-    from matplotlib.lines import Line2D
-
-    columns = max(len(row) for row in chart.rows)
-    handles: dict[str, Any] = {}
-    panels = [panel for row in chart.rows for panel in row]
-    labels = {line.label for panel in panels for line in panel.lines} | {
-        m.label for panel in panels for m in panel.marks
-    }
-    width, panel_height, between = max(6.4, 0.5 + 2.5 * columns), 2.1, 0.68
-    legend_columns = max(1, int(width / (0.6 + 0.068 * max(map(len, labels)))))
-    legend = 0.22 * math.ceil(len(labels) / legend_columns) + 0.12
-    height = 0.65 + panel_height * len(chart.rows) + between * (len(chart.rows) - 1) + 0.45 + legend
-    figure.set_size_inches(width, height)
-    figure.suptitle(for_figure(chart.title), fontsize=11, x=0.01, ha="left", y=1 - 0.1 / height, va="top")
-    figure.subplots_adjust(
-        left=0.62 / width, right=1 - 0.2 / width, top=1 - 0.65 / height, bottom=(0.45 + legend) / height,
-        wspace=0.32, hspace=between / panel_height,
-    )  # fmt: skip
-    for row, members in enumerate(chart.rows):
-        for column, panel in enumerate(members):
-            axes = figure.add_subplot(len(chart.rows), columns, row * columns + column + 1)
-            axes.set_title(for_figure(panel.title), loc="left")
-            axes.set_xlabel(for_figure(panel.x_label))
-            if column == 0:
-                axes.set_ylabel(for_figure(panel.y_label))
-            _scale(axes, panel)
-            for line in panel.lines:
-                handles.setdefault(line.label, _draw_line(axes, line))
-            for mark in panel.marks:
-                axes.plot([1.0], [mark.y], mark.marker, transform=axes.get_yaxis_transform(), clip_on=False, color=INK,
-                          markersize=6, markerfacecolor=GROUND, zorder=5)  # fmt: skip
-                handles.setdefault(
-                    mark.label, Line2D([], [], color=INK, marker=mark.marker, markerfacecolor=GROUND, linestyle="")
-                )
-            if panel.level is not None:
-                axes.axhline(panel.level, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-            if panel.log_x or panel.log_y:
-                _label_logarithms(axes, panel)
-    figure.legend(
-        list(handles.values()), [for_figure(label) for label in handles], loc="lower left", ncols=legend_columns,
-        bbox_to_anchor=(0.01, 0.0), columnspacing=1.4, handlelength=2.6,
-    )  # fmt: skip
-
-
-def _scale(axes: "Axes", panel: Panel) -> None:
-    axes.grid(color=GRID, linewidth=0.7)
-    if panel.log_x:
-        axes.set_xscale("log")
-    if panel.log_y:
-        axes.set_yscale("log")
-
-
-def _draw_line(axes: "Axes", line: Line) -> Any:
-    colour = INK if line.published else line.look.colour
-    if len(line.low):
-        axes.fill_between(
-            line.x, line.low, line.high, step="post" if line.steps else None, color=colour, alpha=0.15, linewidth=0
-        )
-    (drawn,) = axes.plot(
-        line.x,
-        line.y,
-        color=colour,
-        linewidth=1.5,
-        linestyle=(0, (4, 2)) if line.published else "solid",
-        drawstyle="steps-post" if line.steps else "default",
-        marker=line.look.marker,
-        markersize=3.6,
-        markevery=0.2 if line.steps else 1,
-        markerfacecolor=GROUND if line.published else colour,
-    )
-    return drawn
-
-
-_TICKS = ((2.2, (1.0,)), (1.1, (1.0, 3.0)), (0.5, (1.0, 2.0, 5.0)), (-1.0, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)))
-"""Multiples of powers of ten that are labelled where an axis spans more than so many decades."""
-
-
-def _label_logarithms(axes: "Axes", panel: Panel) -> None:
-    """100, 1k, 10k; between powers of ten where an axis spans less than two of them."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-
-    for axis, on in ((axes.xaxis, panel.log_x), (axes.yaxis, panel.log_y)):
-        if not on:
-            continue
-        low, high = sorted(axis.get_view_interval())
-        decades = math.log10(high / low) if low > 0 else 0
-        factors = next(steps for range_, steps in _TICKS if decades > range_)
-        skip = max(1, math.ceil(decades / 5))
-        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        ticks = [f * 10.0**p for p in powers if p % skip == 0 for f in factors if low <= f * 10.0**p <= high]
-        if len(ticks) < 3 and decades < 1:
-            ticks = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
-        axis.set_major_locator(FixedLocator(ticks))
-        axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(float(f"{value:.6g}"))))
-
-
-def _draw_bars(figure: "Figure", chart: Chart) -> None:
-    """The grouped-bar figure: horizontal bars or intervals, labels on the left, single seeds as dots."""
-    columns = max(len(row) for row in chart.rows)
-    deepest = [max(max(len(panel.bars) for panel in row), 1) for row in chart.rows]
-    label_width = (
-        0.062 * max(min(max(len(bar.label) for row in chart.rows for p in row for bar in p.bars), 60), 12) + 0.15
-    )
-    width = columns * (label_width + 2.9) + 0.2
-    heights = [0.6 + 0.21 * bars for bars in deepest]
-    height = 0.55 + sum(heights)
-    figure.set_size_inches(width, height)
-    figure.suptitle(for_figure(chart.title), fontsize=11, x=0.01, ha="left", y=1 - 0.1 / height, va="top")
-    top = height - 0.55
-    for row, panels in enumerate(chart.rows):
-        for column, panel in enumerate(panels):
-            left = column * (label_width + 2.9) + label_width
-            place = (left / width, (top - heights[row] + 0.42) / height, 2.65 / width, 0.21 * deepest[row] / height)
-            axes = figure.add_axes(place)
-            axes.set_title(for_figure(panel.title), loc="left", pad=3)
-            axes.grid(axis="x", color=GRID, linewidth=0.7)
-            if panel.linear_within is not None:
-                axes.set_xscale("symlog", linthresh=panel.linear_within)
-                axes.xaxis.set_major_formatter(lambda value, _: short_number(value))
-            axes.spines["left"].set_visible(False)
-            axes.tick_params(axis="y", length=0)
-            axes.set_ylim(deepest[row] - 0.5, -0.5)
-            axes.set_xlabel(for_figure(panel.x_label), labelpad=1)
-            axes.set_yticks(range(len(panel.bars)), [for_figure(bar.label) for bar in panel.bars])
-            for spot, bar in enumerate(panel.bars):
-                _draw_bar(axes, spot, bar)
-            if panel.level is not None:
-                axes.axvline(panel.level, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-        top -= heights[row]
-
-
-def _draw_bar(axes: "Axes", spot: int, bar: Bar) -> None:
-    if bar.bounds is not None:
-        low, high = bar.bounds
-        for edge in (low, high):
-            if math.isfinite(edge):
-                axes.plot([edge, edge], [spot - 0.38, spot + 0.38], color=INK, linewidth=1.3, solid_capstyle="butt")
-    if bar.low is not None and bar.high is not None:
-        axes.plot([bar.low, bar.high], [spot, spot], color=bar.colour, linewidth=2.2, alpha=0.65, solid_capstyle="butt")
-        if bar.value is not None:
-            axes.plot([bar.value], [spot], "o", color=bar.colour, markersize=4.5)
-    elif bar.value is not None and bar.published:
-        axes.barh(spot, bar.value, 0.62, color="none", edgecolor=INK, linewidth=0.8, hatch="////")
-    elif bar.value is not None:
-        axes.barh(spot, bar.value, 0.62, color=bar.colour)
-    if len(bar.points):
-        axes.plot(bar.points, [spot] * len(bar.points), "o", color=INK, markersize=2.4, alpha=0.7)

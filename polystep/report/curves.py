@@ -63,6 +63,9 @@ def mean_curve(group: Group, cost: str, points: int = 80) -> MeanCurve | None:
         wanted = numpy.geomspace(grid[0], grid[-1], points)
         grid = numpy.unique(grid[numpy.searchsorted(grid, wanted).clip(0, len(grid) - 1)])
     scores = numpy.array([c.score[(numpy.searchsorted(c.cost, grid, side="right") - 1).clip(0)] for c in curves])
+    # a value holds until the next one
+    kept = numpy.r_[True, (numpy.diff(scores) != 0).any(axis=0)] | (grid == grid[-1])
+    grid, scores = grid[kept], scores[:, kept]
     with numpy.errstate(over="ignore"):
         return MeanCurve(grid, scores.mean(axis=0), scores.min(axis=0), scores.max(axis=0))
 

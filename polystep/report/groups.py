@@ -248,7 +248,7 @@ def setting_labels(groups: Sequence[Sequence[Run]]) -> list[str]:
     """
     if len(groups) == 1:
         return [plain(", ".join(groups[0][0]["altered"]), LONGEST_LABEL)]
-    settings = [_flat_settings(runs[0]) for runs in groups]
+    settings = [settings_of(runs[0]) for runs in groups]
     own = [place for place, runs in enumerate(groups) if not runs[0]["altered"]]
     counts = Counter(item for flat in settings for item in flat.items())
     usual = {key: value for (key, value), count in counts.items() if count > len(groups) / 2}
@@ -264,7 +264,8 @@ def setting_labels(groups: Sequence[Sequence[Run]]) -> list[str]:
     ]
 
 
-def _flat_settings(run: Run) -> dict[str, str]:
+def settings_of(run: Run) -> dict[str, str]:
+    """Every setting of a run that is not null, as text."""
     known = {key: value for key, value in run.items() if key.startswith(_SETTINGS) and value is not None}
     texts = {key: f"{value:g}" if isinstance(value, float) else plain(value) for key, value in known.items()}
     return {key: text for key, text in texts.items() if text != "nan"}

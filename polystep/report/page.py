@@ -8,10 +8,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from polystep.report.charts import Chart, for_page
+from polystep.report.charts import Chart
 from polystep.report.claims.texts import value_text
-from polystep.report.groups import Group, context_of
+from polystep.report.groups import Group, context_of, settings_of
 from polystep.report.material import Material
+from polystep.report.svg import for_page
 from polystep.report.table import RUNS, Column, Table, is_best, number_column, text_column, to_markdown
 from polystep.report.text import for_markdown, number_text, plain
 
@@ -133,16 +134,10 @@ def _cells(table: Table) -> tuple[Table, list[tuple[list[tuple[str, Any, bool]],
 
 
 def _group(group: Group) -> dict[str, Any]:
-    settings = {key: value for key, value in group.runs[0].items() if key.split(".")[0] in _SETTINGS and "." in key}
     return {
         "key": group.key,
         "title": f"{plain(group['task'])} · {group.label} · {group.axis} · study {plain(group['study'])}",
         "head": [column.title for column in _RUN_COLUMNS],
         "rows": [[column.show(run) for column in _RUN_COLUMNS] for run in group.runs],
-        "settings": "\n".join(
-            f"{key}: {plain(value)}" for key, value in sorted(settings.items()) if value == value and value is not None
-        ),
+        "settings": "\n".join(f"{key}: {text}" for key, text in sorted(settings_of(group.runs[0]).items())),
     }
-
-
-_SETTINGS = ("task", "optimizer", "budget", "evaluation")

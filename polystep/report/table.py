@@ -79,12 +79,18 @@ def spread_values(key: str, spread: Spread | None) -> dict[str, Any]:
 
 
 def to_csv(table: Table) -> str:
-    """All values with all digits, in base units (fractions, seconds, bytes); unknown ones are empty cells."""
+    """All values to nine digits, in base units (fractions, seconds, bytes); unknown ones are empty cells."""
     import pandas
 
     keys = dict.fromkeys(key for row in table.rows for key in row if key != RUNS)
-    rows = [[plain(v, 1000) if isinstance(v := row.get(key), str) else v for key in keys] for row in table.rows]
+    rows = [[_cell(row.get(key)) for key in keys] for row in table.rows]
     return str(pandas.DataFrame(rows, columns=list(keys), dtype=object).to_csv(index=False))
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return plain(value, 1000)
+    return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
 def to_markdown(table: Table) -> str:

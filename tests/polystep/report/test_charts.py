@@ -10,8 +10,10 @@ from xml.etree import ElementTree
 import pytest
 
 from polystep.report import figures
-from polystep.report.charts import Bar, Chart, Line, Look, Mark, Panel, for_page, looks_of, render, rows_of
+from polystep.report.charts import Bar, Chart, Line, Look, Mark, Panel, looks_of, rows_of
+from polystep.report.drawing import render
 from polystep.report.material import Material, modules_of
+from polystep.report.svg import for_page
 
 LOOK = Look("#117733", "o")
 
@@ -46,7 +48,7 @@ def test_text_from_outside_is_drawn_as_it_is(text):
 def test_the_environment_of_matplotlib_is_ignored(tmp_path):
     (tmp_path / "matplotlibrc").write_text("text.usetex: true\nbackend: TkAgg\nsvg.fonttype: path\n")
     code = (
-        "import sys; from polystep.report.charts import Bar, Chart, Panel, render; "
+        "import sys; from polystep.report.charts import Bar, Chart, Panel; from polystep.report.drawing import render; "
         "chart = Chart('c', 't', 's', ((Panel('p', bars=(Bar('b', 1.0, '#117733'),)),),)); "
         "sys.stdout.buffer.write(render(chart)[0])"
     )
@@ -66,7 +68,7 @@ def test_the_page_gets_its_own_colours_and_no_identifiers_of_groups():
     page = for_page(svg(curves()), 'a "title" <b>')
     assert "currentColor" in page
     assert "#1d2126" not in page
-    assert 'id="figure_1"' not in page
+    assert '<g id="' not in page
     assert "&quot;title&quot; &lt;b&gt;" in page
     ElementTree.fromstring(re.sub("xlink:href", "href", page))
 
@@ -81,7 +83,7 @@ def test_known_methods_look_alike_in_every_report():
     assert looks_of(["mine"])["mine"].colour != looks_of(["mine"])["polystep"].colour
 
 
-def test_bounds_marks_and_levels_are_drawn():
+def test_intervals_marks_and_levels_are_drawn():
     bars = (
         Bar("claim", 0.5, "#117733", 0.1, 0.9),
         Bar("published", 1.0, "#117733", published=True),

@@ -1,0 +1,231 @@
+"""The one place where matplotlib draws: grouped curves and grouped bars, as SVG and PDF."""
+
+import io
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from polystep.report.charts import Bar, Chart, Line, Panel
+from polystep.report.svg import GRID, GROUND, INK, compact
+from polystep.report.text import for_figure, short_number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SETTINGS: Any = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10.0,
+    # found by itself, the place of titles takes a tenth of the time
+    "axes.titley": 1.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.facecolor": "none",
+    "figure.facecolor": GROUND,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+}
+
+
+Kind = Literal["svg", "pdf"]
+_UNDATED: dict[str, Any] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+def render(chart: Chart, kinds: Sequence[Kind] = ("svg",)) -> list[bytes]:
+    """The chart as files; equal data give equal bytes, whatever the environment says about matplotlib."""
+    matplotlib = _matplotlib()
+    from matplotlib.figure import Figure
+
+    files = []
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS | {"svg.hashsalt": chart.name})
+        # a letter that the font lacks is drawn as a box, or by the reader's own fonts
+        warnings.filterwarnings("ignore", "Glyph")
+        figure = Figure()
+        (_draw_bars if any(panel.bars for row in chart.rows for panel in row) else _draw_curves)(figure, chart)
+        for kind in kinds:
+            output = io.BytesIO()
+            figure.savefig(output, format=kind, metadata=_UNDATED[kind])
+            files.append(output.getvalue())
+    return [compact(file) if kind == "svg" else file for kind, file in zip(kinds, files, strict=True)]
+
+
+def _matplotlib() -> Any:
+    """The package, which refuses to be imported where a notebook has left its backend in the environment."""
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    return matplotlib
+
+
+def _draw_curves(figure: "Figure", chart: Chart) -> None:
+    """The grouped-curve figure: a legend for all panels below them, logarithmic axes with plain numbers."""
+    from matplotlib.lines import Line2D
+
+    columns = max(len(row) for row in chart.rows)
+    handles: dict[str, Any] = {}
+    panels = [panel for row in chart.rows for panel in row]
+    labels = {line.label for panel in panels for line in panel.lines} | {
+        m.label for panel in panels for m in panel.marks
+    }
+    width, panel_height, between = max(6.4, 0.5 + 2.5 * columns), 2.1, 0.68
+    legend_columns = max(1, int(width / (0.6 + 0.068 * max(map(len, labels)))))
+    legend = 0.22 * math.ceil(len(labels) / legend_columns) + 0.12
+    height = 0.65 + panel_height * len(chart.rows) + between * (len(chart.rows) - 1) + 0.45 + legend
+    figure.set_size_inches(width, height)
+    figure.suptitle(for_figure(chart.title), fontsize=11, x=0.01, ha="left", y=1 - 0.1 / height, va="top")
+    figure.subplots_adjust(
+        left=0.62 / width, right=1 - 0.2 / width, top=1 - 0.65 / height, bottom=(0.45 + legend) / height,
+        wspace=0.32, hspace=between / panel_height,
+    )  # fmt: skip
+    for row, members in enumerate(chart.rows):
+        for column, panel in enumerate(members):
+            axes = figure.add_subplot(len(chart.rows), columns, row * columns + column + 1)
+            axes.set_title(for_figure(panel.title), loc="left")
+            axes.set_xlabel(for_figure(panel.x_label))
+            if column == 0:
+                axes.set_ylabel(for_figure(panel.y_label))
+            _scale(axes, panel)
+            for line in panel.lines:
+                handles.setdefault(line.label, _draw_line(axes, line))
+            for mark in panel.marks:
+                axes.plot([1.0], [mark.y], mark.marker, transform=axes.get_yaxis_transform(), clip_on=False, color=INK,
+                          markersize=6, markerfacecolor=GROUND, zorder=5)  # fmt: skip
+                handles.setdefault(
+                    mark.label, Line2D([], [], color=INK, marker=mark.marker, markerfacecolor=GROUND, linestyle="")
+                )
+            if panel.level is not None:
+                axes.axhline(panel.level, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+            if panel.log_x or panel.log_y:
+                _label_logarithms(axes, panel)
+    figure.legend(
+        list(handles.values()), [for_figure(label) for label in handles], loc="lower left", ncols=legend_columns,
+        bbox_to_anchor=(0.01, 0.0), columnspacing=1.4, handlelength=2.6,
+    )  # fmt: skip
+
+
+def _scale(axes: "Axes", panel: Panel) -> None:
+    axes.grid(color=GRID, linewidth=0.7)
+    if panel.log_x:
+        axes.set_xscale("log")
+    if panel.log_y:
+        axes.set_yscale("log")
+
+
+def _draw_line(axes: "Axes", line: Line) -> Any:
+    colour = INK if line.published else line.look.colour
+    if len(line.low):
+        axes.fill_between(
+            line.x, line.low, line.high, step="post" if line.steps else None, color=colour, alpha=0.15, linewidth=0
+        )
+    (drawn,) = axes.plot(
+        line.x,
+        line.y,
+        color=colour,
+        linewidth=1.5,
+        linestyle=(0, (4, 2)) if line.published else "solid",
+        drawstyle="steps-post" if line.steps else "default",
+        marker=line.look.marker,
+        markersize=3.6,
+        markevery=0.2 if line.steps else 1,
+        markerfacecolor=GROUND if line.published else colour,
+    )
+    return drawn
+
+
+_TICKS = ((2.2, (1.0,)), (1.1, (1.0, 3.0)), (0.5, (1.0, 2.0, 5.0)), (-1.0, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)))
+"""Multiples of powers of ten that are labelled where an axis spans more than so many decades."""
+
+
+def _label_logarithms(axes: "Axes", panel: Panel) -> None:
+    """100, 1k, 10k; between powers of ten where an axis spans less than two of them."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+    for axis, on in ((axes.xaxis, panel.log_x), (axes.yaxis, panel.log_y)):
+        if not on:
+            continue
+        low, high = sorted(axis.get_view_interval())
+        decades = math.log10(high / low) if low > 0 else 0
+        factors = next(steps for range_, steps in _TICKS if decades > range_)
+        skip = max(1, math.ceil(decades / 5))
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = [f * 10.0**p for p in powers if p % skip == 0 for f in factors if low <= f * 10.0**p <= high]
+        if len(ticks) < 3 and decades < 1:
+            ticks = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(float(f"{value:.6g}"))))
+
+
+def _draw_bars(figure: "Figure", chart: Chart) -> None:
+    """The grouped-bar figure: horizontal bars or intervals, labels on the left, single seeds as dots."""
+    columns = max(len(row) for row in chart.rows)
+    deepest = [max(max(len(panel.bars) for panel in row), 1) for row in chart.rows]
+    label_width = (
+        0.062 * max(min(max(len(bar.label) for row in chart.rows for p in row for bar in p.bars), 60), 12) + 0.15
+    )
+    width = columns * (label_width + 2.9) + 0.2
+    heights = [0.6 + 0.21 * bars for bars in deepest]
+    height = 0.55 + sum(heights)
+    figure.set_size_inches(width, height)
+    figure.suptitle(for_figure(chart.title), fontsize=11, x=0.01, ha="left", y=1 - 0.1 / height, va="top")
+    top = height - 0.55
+    for row, panels in enumerate(chart.rows):
+        for column, panel in enumerate(panels):
+            left = column * (label_width + 2.9) + label_width
+            place = (left / width, (top - heights[row] + 0.42) / height, 2.65 / width, 0.21 * deepest[row] / height)
+            axes = figure.add_axes(place)
+            axes.set_title(for_figure(panel.title), loc="left", pad=3)
+            axes.grid(axis="x", color=GRID, linewidth=0.7)
+            if panel.linear_within is not None and _reach(panel) > panel.linear_within:
+                axes.set_xscale("symlog", linthresh=panel.linear_within)
+                axes.xaxis.set_major_formatter(lambda value, _: short_number(value))
+            axes.spines["left"].set_visible(False)
+            axes.tick_params(axis="y", length=0)
+            axes.set_ylim(deepest[row] - 0.5, -0.5)
+            axes.set_xlabel(for_figure(panel.x_label), labelpad=1)
+            axes.set_yticks(range(len(panel.bars)), [for_figure(bar.label) for bar in panel.bars])
+            for spot, bar in enumerate(panel.bars):
+                _draw_bar(axes, spot, bar)
+            if panel.level is not None:
+                axes.axvline(panel.level, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+        top -= heights[row]
+
+
+def _reach(panel: Panel) -> float:
+    """The largest distance of anything drawn from zero."""
+    ends = (end for bar in panel.bars for end in (bar.value, bar.low, bar.high) if end is not None)
+    return max(map(abs, ends), default=0.0)
+
+
+def _draw_bar(axes: "Axes", spot: int, bar: Bar) -> None:
+    if bar.low is not None and bar.high is not None:
+        axes.plot([bar.low, bar.high], [spot, spot], color=bar.colour, linewidth=2.2, alpha=0.65, solid_capstyle="butt")
+        if bar.value is not None:
+            axes.plot([bar.value], [spot], "o", color=bar.colour, markersize=4.5)
+    elif bar.value is not None and bar.published:
+        axes.barh(spot, bar.value, 0.62, color="none", edgecolor=INK, linewidth=0.8, hatch="////")
+    elif bar.value is not None:
+        axes.barh(spot, bar.value, 0.62, color=bar.colour)
+    if len(bar.points):
+        axes.plot(bar.points, [spot] * len(bar.points), "o", color=INK, markersize=2.4, alpha=0.7)
