@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from polystep.geometry import haar_rotations, polytope_vertices
 from polystep.weighting import Cheapest, ExponentialRank, LinearWeighting, PartlyDrawn, Sinkhorn, Softmax, Weighting
 
 TEMPERATURE = 0.5
@@ -289,3 +290,17 @@ class TestPartlyDrawn:
     def test_settings(self):
         with pytest.raises(ValueError, match="drawn must be at least 1, got 0"):
             PartlyDrawn(seed=0, drawn=0)
+
+
+@pytest.mark.parametrize("height", [0.01, 1.0, 100.0])
+def test_at_a_jump_the_step_is_a_hyperbolic_tangent_of_its_height(height: float) -> None:
+    """METHOD.md, the linear regime."""
+    dimension, temperature = 8, 0.7
+    generator = torch.Generator().manual_seed(3)
+    rotations = haar_rotations(50, dimension, generator).double()
+    vertices = torch.einsum("pij,vj->pvi", rotations, polytope_vertices("orthoplex", dimension).double())
+    normal = torch.nn.functional.normalize(torch.randn(dimension, generator=generator, dtype=torch.float64), dim=0)
+    costs = height * ((vertices @ normal) > 0).double()
+    drift = torch.einsum("pv,pvi->pi", Softmax().weights(costs, temperature), vertices) @ normal
+    lengths = (rotations.mT @ normal).abs().sum(1)
+    torch.testing.assert_close(drift, -math.tanh(height / (2 * temperature)) * lengths / dimension)
