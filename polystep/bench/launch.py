@@ -92,8 +92,7 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
     """
     require_numba()
     config = resolve_settings(composed, choices)
-    if torch.device(config["device"]).type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device=cuda is not available on this machine; use device=cpu")
+    use_device(config["device"])
     # where a record lies says nothing about the run, and would put a path of the machine into it
     records = Path(config.pop("records"))
     use_threads(config["threads"])
@@ -114,6 +113,19 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
         observers=[*observers, *logger],
         checkpoint_seconds=config["checkpoint_seconds"],
     )
+
+
+def use_device(name: str) -> torch.device:
+    """The device of this name, with products in float32 as on the CPU; ConfigError where this machine has none."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device={name} is no device; use cpu, cuda or cuda:1") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device={name} is not available on this machine; use device=cpu")
+    # TF32 keeps 10 bits of a number: losses that differ by less would look equal
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    return device
 
 
 def build_component(node: dict[str, Any], path: str, **arguments: Any) -> Any:
