@@ -107,7 +107,9 @@ class Measurement:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.check_device", description="Compare a device with the CPU.")
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.check_device", description="Compare a device with the CPU."
+    )
     parser.add_argument("device", help="cuda, cuda:1 or cpu")
     parser.add_argument("tasks", nargs="*", default=[*NETWORKS, "maxsat", *CONTROL], help="some of them (default: all)")
     parser.add_argument("--batch-size", type=int, default=512, help="samples (default: %(default)s)")
@@ -174,8 +176,8 @@ def _network(task: str, options: Options) -> Iterator[Measurement]:
         return Measurement(task, kind, len(on_device), own, reference, device_rate, cpu_rate, crossings)
 
     for kind, study in (("rows", "default"), ("published directions", "first")):
-        compare_these = (_asked(task, study, layout, place, options) for place in (point, point.cpu()))
-        yield compare(kind, *compare_these, device)
+        asked = [_asked(task, study, layout, place, options) for place in (point, point.cpu())]
+        yield compare(kind, asked[0], asked[1], device)
     count = min(options.candidates, 256)
     mirrored = [_mirrored(place, count) for place in (point, point.cpu())]
     yield compare("mirrored noise", mirrored[0], mirrored[1], device)

@@ -6,13 +6,15 @@ import torch
 from torch import Tensor
 
 from polystep.candidates import Candidates, ParticleCandidates
+from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SubspaceColumns
 from polystep.evaluation.layered import Layer, LayeredNetwork, Trace, with_bias_input
 from polystep.layout import ParameterLayout
-from polystep.subspace import RowSubspace
+from polystep.subspace import HybridSubspace, RowSubspace
 
 
 class IncrementalEvaluator:
-    """Row candidates patch one unit and its consequences; other candidates run batched from the first layer on.
+    """Row candidates patch one unit and its consequences, particles of a hybrid subspace one layer and what follows; other
+    candidates run batched from the first layer on.
 
     A candidate that moves row i of layer k by dw changes z_i -> z_i + [x, 1] . dw, hence one unit's activation, hence the
     next pre-activation by a rank-one term, and only for samples where that activation changes. The loss of every other
@@ -25,23 +27,32 @@ class IncrementalEvaluator:
     def __init__(self, network: LayeredNetwork, layout: ParameterLayout, memory_bytes: int = 256 * 2**20):
         """`memory_bytes`: bound for the largest intermediate of a chunk."""
         self.network, self.layout, self.memory_bytes = network, layout, memory_bytes
+        self._columns: SubspaceColumns | None = None
 
     @torch.no_grad()
     def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of every candidate on the batch, shape (N,), float32; ValueError where the targets do not suit."""
         self.network.check(self.layout, inputs, targets)
-        if not (isinstance(candidates, ParticleCandidates) and isinstance(candidates.subspace, RowSubspace)):
-            return self._dense_losses(candidates, inputs, targets)
+        if isinstance(candidates, ParticleCandidates):
+            if isinstance(candidates.subspace, RowSubspace):
+                return self._unit_losses(candidates, candidates.subspace, inputs, targets)
+            if isinstance(candidates.subspace, HybridSubspace):
+                return self._layer_losses(candidates, candidates.subspace, inputs, targets)
+        return self._dense_losses(candidates, inputs, targets)
+
+    def _unit_losses(
+        self, candidates: ParticleCandidates, subspace: RowSubspace, inputs: Tensor, targets: Tensor
+    ) -> Tensor:
         tensors = self.layout.unflatten(candidates.base)
         trace = self.network.trace(inputs, tensors, targets)
-        group, row, block = candidates.subspace.locate(candidates.particle)
+        group, row, block = subspace.locate(candidates.particle)
         # particles of parameters that the network does not use change nothing
         losses = trace.losses.mean().repeat(len(candidates))
         for index, layer in enumerate(self.network.layers):
-            number = next(i for i, g in enumerate(candidates.subspace.groups) if g.weight.name == layer.weight)
+            number = next(i for i, g in enumerate(subspace.groups) if g.weight.name == layer.weight)
             chosen = (group == number).nonzero().squeeze(1)
-            signal, basis = with_bias_input(trace.signals[index]), candidates.subspace.bases[number]
-            projected = (signal @ basis.T).unflatten(-1, (-1, candidates.subspace.particle_dimension))
+            signal, basis = with_bias_input(trace.signals[index]), subspace.bases[number]
+            projected = (signal @ basis.T).unflatten(-1, (-1, subspace.particle_dimension))
             for part in chosen.split(self._row_chunk(index, trace)):
                 if layer.transform is None:
                     change = torch.einsum("nd,bcnd->nbc", candidates.offset[part], projected[:, :, block[part]])
@@ -76,6 +87,55 @@ class IncrementalEvaluator:
     def _row_chunk(self, index: int, trace: Trace) -> int:
         following = trace.pre_activations[min(index + 1, len(self.network.layers) - 1)]
         return max(1, self.memory_bytes // (4 * max(following.numel(), trace.pre_activations[index][..., 0].numel())))
+
+    def _layer_losses(
+        self, candidates: ParticleCandidates, subspace: HybridSubspace, inputs: Tensor, targets: Tensor
+    ) -> Tensor:
+        tensors = self.layout.unflatten(candidates.base)
+        trace = self.network.trace(inputs, tensors, targets)
+        if self._columns is None or not self._columns.belongs_to(subspace):
+            self._columns = SubspaceColumns(subspace, [(layer.weight, layer.bias) for layer in self.network.layers])
+        layer_of = self._columns.layer_of_particle[candidates.particle]
+        # particles of parameters that the network does not use change nothing
+        losses = trace.losses.mean().repeat(len(candidates))
+        for index, columns in enumerate(self._columns.layers):
+            chosen = (layer_of == index).nonzero().squeeze(1)
+            widest = max(pre[0].numel() for pre in trace.pre_activations[index:])
+            for part in chosen.split(max(1, self.memory_bytes // (4 * len(targets) * widest))):
+                moves = columns, candidates.particle[part], candidates.offset[part]
+                pre = self._moved_pre_activations(index, *moves, tensors, trace)
+                losses[part] = self.network.loss.apply(self.network.logits_from(index, pre, tensors), targets).mean(-1)
+        straddling = (layer_of == SEVERAL_LAYERS).nonzero().squeeze(1)
+        if len(straddling):
+            losses[straddling] = self._dense_losses(candidates.part(straddling), inputs, targets)
+        return losses
+
+    def _moved_pre_activations(
+        self,
+        index: int,
+        columns: LayerColumns,
+        particle: Tensor,
+        offset: Tensor,
+        tensors: Mapping[str, Tensor],
+        trace: Trace,
+    ) -> Tensor:
+        """(n, B, C, U) where particle[n] moves layer `index` by offset[n] (d,)."""
+        layer, signal = self.network.layers[index], with_bias_input(trace.signals[index])
+        distinct, which, count = torch.unique_consecutive(particle, return_inverse=True, return_counts=True)
+        place = torch.arange(len(particle), device=particle.device) - (count.cumsum(0) - count)[which]
+        # the moves of each particle side by side, (R, V, d); unused places stay 0
+        steps = offset.new_zeros(len(distinct), int(count.max()), offset.shape[1])
+        steps[which, place] = offset
+        change = columns.dense(distinct)
+        if layer.transform is None:
+            deltas = torch.einsum("bci,rui->rbcu", signal, change)
+            moved = torch.bmm(steps, deltas.reshape(*steps.shape[::2], -1))[which, place]
+            pre: Tensor = trace.pre_activations[index] + moved.unflatten(1, deltas.shape[1:])
+            return pre
+        # a candidate has weights of its own
+        parameters = torch.cat([tensors[layer.weight], tensors[layer.bias].unsqueeze(1)], dim=1)
+        moved = torch.bmm(steps, change.reshape(*steps.shape[::2], -1))[which, place].unflatten(1, parameters.shape)
+        return torch.einsum("bci,nui->nbcu", signal, layer.used(parameters + moved))
 
     def _dense_losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
         losses = inputs.new_empty(len(candidates))
