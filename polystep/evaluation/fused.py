@@ -33,8 +33,8 @@ STRUCTURES: Mapping[type, Callable[[CompiledNetwork, FusedDense], Structure]] = 
     RowSubspace: FusedRows,
     HybridSubspace: FusedPublished,
 }
-"""By the type of the candidates, or, where they move particles, of the subspace; all others are evaluated as dense ones, and so
-is what a structure cannot take.
+"""By the type of the candidates or, where they move particles, of the subspace, else by its nearest base; all others are
+evaluated as dense ones, and so is what a structure cannot take.
 """
 
 
@@ -70,4 +70,5 @@ class FusedEvaluator:
         if isinstance(candidates, ParticleCandidates):
             # kernels skip what does not change, but a NaN spoils everything
             kind = type(candidates.subspace) if torch.isfinite(candidates.base).all() else DenseCandidates
-        return self._structures.get(kind, self._dense).losses(candidates, inputs, targets)
+        own = next((self._structures[base] for base in kind.__mro__ if base in self._structures), self._dense)
+        return own.losses(candidates, inputs, targets)

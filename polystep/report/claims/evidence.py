@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas
 
-from polystep.report.claims.statements import PUBLISHED, Score
+from polystep.report.claims.statements import Score
 
 ENOUGH, TOO_MUCH = 0.99, 1.05
 """The share of its budget that a complete run has used, and that it may not pass where budgets are equal: the last step may end
@@ -27,19 +27,21 @@ Run = Mapping[str, Any]
 
 
 class Evidence:
-    """The finished runs of a table, by task and axis; under `published` also by edition."""
+    """The finished runs of a table, by task, axis and the edition whose settings they have."""
 
     def __init__(self, runs: pandas.DataFrame) -> None:
         self._runs: dict[tuple[str, str, str], list[Run]] = {}
         rows: list[Run] = runs.sort_values("ended").to_dict("records") if len(runs) else []
         for row in rows:
             if row["status"] == "finished":
-                edition = row["edition"] if row["protocol"] == PUBLISHED else ""
+                edition = row["edition"] if isinstance(row["edition"], str) else ""
                 self._runs.setdefault((row["task"], row["protocol"], edition), []).append(row)
 
     def runs(self, task: str, axis: str, edition: str) -> list[Run]:
-        """Finished runs on a task under an axis, the one that ended last at the end."""
-        return self._runs.get((task, axis, edition if axis == PUBLISHED else ""), [])
+        """Finished runs on a task under an axis, the one that ended last at the end; those with settings of no edition where
+        there are none with this edition's.
+        """
+        return self._runs.get((task, axis, edition)) or self._runs.get((task, axis, ""), [])
 
     def rivals(self, score: Score, axis: str, edition: str) -> list[str]:
         """Other methods without gradients that have complete runs on the task of a score."""

@@ -83,10 +83,10 @@ REFUSED = [
     ("task=[snn,int8]", r"task=\[snn,int8\] is not valid; name one choice of task"),
     ("task=null", "task=null is not valid; name one choice of task"),
     ("optimizer=sgdd", "optimizer=sgdd does not exist; choose one of .*polystep"),
-    ("optimizer/subspace=foo", "optimizer/subspace=foo does not exist; choose one of full, hybrid, row"),
+    ("optimizer/subspace=foo", "optimizer/subspace=foo does not exist; choose one of dense, full, global, hybrid, row"),
     (
         "study=foo",
-        "study=foo does not exist; choose one of default, equal_evaluations, equal_seconds, first, revised, tuning_",
+        "study=foo does not exist; choose one of default, equal_evaluations, equal_seconds, equal_steps, first, revised, ",
     ),
     ("budget=foo", "budget=foo does not exist; choose one of full, quick"),
     ("logger=foo", "logger=foo does not exist; choose one of none, wandb"),

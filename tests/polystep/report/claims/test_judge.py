@@ -210,6 +210,17 @@ def test_marked_steps_and_published_scores_of_the_same_seeds():
     assert outcome(rows, statement(Condition(Score("snn", "polystep", step=40), at_least=0)))["verdict"] == NOT_RUN
 
 
+def test_settings_of_the_claims_edition_come_before_those_of_none():
+    axis = {"axis": "equal_evaluations"}
+    ours = runs_of(BAD, **axis)
+    revised = runs_of(GOOD, edition="revised", **axis)
+    for edition, verdict in (("revised", HOLDS), ("first", FAILS), ("ours", FAILS)):
+        claim = statement(ABOVE, axes=("equal_evaluations",), edition=edition)
+        assert outcome(ours + revised, claim)["verdict"] == verdict
+    assert outcome(ours, statement(ABOVE, axes=("equal_evaluations",), edition="revised"))["verdict"] == FAILS
+    assert outcome(revised, statement(ABOVE, axes=("equal_evaluations",), edition="first"))["verdict"] == NOT_RUN
+
+
 def test_editions_are_told_apart():
     rows = runs_of(GOOD, axis="published")
     assert outcome(rows, statement(ABOVE, axes=("published",)))["verdict"] == HOLDS
