@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 
 from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
+from polystep.processes import map_in_processes
 from polystep.report import figures, tables
-from polystep.report.charts import Chart
 from polystep.report.claims import Statement, findings_page, judge, judge_own_first, verdicts
-from polystep.report.drawing import Kind, render
+from polystep.report.drawing import render
 from polystep.report.material import Material, modules_of
 from polystep.report.page import report_page, report_summary
 from polystep.report.table import write_page, write_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+
+_WORTH_A_PROCESS = 4
+"""So many charts take longer to draw than a process takes to start."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +61,13 @@ def build_report(
     made = [table for module in modules_of(tables) for table in module.tables(material)]
     charts = [chart for module in modules_of(figures) for chart in module.charts(material)]
     written = [path for table in made for path in write_table(table, output / "tables")]
-    drawn: list[tuple[Chart, bytes]] = []
-    for chart in charts:
-        kinds: tuple[Kind, ...] = ("svg", "pdf") if chart.summary else ("svg",)
-        files = render(chart, kinds)
-        drawn.append((chart, files[0]))
-        for kind, content in zip(kinds, files, strict=True):
+    files = map_in_processes(render, charts, _WORTH_A_PROCESS)
+    for chart, kinds in zip(charts, files, strict=True):
+        for kind, content in kinds.items():
             written.append(output / "figures" / f"{chart.name}.{kind}")
             with atomic_write(written[-1]) as file:
                 file.write(content)
+    drawn = [(chart, kinds["svg"]) for chart, kinds in zip(charts, files, strict=True)]
     if (found := _judged(runs, findings)) is not None:
         written.append(output / "PUBLISHED_RUNS.md")
         write_page(written[-1], findings_page(findings, found))

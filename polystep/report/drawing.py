@@ -4,7 +4,6 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from polystep.report.charts import Bar, Chart, Line, Panel
@@ -47,12 +46,16 @@ _UNDATED: dict[str, Any] = {
 }
 
 
-def render(chart: Chart, kinds: Sequence[Kind] = ("svg",)) -> list[bytes]:
-    """The chart as files; equal data give equal bytes, whatever the environment says about matplotlib."""
+def render(chart: Chart) -> dict[Kind, bytes]:
+    """The chart as SVG, and as PDF where it belongs to the summary.
+
+    Equal data give equal bytes, whatever the environment says about matplotlib.
+    """
     matplotlib = _matplotlib()
     from matplotlib.figure import Figure
 
-    files = []
+    files: dict[Kind, bytes] = {}
+    kinds: tuple[Kind, ...] = ("svg", "pdf") if chart.summary else ("svg",)
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS | {"svg.hashsalt": chart.name})
@@ -63,8 +66,8 @@ def render(chart: Chart, kinds: Sequence[Kind] = ("svg",)) -> list[bytes]:
         for kind in kinds:
             output = io.BytesIO()
             figure.savefig(output, format=kind, metadata=_UNDATED[kind])
-            files.append(output.getvalue())
-    return [compact(file) if kind == "svg" else file for kind, file in zip(kinds, files, strict=True)]
+            files[kind] = output.getvalue()
+    return files | {"svg": compact(files["svg"])}
 
 
 def _matplotlib() -> Any:

@@ -11,10 +11,10 @@ from omegaconf import OmegaConf
 from polystep.bench.composition import Composer, expand_sweep
 from polystep.bench.launch import resolve_settings
 from polystep.bench.minutes import RecordedMinutes
-from polystep.bench.processes import map_in_processes
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.specification import specification
 from polystep.bench.studies import find_settings, settings_files
+from polystep.processes import map_in_processes
 from polystep.records import cell_id, settings_id
 
 

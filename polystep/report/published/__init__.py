@@ -38,8 +38,7 @@ def published(edition: str, task: str, method: str, metric: str, axis: str = "")
     chose), test_last (the last model), validation_best. axis: equal_evaluations for runs made for that comparison alone; empty
     for the edition's main table.
     """
-    row = _rows(edition).get((task, method, metric, axis))
-    return None if row is None else Published(*(row[name] for name in Published._fields))
+    return _rows(edition).get((task, method, metric, axis))
 
 
 def published_table(edition: str) -> pandas.DataFrame:
@@ -67,8 +66,10 @@ def _table(edition: str) -> pandas.DataFrame:
 
 
 @cache
-def _rows(edition: str) -> dict[tuple[str, str, str, str], "pandas.Series[float]"]:
-    return {(row["task"], row["method"], row["metric"], row["axis"]): row for _, row in _table(edition).iterrows()}
+def _rows(edition: str) -> dict[tuple[str, str, str, str], Published]:
+    table = _table(edition)
+    names = table[["task", "method", "metric", "axis"]].itertuples(index=False, name=None)
+    return dict(zip(names, map(Published._make, table[[*Published._fields]].itertuples(index=False)), strict=True))
 
 
 @cache

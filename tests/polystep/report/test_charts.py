@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -27,7 +28,7 @@ def curves(label="method", title="task"):
 
 
 def svg(drawn):
-    return render(drawn)[0]
+    return render(drawn)["svg"]
 
 
 def made(table, *runs, **judged):
@@ -36,7 +37,8 @@ def made(table, *runs, **judged):
 
 
 def test_equal_charts_give_equal_bytes():
-    assert render(curves(), ("svg", "pdf")) == render(curves(), ("svg", "pdf"))
+    assert render(replace(curves(), summary=True)) == render(replace(curves(), summary=True))
+    assert render(replace(curves(), summary=True)).keys() == {"svg", "pdf"} and render(curves()).keys() == {"svg"}
 
 
 @pytest.mark.parametrize("text", ["ba$_$in", "$", r"\frac{", "x\udcff", "<b>&", "a" * 300, "漢字"])
@@ -50,7 +52,7 @@ def test_the_environment_of_matplotlib_is_ignored(tmp_path):
     code = (
         "import sys; from polystep.report.charts import Bar, Chart, Panel; from polystep.report.drawing import render; "
         "chart = Chart('c', 't', 's', ((Panel('p', bars=(Bar('b', 1.0, '#117733'),)),),)); "
-        "sys.stdout.buffer.write(render(chart)[0])"
+        "sys.stdout.buffer.write(render(chart)['svg'])"
     )
     odd = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
     root = Path(__file__).parents[3]

@@ -6,7 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from polystep.bench.processes import map_in_processes
+from polystep.processes import map_in_processes
 
 
 @pytest.fixture(autouse=True)
