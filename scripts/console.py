@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from polystep.bench.composition import add_folder, compose_config
+from polystep.bench.composition import Composer, add_folder
 from polystep.bench.interruption import heeded_signals
 from polystep.bench.launch import altered_overrides, build_run
 from polystep.bench.lock import RunBusyError
@@ -90,12 +90,13 @@ def overrides_of(options: argparse.Namespace) -> list[str]:
 
 def prepare(overrides: Sequence[str], cores: int | None = None) -> Run:
     """The run that overrides describe, watched; raises ExpectedError. `cores`: of a run that does not set threads."""
-    composed, choices = compose_config(CONFIGS, overrides)
+    composer = Composer(CONFIGS)
+    composed, choices = composer.compose(overrides)
     composed.threads = composed.threads or cores
     run = build_run(composed, choices, [ConsoleObserver(console)])
     # where it is computed is no part of how to repeat it, and would put paths of this machine into the record
     run.config["overrides"] = [item for item in overrides if not item.startswith(("hydra.", "records=", "data_dir="))]
-    run.config["altered"] = altered_overrides(CONFIGS, overrides)
+    run.config["altered"] = altered_overrides(composer, overrides)
     return run
 
 

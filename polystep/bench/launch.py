@@ -53,13 +53,12 @@ def resolve_settings(composed: DictConfig, choices: Mapping[str, str]) -> dict[s
     return dict(config)
 
 
-def altered_overrides(config_dir: Path, overrides: Sequence[str]) -> list[str]:
+def altered_overrides(composer: Composer, overrides: Sequence[str]) -> list[str]:
     """Those of a run's overrides that change what its study prescribes for the task and optimiser.
 
     Free are the groups that a run is named by, its seed, where it is computed, and the parameters that choose the problem
     (`Component.variant` of the task). Raises ConfigError for what cannot be composed.
     """
-    composer = Composer(config_dir)
     config = composer.compose(overrides).config
     variant = [f"task.{name}" for name in component_of(locate(config.task["_target_"], "task")).variant]
     # seconds are those of the threads that the study prescribes

@@ -1,23 +1,24 @@
 """How long planned runs take, learnt from records of earlier ones."""
 
-import json
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from polystep.records import RunRecord, read_places
 
 
 class RecordedMinutes:
     """Median wall minutes of finished runs, by settings (whatever the seed) and by study, task and optimiser."""
 
     def __init__(self, *places: Path):
-        """`places`: folders of bundles (*.jsonl) or of runs (*/run.json); what cannot be read tells nothing."""
+        """`places`: folders of runs and bundles; what cannot be read tells nothing."""
         found: dict[Any, list[float]] = defaultdict(list)
-        for content in (content for place in places for content in _records(place)):
-            if isinstance(content, dict) and content.get("status") == "finished" and "cell_id" in content:
-                for key in (content["cell_id"], _names(content["names"])):
-                    found[key].append(content["wall_seconds"] / 60)
+        for _, record in read_places(*(place for place in places if place.exists())):
+            if isinstance(record, RunRecord) and record.status == "finished":
+                for key in (record.cell_id, _names(record.names)):
+                    found[key].append(record.wall_seconds / 60)
         self._minutes = {key: statistics.median(values) for key, values in found.items()}
 
     def of(self, cell: str, names: Mapping[str, str], seconds: float | None) -> float | None:
@@ -32,18 +33,3 @@ class RecordedMinutes:
 
 def _names(names: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(names[group] for group in ("study", "task", "optimizer"))
-
-
-def _records(place: Path) -> Iterable[Any]:
-    for path in sorted(place.glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            yield _parsed(line)
-    for path in sorted(place.glob("*/run.json")):
-        yield _parsed(path.read_text(encoding="utf-8", errors="replace"))
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None

@@ -6,7 +6,6 @@ from typing import Any
 
 from polystep.bench.ledger import Ledger
 from polystep.bench.schema import locate
-from polystep.bench.specification import specification
 from polystep.bench.state import RunState
 from polystep.component import component_of
 from polystep.contracts import Task
@@ -23,6 +22,7 @@ def run_name(config: Mapping[str, Any], run_id: str) -> str:
 
 def make_record(
     config: Mapping[str, Any],
+    specification: dict[str, Any],
     run_id: str,
     data: str,
     task: Task,
@@ -37,17 +37,17 @@ def make_record(
     ended: str,
 ) -> RunRecord:
     """The record. `config`: resolved settings; `scores`: empty where the run did not get so far."""
-    decisive, summary = specification(config), ledger.summary()
+    summary = ledger.summary()
     method = component_of(locate(config["optimizer"]["_target_"], "optimizer"))
     names, study = config["names"], config["study"]
     return RunRecord(
         run_id=run_id,
-        settings_id=settings_id(decisive),
-        cell_id=cell_id(decisive),
+        settings_id=settings_id(specification),
+        cell_id=cell_id(specification),
         name=run_name(config, run_id),
         status=status,
         seed=config["seed"],
-        specification=decisive,
+        specification=specification,
         overrides=config.get("overrides"),
         altered=list(config.get("altered", ())),
         names={group: names[group] for group in ("task", "optimizer", "study")},

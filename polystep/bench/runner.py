@@ -44,6 +44,7 @@ class Prepared:
     ledger: Ledger
     context: dict[str, Any]
     data: str
+    specification: dict[str, Any]
     run_id: str
     settings_id: str
     name: str
@@ -118,7 +119,9 @@ class Run:
         path, seconds = folder / "checkpoint.safetensors", self.checkpoint_seconds
         checkpoint = RunCheckpoint(path, identity, state, ledger, optimizer, task, seconds)
         settings = settings_id(decisive)
-        return Prepared(task, optimizer, ledger, context, data, identity, settings, name, folder, state, checkpoint)
+        return Prepared(
+            task, optimizer, ledger, context, data, decisive, identity, settings, name, folder, state, checkpoint
+        )
 
     def _finished_record(self, run: Prepared) -> RunRecord | None:
         if not (run.folder / "run.json").exists():
@@ -167,6 +170,7 @@ class Run:
             }
         record = make_record(
             self.config,
+            run.specification,
             run.run_id,
             run.data,
             run.task,

@@ -74,16 +74,16 @@ def _composed(config_dir: Path, planned: Sequence[PlannedRun]) -> list[tuple[Swe
 
 def _sweep_run(composer: Composer, planned: PlannedRun) -> tuple[SweepRun, tuple[Any, ...]]:
     settings = resolve_settings(*composer.compose(planned.overrides))
-    names = settings["names"]
+    names, decisive = settings["names"], specification(settings)
     run = SweepRun(
         planned,
-        settings_id(specification(settings)),
+        settings_id(decisive),
         (names["task"], names["study"]),
         Path(settings["records"]),
         settings["threads"] or None,
         int(settings["device"].startswith("cuda")),
     )
-    return run, (cell_id(specification(settings)), names, settings["budget"].get("seconds"))
+    return run, (cell_id(decisive), names, settings["budget"].get("seconds"))
 
 
 def _of_study(config_dir: Path, overrides: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

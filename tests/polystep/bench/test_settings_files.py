@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from polystep.bench.composition import compose_config
+from polystep.bench.composition import Composer, compose_config
 from polystep.bench.launch import altered_overrides
 from polystep.bench.profiles import profile_names, read_profile
 from polystep.bench.schema import ConfigError
@@ -62,27 +62,27 @@ ALTERED = [
 
 def test_where_a_run_is_computed_and_which_problem_it_solves_alter_nothing() -> None:
     overrides = ["task=maxsat", "optimizer=polystep", "task.variables=100", "task.instance_seed=7", *FREE]
-    assert altered_overrides(CONFIGS, overrides) == []
+    assert altered_overrides(Composer(CONFIGS), overrides) == []
 
 
 @pytest.mark.parametrize("override", ALTERED)
 def test_what_the_study_prescribes_is_altered(override: str) -> None:
-    assert altered_overrides(CONFIGS, ["task=maxsat", "task.variables=100", override]) == [override]
+    assert altered_overrides(Composer(CONFIGS), ["task=maxsat", "task.variables=100", override]) == [override]
 
 
 def test_a_default_that_is_written_out_alters_nothing() -> None:
-    assert altered_overrides(CONFIGS, ["task=maxsat", "optimizer.probe_radius=1000.0"]) == []
+    assert altered_overrides(Composer(CONFIGS), ["task=maxsat", "optimizer.probe_radius=1000.0"]) == []
 
 
 def test_equal_seconds_are_those_of_one_thread() -> None:
     overrides = ["study=equal_seconds", "task=snn", "optimizer=spsa"]
-    assert altered_overrides(CONFIGS, [*overrides, "threads=1"]) == []
-    assert altered_overrides(CONFIGS, [*overrides, "threads=16"]) == ["threads=16"]
+    assert altered_overrides(Composer(CONFIGS), [*overrides, "threads=1"]) == []
+    assert altered_overrides(Composer(CONFIGS), [*overrides, "threads=16"]) == ["threads=16"]
 
 
 def test_an_override_that_needs_another_one_is_altered() -> None:
     overrides = ["task=snn_digits", "+mine=5", "budget.steps=${mine}"]
-    assert set(altered_overrides(CONFIGS, overrides)) == {"+mine=5", "budget.steps=${mine}"}
+    assert set(altered_overrides(Composer(CONFIGS), overrides)) == {"+mine=5", "budget.steps=${mine}"}
 
 
 @pytest.mark.parametrize("study", ["first", "revised"])
