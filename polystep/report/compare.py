@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from polystep.contracts import ExpectedError
 from polystep.report.groups import Group, axis_order, boards_of, context_of, group_runs
-from polystep.report.table import Table, interval_column, number_column, spread_column, spread_values, text_column
+from polystep.report.rows import METHOD, SEEDS, STEP_SECONDS, TEST, difference_column, group_row
+from polystep.report.table import Table, text_column
 from polystep.report.tables.comparison import difference_values
 from polystep.report.text import number_text
 
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
 
 OWN, COMMITTED = "own", "committed"
 _COLUMNS = (
-    text_column("method", "Method"),
+    METHOD,
     text_column("origin", "Runs"),
-    number_column("seeds", "Seeds"),
-    spread_column("test", "Test score"),
-    interval_column("difference", "minus yours (95 %)", sign=True),
-    spread_column("step_seconds", "Step time", "seconds"),
+    SEEDS,
+    TEST,
+    difference_column("minus yours (95 %)"),
+    STEP_SECONDS,
     text_column("context", "Context"),
     text_column("remark", "Not compared"),
 )
@@ -69,13 +70,9 @@ def _table(task: str, axis: str, mine: Sequence[Group], others: Sequence[Group])
 def _row(group: Group, reference: Group) -> dict[str, Any]:
     remark = "" if group is reference else _difference_of_conditions(group, reference)
     return {
-        "method": group.label,
+        **group_row(group, test="test_selected"),
         "origin": group["origin"],
-        "seeds": len(group.runs),
-        "unit": group["unit"],
-        **spread_values("test", group.spread("test_selected")),
         **difference_values(group, None if remark else reference),
-        **spread_values("step_seconds", group.spread("step_seconds")),
         "context": context_of(group.runs[0]),
         "remark": remark,
     }

@@ -36,16 +36,10 @@ def published_rival(task: str, edition: str, direction: str) -> Spread | None:
     return max(scores, key=lambda score: sign * score.mean, default=None)
 
 
-def published_at_steps(task: str, method: str) -> dict[int, dict[int, float]]:
-    """Test scores of the first edition by step and seed; empty where it has no curve."""
-    curve = published_curve("first", task, method)
+def published_at_steps(edition: str, task: str, method: str) -> dict[int, dict[float, float]]:
+    """Test scores of an edition by step and seed, which is NaN for a mean over unknown ones; empty where it has no curve."""
+    curve = published_curve(edition, task, method)
     return {
-        int(step): dict(zip(rows["seed"].astype(int), rows["test"].astype(float), strict=True))
+        int(step): dict(zip(rows["seed"].astype(float), rows["test"].astype(float), strict=True))
         for step, rows in curve.groupby("step")
     }
-
-
-def published_marks(task: str, method: str) -> dict[int, float]:
-    """Mean test scores of the revised edition by step; empty where it has no curve."""
-    curve = published_curve("revised", task, method)
-    return dict(zip(curve["step"].astype(int), curve["test"].astype(float), strict=True))

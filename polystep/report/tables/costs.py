@@ -5,7 +5,8 @@ from typing import Any
 
 from polystep.report.groups import Group
 from polystep.report.material import COSTS, Material
-from polystep.report.table import RUNS, Column, Table, number_column, text_column
+from polystep.report.rows import AXIS, METHOD, SEEDS, TASK, mean_of
+from polystep.report.table import RUNS, Column, Table, number_column
 
 _COUNTERS = {
     "candidate_evaluations": "Candidates",
@@ -27,13 +28,7 @@ _CLOCKS = {
 def tables(material: Material) -> Iterator[Table]:
     """One row per group."""
     rows = [_row(group) for group in material.groups if group["protocol"] != "tuning"]
-    columns: list[Column] = [
-        text_column("task", "Task"),
-        text_column("axis", "Protocol"),
-        text_column("method", "Method"),
-        number_column("seeds", "Seeds"),
-        number_column("steps", "Steps"),
-    ]
+    columns: list[Column] = [TASK, AXIS, METHOD, SEEDS, number_column("steps", "Steps")]
     for key, title in _COUNTERS.items():
         columns += [number_column(key, title), number_column(f"{key}_per_step", f"{title} per step")]
     columns += [number_column(key, title, "seconds") for key, title in _CLOCKS.items()]
@@ -55,9 +50,7 @@ def tables(material: Material) -> Iterator[Table]:
 def _row(group: Group) -> dict[str, Any]:
     row: dict[str, Any] = {"task": group["task"], "axis": group.axis, "method": group.label, "seeds": len(group.runs)}
     for key in ("steps", *_COUNTERS, *_CLOCKS, "peak_memory_bytes"):
-        spread = group.spread(key)
-        # a method that spends nothing of a kind has no costs of it
-        row[key] = spread.mean if spread and spread.mean else None
+        row[key] = mean_of(group, key)
     for key in _COUNTERS:
         row[f"{key}_per_step"] = row[key] / row["steps"] if row[key] and row["steps"] else None
     row["milliseconds_per_step"] = (

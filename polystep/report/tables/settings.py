@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from polystep.report.material import Material, family_section
-from polystep.report.table import RUNS, Table, number_column, spread_column, spread_values, text_column
+from polystep.report.rows import AXIS, METHOD, SEEDS, STEP_SECONDS, TASK, TEST, group_row
+from polystep.report.table import Table, text_column
 from polystep.report.text import file_stem
 
 
@@ -12,29 +13,11 @@ def tables(material: Material) -> Iterator[Table]:
     altered = [group for group in material.groups if not group.is_own and group["protocol"] != "tuning"]
     for family in sorted({str(group["family"]) for group in altered}):
         rows = [
-            {
-                "task": group["task"],
-                "axis": group.axis,
-                "method": group.label,
-                "altered": ", ".join(group["altered"]),
-                "seeds": len(group.runs),
-                "unit": group["unit"],
-                **spread_values("test", group.spread("test_selected")),
-                **spread_values("step_seconds", group.spread("step_seconds")),
-                RUNS: group.key,
-            }
+            {**group_row(group, test="test_selected"), "altered": ", ".join(group["altered"])}
             for group in altered
             if group["family"] == family
         ]
-        columns = (
-            text_column("task", "Task"),
-            text_column("axis", "Protocol"),
-            text_column("method", "Method"),
-            text_column("altered", "Unlike the study"),
-            number_column("seeds", "Seeds"),
-            spread_column("test", "Test, validation-selected"),
-            spread_column("step_seconds", "Step seconds", "seconds"),
-        )
+        columns = (TASK, AXIS, METHOD, text_column("altered", "Unlike the study"), SEEDS, TEST, STEP_SECONDS)
         title = f"{family_section(family)}: other settings than those of the study"
         note = "These runs count for no claim and no rank."
         yield Table(file_stem("settings", family), title, columns, rows, (note,), family_section(family))

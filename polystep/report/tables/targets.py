@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from polystep.report.curves import Reached, cost_to_reach
-from polystep.report.groups import METHOD, Board, Group
+from polystep.report.groups import METHOD as OWN_METHOD
+from polystep.report.groups import Board, Group
 from polystep.report.material import COSTS, Material
 from polystep.report.published_scores import EDITIONS, published, published_rival
+from polystep.report.rows import AXIS, METHOD, TASK
 from polystep.report.table import RUNS, Column, Row, Table, text_column
 from polystep.report.text import MISSING, finite, number_text
 
@@ -23,9 +25,9 @@ def tables(material: Material) -> Iterator[Table]:
     """One row per group and target."""
     rows = [row for board in material.boards for group in board.groups for row in _rows(board, group)]
     columns = (
-        text_column("task", "Task"),
-        text_column("axis", "Protocol"),
-        text_column("method", "Method"),
+        TASK,
+        AXIS,
+        METHOD,
         text_column("target", "Target"),
         Column("Score", lambda row: number_text(row["score"], row["unit"]), "score"),
         Column("Reached by", lambda row: f"{row['reached']} of {row['runs']}", "reached"),
@@ -55,7 +57,7 @@ def _targets(board: Board, group: Group) -> Iterator[tuple[str, float]]:
     for edition, title in EDITIONS.items():
         if rival := published_rival(board.task, edition, board["direction"]):
             yield f"best published rival, {title}", rival.mean
-        if own := published(board.task, METHOD, edition):
+        if own := published(board.task, OWN_METHOD, edition):
             yield f"published PolyStep, {title}", own.mean
     if (solved := finite(board["solved"])) is not None:
         yield "solved", solved

@@ -1,0 +1,46 @@
+"""What most tables show of a group of runs, and the columns of it."""
+
+import math
+from typing import Any
+
+from polystep.report.groups import Group
+from polystep.report.table import RUNS, interval_column, number_column, spread_column, spread_values, text_column
+from polystep.report.text import Spread, finite
+
+TASK, AXIS, METHOD = text_column("task", "Task"), text_column("axis", "Protocol"), text_column("method", "Method")
+STUDY, SEEDS, RANK = text_column("study", "Study"), number_column("seeds", "Seeds"), number_column("rank", "Rank")
+TEST = spread_column("test", "Test, validation-selected")
+STEP_SECONDS = spread_column("step_seconds", "Step seconds", "seconds")
+
+
+def difference_column(title: str) -> Any:
+    """A paired difference with its interval, `interval_values("difference", ...)`."""
+    return interval_column("difference", title, sign=True)
+
+
+def group_row(group: Group, **spreads: str) -> dict[str, Any]:
+    """The names of a group, its seeds and unit, the spread of its step seconds and that of each column in `spreads`."""
+    columns = spreads | {"step_seconds": "step_seconds"}
+    names = {"task": group["task"], "axis": group.axis, "method": group.label, "study": group["study"]}
+    row: dict[str, Any] = {**names, "seeds": len(group.runs), "unit": group["unit"], RUNS: group.key}
+    for key, column in columns.items():
+        row |= spread_values(key, group.spread(column))
+    return row
+
+
+def mean_of(group: Group, column: str) -> float | None:
+    """Mean over the runs; None for what a method spends nothing of."""
+    spread = group.spread(column)
+    return spread.mean if spread and spread.mean else None
+
+
+def interval_values(key: str, spread: Spread | None) -> dict[str, Any]:
+    """Mean and its 95 % interval by Student's t, mean ± t(0.975, n - 1) s / sqrt(n); no interval from one value."""
+    mean, half = None if spread is None else spread.mean, None
+    if spread is not None and spread.std is not None:
+        from scipy.stats import t
+
+        half = finite(t.ppf(0.975, spread.n - 1) * spread.std / math.sqrt(spread.n))
+    if mean is None or half is None:
+        return {key: mean, f"{key}_low": None, f"{key}_high": None}
+    return {key: mean, f"{key}_low": mean - half, f"{key}_high": mean + half}
