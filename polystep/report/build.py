@@ -9,7 +9,7 @@ from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
 from polystep.processes import map_in_processes
 from polystep.report import figures, tables
-from polystep.report.claims import Statement, findings_page, judge, judge_own_first, verdicts
+from polystep.report.claims import PAGES, Statement, findings_page, judge, judge_own_first, verdicts
 from polystep.report.drawing import render
 from polystep.report.material import Material, modules_of
 from polystep.report.page import report_page, report_summary
@@ -40,7 +40,7 @@ def build_report(
     findings: Sequence[Statement] = (),
     expected: Mapping[str, str] | None = None,
 ) -> ReportSummary:
-    """Write REPORT.md, report.html, PUBLISHED_RUNS.md, tables/ and figures/ in `output` from the table of runs.
+    """Write REPORT.md, report.html, a page per edition, tables/ and figures/ in `output` from the table of runs.
 
     claims: judged first of all. findings: about the published runs, each with its background and consequence. expected:
     `settings_id` of runs that should exist, by title. Where runs have a column `origin`, own ones decide before committed ones.
@@ -69,8 +69,9 @@ def build_report(
                 file.write(content)
     drawn = [(chart, kinds["svg"]) for chart, kinds in zip(charts, files, strict=True)]
     if (found := _judged(runs, findings)) is not None:
-        written.append(output / "PUBLISHED_RUNS.md")
-        write_page(written[-1], findings_page(findings, found))
+        for edition, name in PAGES.items():
+            written.append(output / name)
+            write_page(written[-1], findings_page(edition, findings, found))
     write_page(output / "missing.txt", "".join(f"{title}\n" for title in missing))
     write_page(output / "report.html", report_page(material, made, drawn, problems))
     write_page(output / "REPORT.md", report_summary(material, made, charts, problems))

@@ -22,15 +22,16 @@ def summary_lines(conditions: pandas.DataFrame) -> list[str]:
     return lines
 
 
-def findings_page(findings: Sequence[Statement], conditions: pandas.DataFrame) -> str:
-    """PUBLISHED_RUNS.md: each finding with the numbers that bear it out, released ones and reruns, and what follows."""
+def findings_page(edition: str, findings: Sequence[Statement], conditions: pandas.DataFrame) -> str:
+    """The page of an edition: each finding with the numbers that bear it out, published ones and reruns, and what follows."""
+    title, content = _PAGES[edition]
     lines = [
-        "# What the published runs really did",
+        f"# {title}",
         "",
-        "Defects of the published experiments that change a conclusion. What follows is stated only where all numbers bear it "
-        "out: those of the released files, and reruns here (mean over seeds, 95 % interval).",
+        f"{content} What follows is stated only where all numbers bear it out: published ones (files), and reruns here (mean "
+        "over seeds, 95 % interval).",
     ]
-    for finding in findings:
+    for finding in (finding for finding in findings if finding.edition == edition):
         rows = conditions[conditions["claim"] == finding.id].to_dict("records")
         lines += ["", f"## {finding.text.rstrip('.')}", "", finding.background, ""]
         lines += ["| Numbers | From | Value | Must be | Verdict |", "| --- | --- | ---: | --- | --- |"]
@@ -43,6 +44,20 @@ def findings_page(findings: Sequence[Statement], conditions: pandas.DataFrame) -
         conclusion = "Open until the missing reruns have been made." if found != {HOLDS} else finding.follows
         lines += ["", "Not borne out by these numbers, so nothing follows." if FAILS in found else conclusion]
     return "\n".join(lines) + "\n"
+
+
+_PAGES = {
+    "first": (
+        "What the runs of the first edition really did",
+        "Defects of the experiments that change a conclusion.",
+    ),
+    "revised": (
+        "What the revised edition says, did and left open",
+        "It withdrew or changed most numbers that the first edition's files do not bear out. Left are these.",
+    ),
+}
+PAGES = {"first": "FIRST_EDITION.md", "revised": "REVISED_EDITION.md"}
+"""The files of the pages about the editions."""
 
 
 def value_text(row: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ def test_a_finding_follows_only_where_files_and_reruns_bear_it_out():
     finding = replace(statement(on_files, ABOVE, id="found"), background="It was published.", follows="So it follows.")
 
     def page(rows, finding=finding):
-        return findings_page([finding], judge(table(rows), [finding]))
+        return findings_page("first", [finding], judge(table(rows), [finding]))
 
     good = page(runs_of(GOOD))
     assert "| polystep minus openai_es on snn | files | +60.24 points | at least +60.00 points | holds |" in good
@@ -35,3 +35,15 @@ def test_a_finding_follows_only_where_files_and_reruns_bear_it_out():
     assert "so nothing follows" in page(runs_of(BAD))
     within = replace(finding, conditions=(replace(on_files, at_least=-0.5, at_most=0.5),))
     assert "within ±50.00 points | does not hold" in page([], within)
+
+
+def test_each_edition_has_a_page_of_its_own_findings():
+    findings = [
+        replace(statement(ABOVE, id=name), edition=name, text=f"Of the {name}.") for name in ("first", "revised")
+    ]
+    conditions = judge(table([]), findings)
+    first, revised = (findings_page(edition, findings, conditions) for edition in ("first", "revised"))
+    assert first.startswith("# What the runs of the first edition really did\n")
+    assert revised.startswith("# What the revised edition says, did and left open\n")
+    assert "## Of the first" in first and "## Of the revised" not in first
+    assert "## Of the revised" in revised and "## Of the first" not in revised
