@@ -1,9 +1,9 @@
 """PolyStep: training without gradients, and the contracts that its rivals and tasks share."""
 
 from polystep.algorithm import PolyStep
+from polystep.evaluation.fastest import fastest_evaluator
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.objective import BatchObjective
-from polystep.evaluation.sequential import fastest_evaluator
 from polystep.layout import ParameterLayout
 
 __all__ = ["BatchObjective", "FunctionalEvaluator", "ParameterLayout", "PolyStep", "fastest_evaluator"]

@@ -28,6 +28,8 @@ from polystep.report.table import Row, Table, number_column, text_column, to_mar
 from scripts.console import CONFIGS, RESULTS, explain
 from scripts.control_speed import TASKS as CONTROL_TASKS
 from scripts.control_speed import control_speed_table
+from scripts.convolution_speed import NETWORKS as CONVOLUTIONAL
+from scripts.convolution_speed import convolution_speed_table
 
 PATHS = ("functional", "incremental", "fused")
 DENSE = 256
@@ -46,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "tasks",
         nargs="*",
-        default=[*NETWORKS, *CONTROL_TASKS],
-        help="files of configs/task (default: all networks and simulators)",
+        default=[*NETWORKS, *CONVOLUTIONAL, *CONTROL_TASKS],
+        help=f"files of configs/task, or {' or '.join(CONVOLUTIONAL)} (default: all networks and simulators)",
     )
     parser.add_argument(
         "--batch-size", type=int, default=512, help="rows, as in the paper's runs (default: %(default)s)"
@@ -64,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tables = []
         if control := [task for task in options.tasks if task in CONTROL_TASKS]:
             tables.append(control_speed_table(control, options.repeats, console))
-        if networks := [task for task in options.tasks if task not in CONTROL_TASKS]:
+        if convolutional := [task for task in options.tasks if task in CONVOLUTIONAL]:
+            tables.append(convolution_speed_table(convolutional, options.batch_size, options.repeats, console))
+        if networks := [task for task in options.tasks if task not in (*CONTROL_TASKS, *CONVOLUTIONAL)]:
             tables.append(_table([row for task in networks for row in _measure(task, options, console)], options))
         for table in tables:
             write_table(table, options.output)

@@ -27,6 +27,8 @@ from polystep.evaluation import (
     row_propagation,
 )
 from polystep.evaluation.activations import mean_cross_entropy
+from polystep.evaluation.convolution import kernels as convolution_kernels
+from polystep.evaluation.convolution import map_kernels
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator
 from polystep.evaluation.incremental import IncrementalEvaluator
@@ -48,9 +50,11 @@ from tasks.networks.staircase import StaircaseNetwork
 
 INPUTS, CLASSES = 6, 4
 KERNEL_MODULES = (
+    convolution_kernels,
     dense_kernels,
     kernels,
     layer_transition,
+    map_kernels,
     network_functions,
     published_kernels,
     routing_kernels,

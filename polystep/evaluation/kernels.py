@@ -5,6 +5,7 @@ vector operation however many units or logits there are.
 """
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,9 @@ def relu_plateau(z):
     return z, z
 
 
+@cache
 def elementwise(scalar: Any) -> CompiledActivation:
-    """The activation post = scalar(pre) of a function that numba can compile."""
+    """The activation post = scalar(pre) of a function that numba can compile; one for all modules that share the function."""
     function = njit(scalar)
 
     @njit

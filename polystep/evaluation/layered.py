@@ -92,6 +92,11 @@ class LayeredNetwork:
     layers: tuple[Layer, ...]
     loss: SampleLoss
 
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """Those of all layers."""
+        return tuple(layer.activation for layer in self.layers)
+
     def check(self, layout: ParameterLayout, inputs: Tensor, targets: Tensor) -> None:
         """ValueError where a batch does not suit the network."""
         shapes = {entry.name: entry.shape for entry in layout.entries}

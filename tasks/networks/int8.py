@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from polystep.capabilities import GradientKind
 from polystep.component import component
 from polystep.evaluation.layered import LayeredNetwork
-from polystep.evaluation.sequential import TransformedLinear, layered_network
+from polystep.evaluation.parts import TransformedLinear
+from polystep.evaluation.sequential import layered_network
 from tasks.networks.initialisation import initialise_linear_layers
 
 SCALE = 0.01

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from baselines.deep_zero import DeepZero
 from polystep import BatchObjective
 from polystep.candidates import DenseCandidates
-from polystep.evaluation.sequential import fastest_evaluator
+from polystep.evaluation.fastest import fastest_evaluator
 from polystep.layout import ParameterLayout
 from polystep.schedule import LinearOverSteps
 

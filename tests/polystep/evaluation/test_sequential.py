@@ -10,18 +10,14 @@ from torch import Tensor, nn
 
 from polystep.candidates import Candidates
 from polystep.evaluation.activations import CrossEntropy, Identity, ReLU, mean_cross_entropy
+from polystep.evaluation.elementwise import Elementwise
+from polystep.evaluation.fastest import OutputsOfOtherShape, fastest_evaluator
 from polystep.evaluation.functional import FunctionalEvaluator, RandomForward
 from polystep.evaluation.fused import FusedEvaluator
 from polystep.evaluation.incremental import IncrementalEvaluator
 from polystep.evaluation.layered import Activation
-from polystep.evaluation.sequential import (
-    Elementwise,
-    NotLayered,
-    OutputsOfOtherShape,
-    TransformedLinear,
-    fastest_evaluator,
-    layered_network,
-)
+from polystep.evaluation.parts import NotLayered, TransformedLinear
+from polystep.evaluation.sequential import layered_network
 from polystep.layout import ParameterLayout
 from tests.exactness import CLASSES, INPUTS, Case, build_without_threads, dyadic_hybrid_subspace, row_subspace
 

@@ -1,0 +1,120 @@
+"""Candidates per second on a convolutional network; part of  python -m scripts.benchmark_speed lenet"""
+
+import time
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from rich.console import Console
+from torch import Tensor, nn
+
+from polystep.bench.composition import compose_config
+from polystep.candidates import ParticleCandidates
+from polystep.evaluation.activations import mean_cross_entropy
+from polystep.evaluation.convolution.fused import FusedConvolutionalEvaluator
+from polystep.evaluation.convolution.incremental import ConvolutionalEvaluator
+from polystep.evaluation.convolution.sequential import convolutional_network
+from polystep.evaluation.functional import FunctionalEvaluator
+from polystep.evaluation.objective import Evaluator
+from polystep.layout import ParameterLayout
+from polystep.report.table import Row, Table, number_column, text_column
+from scripts.console import CONFIGS
+
+
+class Sign(nn.Module):
+    """-1 below 0, else 1."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Any shape."""
+        return torch.where(z < 0, -1.0, 1.0)
+
+    @staticmethod
+    def scalar(z: float) -> float:
+        """The same for one number."""
+        return -1.0 if z < 0 else 1.0
+
+
+NETWORKS: dict[str, type[nn.Module]] = {"lenet": nn.ReLU, "lenet_sign": Sign}
+"""Their activations."""
+SLOW = 64
+"""Candidates, evenly spaced, on which the slower paths are measured."""
+
+
+def lenet(activation: type[nn.Module]) -> nn.Sequential:
+    """Two convolutions and three linear layers, 61,706 parameters, as LeNet-5 without what it left out of its connections.
+
+    Source: LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998.
+    """
+    first = [nn.Unflatten(1, (1, 28, 28)), nn.Conv2d(1, 6, 5, padding=2), activation(), nn.MaxPool2d(2)]
+    second = [nn.Conv2d(6, 16, 5), activation(), nn.MaxPool2d(2), nn.Flatten()]
+    linear = [nn.Linear(400, 120), activation(), nn.Linear(120, 84), activation(), nn.Linear(84, 10)]
+    return nn.Sequential(*first, *second, *linear)
+
+
+def convolution_speed_table(networks: Sequence[str], batch_size: int, repeats: int, console: Console) -> Table:
+    """Medians over `repeats` evaluations of the candidates of one PolyStep step, after compilation, by network and layer."""
+    rows = [row for name in networks for row in _measure(name, batch_size, repeats, console)]
+    columns = (
+        text_column("network", "Network"),
+        text_column("rows", "Rows of"),
+        text_column("path", "Evaluation path"),
+        number_column("candidates", "Number"),
+        number_column("rate", "Candidates per second"),
+        number_column("ratio", "Times the functional path", "ratio"),
+        number_column("difference", "Largest difference in loss", "difference"),
+    )
+    notes = (
+        "LeNet-5 with ReLU, or with the sign of each number, on MNIST; the candidates of one step of PolyStep with default "
+        f"settings. The functional and the incremental path: an evenly spaced part of {SLOW} of them, once.",
+        f"Medians of {repeats} evaluations, batch {batch_size}, {torch.get_num_threads()} threads, compilation excluded.",
+        "A sum that rounds differently can move a sample across a threshold; then its whole loss differs.",
+    )
+    return Table("convolution_speed", "Candidates per second, convolutions", columns, rows, notes)
+
+
+def _measure(name: str, batch_size: int, repeats: int, console: Console) -> list[Row]:
+    composed, _ = compose_config(CONFIGS, ["task=mnist", "optimizer=polystep", f"task.batch_size={batch_size}"])
+    config: Any = OmegaConf.to_container(composed, resolve=True)
+    batch = instantiate(config["task"]).next_objective()
+    with torch.random.fork_rng():
+        torch.manual_seed(config["seed"])
+        module = lenet(NETWORKS[name])
+    layout, network = ParameterLayout.of_module(module), convolutional_network(module)
+    functional = FunctionalEvaluator(module, mean_cross_entropy, layout)
+    slower: dict[str, Evaluator] = {
+        "functional": functional,
+        "incremental": ConvolutionalEvaluator(network, layout, functional),
+    }
+    fused = FusedConvolutionalEvaluator(network, layout, functional)
+    candidates = instantiate(config["optimizer"], layout=layout, point=layout.point_of(module)).ask(0.0)
+    group = candidates.subspace.locate(candidates.particle)[0]
+    layers = [0, 0, *range(1, len(network.layers))]
+    rows: list[Row] = []
+    for place, number in enumerate(layers):
+        chosen = torch.arange(len(group)) if place == 0 else (group == number).nonzero().squeeze(1)
+        kind = "all layers" if place == 0 else network.layers[number].weight.removesuffix(".weight")
+        own, some = candidates.part(chosen), torch.linspace(0, len(chosen) - 1, SLOW).long()
+        found, rate = _rate(fused, own, batch, repeats)
+        measured = {path: _rate(evaluator, own.part(some), batch, 1) for path, evaluator in slower.items()}
+        measured["fused"] = found[some], rate
+        for path, (losses, each) in measured.items():
+            console.print(f"{name}, rows of {kind}, {path}: {each:,.0f} candidates per second", highlight=False)
+            expected, slowest = measured["functional"]
+            rows.append({"network": name, "rows": kind, "path": path,
+                         "candidates": len(own) if path == "fused" else SLOW, "rate": round(each),
+                         "ratio": each / slowest, "difference": float((losses - expected).abs().max())})  # fmt: skip
+    return rows
+
+
+def _rate(evaluator: Evaluator, candidates: ParticleCandidates, batch: Any, repeats: int) -> tuple[Tensor, float]:
+    """Losses, and candidates per second after the first call."""
+    losses = evaluator.losses(candidates.part(slice(0, 1)), batch.inputs, batch.targets)
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        losses = evaluator.losses(candidates, batch.inputs, batch.targets)
+        seconds.append(time.perf_counter() - started)
+    return losses, len(candidates) / median(seconds)
