@@ -14,8 +14,9 @@ from rich.table import Table as TerminalTable
 
 from polystep.contracts import ExpectedError
 from polystep.report import load_runs
-from polystep.report.compare import COMMITTED as COMMITTED_RUNS
-from polystep.report.compare import OWN, compare
+from polystep.report.compare import compare
+from polystep.report.runs import COMMITTED as COMMITTED_RUNS
+from polystep.report.runs import OWN
 from polystep.report.table import Table
 from scripts.console import COMMITTED, RECORDS, console, explain
 

@@ -13,9 +13,7 @@ from pathlib import Path
 from polystep.contracts import ExpectedError
 from polystep.records import RecordError, RunRecord, read_places, write_bundle, write_record
 from polystep.records.check import duplicates, faults
-from scripts.console import EXIT_STATUS, RECORDS, ROOT, console, explain
-
-COMMITTED = ROOT / "results" / "records"
+from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, ROOT, console, explain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,8 +12,8 @@ from polystep.contracts import ExpectedError
 from polystep.report import load_runs
 from polystep.report.build import ReportSummary, build_report
 from polystep.report.claims import Statement, read_statements, summary_lines
-from polystep.report.compare import COMMITTED as COMMITTED_RUNS
-from polystep.report.compare import OWN
+from polystep.report.runs import COMMITTED as COMMITTED_RUNS
+from polystep.report.runs import OWN
 from scripts.console import COMMITTED, CONFIGS, RECORDS, RESULTS, console, explain
 from scripts.sweep import plan
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from polystep.contracts import ExpectedError
 from polystep.report.groups import Group, axis_order, boards_of, context_of, group_runs
 from polystep.report.rows import METHOD, SEEDS, STEP_SECONDS, TEST, difference_column, group_row
+from polystep.report.runs import COMMITTED, OWN
 from polystep.report.table import Table, text_column
 from polystep.report.tables.comparison import difference_values
 from polystep.report.text import number_text
@@ -13,7 +14,6 @@ from polystep.report.text import number_text
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-OWN, COMMITTED = "own", "committed"
 _COLUMNS = (
     METHOD,
     text_column("origin", "Runs"),

@@ -85,7 +85,7 @@ class Group:
     @property
     def uses_gradients(self) -> bool:
         """Whether the method was seen to use gradients of any kind."""
-        return any(str(use).startswith("gradient") for use in self["uses"])
+        return uses_gradients(self.runs[0])
 
     @property
     def is_black_box(self) -> bool:
@@ -224,6 +224,11 @@ def axis_order(axis: str) -> tuple[int, str]:
     """A key that sorts axes."""
     known = list(_AXES.values())
     return (known.index(axis) if axis in known else len(known), axis)
+
+
+def uses_gradients(run: Run) -> bool:
+    """Whether a run was seen to ask for gradients of any kind."""
+    return any(str(use).startswith("gradient") for use in run["uses"])
 
 
 def method_title(run: Run) -> str:

@@ -8,6 +8,8 @@ import pandas
 
 from polystep.records import CLOCKS, COUNTERS, STEP_CLOCKS, RecordError, RunRecord, read_places
 
+OWN, COMMITTED = "own", "committed"
+"""Where a run comes from: the column `origin`, where a table has runs of both."""
 UNREADABLE = "records that cannot be read"
 FIRST_FORMAT = "records of the first format"
 CONFLICTING = "runs with two different records"

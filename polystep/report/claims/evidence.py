@@ -9,11 +9,10 @@ from typing import Any
 import pandas
 
 from polystep.report.claims.statements import Score
+from polystep.report.groups import COMPLETE_SHARE, Run, context_of, uses_gradients
 
-ENOUGH, TOO_MUCH = 0.99, 1.05
-"""The share of its budget that a complete run has used, and that it may not pass where budgets are equal: the last step may end
-a little before it or after it.
-"""
+TOO_MUCH = 1.05
+"""The share of its budget that a run may not pass where budgets are equal: the last step may end a little after it."""
 
 EQUAL = {
     "equal_seconds": ("budget.seconds", "step_seconds"),
@@ -21,9 +20,6 @@ EQUAL = {
     "equal_steps": ("budget.steps", "steps"),
 }
 """What is the same for all methods under an axis: the limit, and what is spent of it."""
-
-Run = Mapping[str, Any]
-"""A row of the table of runs."""
 
 
 class Evidence:
@@ -103,7 +99,7 @@ def fault(run: Run, axis: str, where: Iterable[str] = ()) -> str:
         share = run[spent] / run[limit] if run.get(limit) else 0.0
         if share > TOO_MUCH:
             return "more than its budget"
-    return "" if share >= ENOUGH else "part of its budget"
+    return "" if share >= COMPLETE_SHARE else "part of its budget"
 
 
 def incomparable(runs: Sequence[Run], axis: str) -> str:
@@ -121,20 +117,10 @@ def incomparable(runs: Sequence[Run], axis: str) -> str:
             return f"runs on {task} have different limits: {', '.join(sorted(limits))}"
     if len({(run["metric"], run["direction"], run["unit"]) for run in runs}) > 1:
         return "their metrics differ"
-    machines = {context(run) for run in runs}
+    machines = {context_of(run) for run in runs}
     if axis == "equal_seconds" and len(machines) > 1:
         return "seconds of different machines: " + " and ".join(map(str, sorted(machines)))
     return ""
-
-
-def context(run: Run) -> str:
-    """What must be the same where seconds are compared."""
-    return f"{run['processor']}, threads={run['threads']}, {run['device']}"
-
-
-def uses_gradients(run: Run) -> bool:
-    """Whether a run was seen to ask for gradients of any kind."""
-    return any(use.startswith("gradient") for use in run["uses"])
 
 
 def _is_named(path: str, where: Iterable[str]) -> bool:

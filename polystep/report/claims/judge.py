@@ -7,13 +7,15 @@ from typing import Any
 
 import pandas
 
-from polystep.report.claims.evidence import Evidence, Measured, Run, context, incomparable, measure, uses_gradients
+from polystep.report.claims.evidence import Evidence, Measured, incomparable, measure
 from polystep.report.claims.intervals import NEAR_BEST, against_bounds, interval
 from polystep.report.claims.statements import FILES, Condition, Statement
+from polystep.report.groups import Run, context_of, uses_gradients
 from polystep.report.published import published_curve
+from polystep.report.runs import COMMITTED, OWN
+from polystep.report.text import finite
 
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "undecided", "not run"
-OWN, COMMITTED = "own", "committed"
 UNKNOWN = (-math.inf, math.inf)
 _SHOWN_REASONS = 2
 _VERDICTS = {1: HOLDS, -1: FAILS, 0: UNDECIDED}
@@ -167,12 +169,12 @@ def _sides(statement: Statement, axis: str, condition: Condition, evidence: Evid
     runs = [evidence.runs(score.task, score.axis or axis, statement.edition) for score in scores]
 
     def measured(machine: str | None) -> list[Measured]:
-        among = [[run for run in members if machine in (None, context(run))] for members in runs]
+        among = [[run for run in members if machine in (None, context_of(run))] for members in runs]
         pairs = zip(among, scores, strict=True)
         return [measure(members, score, score.axis or axis, statement.seeds) for members, score in pairs]
 
     latest_first = sorted((run for members in runs for run in members), key=lambda run: run["ended"], reverse=True)
-    for machine in dict.fromkeys(map(context, latest_first)) if axis == "equal_seconds" else ():
+    for machine in dict.fromkeys(map(context_of, latest_first)) if axis == "equal_seconds" else ():
         found = measured(machine)
         if not any(side.problem for side in found):
             return found
@@ -187,25 +189,24 @@ def _values(
     That range is known of a score, and of its difference to published numbers, but not of two measured scores.
     """
     first = sides[0].runs[0]
-    sign, best = -1 if first["direction"] == "minimize" else 1, first["best"]
-    saturated = any(_at_best(value, side.runs[0]["best"]) for side in sides for value in side.values.values())
+    sign, best = -1 if first["direction"] == "minimize" else 1, finite(first["best"])
+    saturated = any(_at_best(value, finite(side.runs[0]["best"])) for side in sides for value in side.values.values())
     values = list(sides[0].values.values())
     if len(sides) == 2:
         other = sides[1].values
         return [sign * (value - other[seed]) for seed, value in sides[0].values.items()], saturated, UNKNOWN
-    known = best is not None and not pandas.isna(best)
     if condition.minus_published:
         published = _published_by_seed(condition, edition)
         values = [sign * (value - published[seed]) for seed, value in sides[0].values.items()]
-        room = [sign * (best - published[seed]) for seed in sides[0].values] if known else [math.inf]
+        room = [sign * (best - published[seed]) for seed in sides[0].values] if best is not None else [math.inf]
         return values, saturated, (-math.inf, math.fsum(room) / len(room))
-    if not known:
+    if best is None:
         return values, saturated, UNKNOWN
     return values, saturated, (-math.inf, best) if sign > 0 else (best, math.inf)
 
 
 def _at_best(value: float, best: float | None) -> bool:
-    return best is not None and not pandas.isna(best) and abs(value - best) <= NEAR_BEST * abs(best)
+    return best is not None and abs(value - best) <= NEAR_BEST * abs(best)
 
 
 def _published_by_seed(condition: Condition, edition: str) -> dict[int, float]:
