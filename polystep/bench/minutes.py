@@ -3,6 +3,7 @@
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +11,43 @@ from polystep.records import RunRecord, read_places
 
 
 class RecordedMinutes:
-    """Median wall minutes of finished runs, by settings (whatever the seed) and by study, task and optimiser."""
+    """Median wall minutes of finished runs by settings (whatever the seed), and per unit that they spent by study, task and
+    optimiser, and by task and optimiser.
+    """
 
     def __init__(self, *places: Path):
         """`places`: folders of runs and bundles; what cannot be read tells nothing."""
         found: dict[Any, list[float]] = defaultdict(list)
         for _, record in read_places(*(place for place in places if place.exists())):
             if isinstance(record, RunRecord) and record.status == "finished":
-                for key in (record.cell_id, _names(record.names)):
-                    found[key].append(record.wall_seconds / 60)
+                minutes = record.wall_seconds / 60
+                found[record.cell_id].append(minutes)
+                for names, (unit, spent) in product(_names(record.names), record.counters.items()):
+                    if spent:
+                        found[names, unit].append(minutes / spent)
         self._minutes = {key: statistics.median(values) for key, values in found.items()}
 
-    def of(self, cell: str, names: Mapping[str, str], seconds: float | None) -> float | None:
+    def of(self, cell: str, names: Mapping[str, str], budget: Mapping[str, Any]) -> float | None:
         """Minutes that a run is expected to take; None where nothing tells.
 
-        By records of the same settings (`cell_id`), else by the seconds of its budget, else by records of the same names.
+        By records of the same settings (`cell_id`), else by the seconds of its budget, else by its other limits and records of
+        the same study, task and optimiser, or else of other studies.
         """
-        if cell not in self._minutes and seconds is not None:
-            return seconds / 60
-        return self._minutes.get(cell, self._minutes.get(_names(names)))
+        if cell in self._minutes:
+            return self._minutes[cell]
+        if budget.get("seconds") is not None:
+            return float(budget["seconds"]) / 60
+        limits = {name: limit for name, limit in budget.items() if isinstance(limit, int | float)}
+        for known_by in _names(names):
+            known = [(self._minutes.get((known_by, unit)), limit) for unit, limit in limits.items()]
+            expected = [minutes * limit for minutes, limit in known if minutes is not None]
+            if expected:
+                # the run ends at the first limit
+                return min(expected)
+        return None
 
 
-def _names(names: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(names[group] for group in ("study", "task", "optimizer"))
+def _names(names: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
+    """What records know a run by besides its settings, the closest first."""
+    of_task = (names["task"], names["optimizer"])
+    return (names["study"], *of_task), of_task

@@ -83,7 +83,7 @@ def _sweep_run(composer: Composer, planned: PlannedRun) -> tuple[SweepRun, tuple
         settings["threads"] or None,
         int(settings["device"].startswith("cuda")),
     )
-    return run, (cell_id(decisive), names, settings["budget"].get("seconds"))
+    return run, (cell_id(decisive), names, settings["budget"])
 
 
 def _of_study(config_dir: Path, overrides: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

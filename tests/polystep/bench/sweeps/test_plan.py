@@ -79,6 +79,25 @@ def test_minutes_are_learnt_from_records(tmp_path: Path, make_record: MakeRecord
     assert limited.minutes == 1.5 and other.minutes is None
 
 
+def test_minutes_of_other_settings_go_by_what_is_spent(tmp_path: Path, make_record: MakeRecord) -> None:
+    """Those of the same study, else those of another one; a run ends at the first limit of its budget."""
+    write_record(tmp_path / "default", make_record(wall_seconds=60.0))
+    other = {"task": "maxsat", "optimizer": "polystep", "study": "other"}
+    write_record(tmp_path / "other", make_record(names=other, wall_seconds=6000.0))
+
+    def minutes(*overrides: str) -> float | None:
+        (run,) = plan_sweep(CONFIGS, None, ["task=maxsat", f"records={tmp_path}", *overrides])
+        return run.minutes
+
+    # records of 100 steps and 1600 candidates
+    assert minutes("budget.steps=50") == pytest.approx(0.5)
+    assert minutes("budget.steps=null", "budget.candidate_evaluations=3200") == pytest.approx(2)
+    assert minutes("budget.steps=50", "budget.candidate_evaluations=3200") == pytest.approx(0.5)
+    assert minutes("study=first", "optimizer=polystep", "budget.steps=50") == pytest.approx((0.5 + 50) / 2)
+    assert minutes("optimizer=spsa", "budget.steps=50") is None
+    assert minutes("budget.steps=null", "budget.clause_checks=50") is None
+
+
 def test_an_unknown_task_is_answered_with_the_valid_ones() -> None:
     with pytest.raises(ConfigError, match=r"task=snnn does not exist; choose one of .*snn"):
         titles(None, "study=first", "task=snn,snnn")
