@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from polystep.subspace import HybridSubspace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SEVERAL_LAYERS = -1
 
@@ -23,15 +26,15 @@ class SparseColumns:
     slot = coordinate x units + unit.
     """
 
-    runs: NDArray[np.int64]
-    run_input: NDArray[np.int64]
-    run_start: NDArray[np.int64]
-    slot: NDArray[np.int64]
-    value: NDArray[np.float32]
+    runs: "NDArray[np.int64]"
+    run_input: "NDArray[np.int64]"
+    run_start: "NDArray[np.int64]"
+    slot: "NDArray[np.int64]"
+    value: "NDArray[np.float32]"
 
     def as_tuple(
         self,
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    ) -> "tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]":
         """The fields in order, for a kernel."""
         return self.runs, self.run_input, self.run_start, self.slot, self.value
 
