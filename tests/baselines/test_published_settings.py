@@ -72,6 +72,25 @@ def test_published_settings_on_maxsat(optimizer: str, steps: int, settings: dict
         assert million["optimizer"] == config["optimizer"]
 
 
+@pytest.mark.parametrize(
+    ("task", "optimizer"),
+    [
+        *(("maxsat", optimizer) for optimizer in ("openai_es", "walksat", "probsat")),
+        *((task, optimizer) for task in ("acrobot", "cartpole") for optimizer in ("openai_es", "ppo", "dqn")),
+    ],
+)
+def test_the_revised_edition_carries_these_over(task: str, optimizer: str) -> None:
+    first, revised = (
+        OmegaConf.to_container(
+            compose_config(CONFIGS, [f"study={edition}", f"task={task}", f"optimizer={optimizer}"])[0], resolve=True
+        )
+        for edition in ("first", "revised")
+    )
+    assert revised["study"]["edition"] == "revised"
+    for section in ("task", "optimizer", "budget", "evaluation"):
+        assert revised[section] == first[section]
+
+
 def test_local_search_has_a_budget_of_flips_by_default() -> None:
     for optimizer in ("probsat", "walksat"):
         budget = maxsat(f"optimizer={optimizer}")["budget"]
