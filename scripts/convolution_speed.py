@@ -3,15 +3,12 @@
 import time
 from collections.abc import Sequence
 from statistics import median
-from typing import Any
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from rich.console import Console
 from torch import Tensor, nn
 
-from polystep.bench.composition import compose_config
+from polystep.algorithm import PolyStep
 from polystep.candidates import ParticleCandidates
 from polystep.evaluation.activations import mean_cross_entropy
 from polystep.evaluation.convolution.fused import FusedConvolutionalEvaluator
@@ -21,7 +18,7 @@ from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.objective import Evaluator
 from polystep.layout import ParameterLayout
 from polystep.report.table import Row, Table, number_column, text_column
-from scripts.console import CONFIGS
+from polystep.subspace import RowSubspace
 
 
 class Sign(nn.Module):
@@ -39,16 +36,16 @@ class Sign(nn.Module):
 
 NETWORKS: dict[str, type[nn.Module]] = {"lenet": nn.ReLU, "lenet_sign": Sign}
 """Their activations."""
-SLOW = 64
+SLOW = 16
 """Candidates, evenly spaced, on which the slower paths are measured."""
 
 
 def lenet(activation: type[nn.Module]) -> nn.Sequential:
-    """Two convolutions and three linear layers, 61,706 parameters, as LeNet-5 without what it left out of its connections.
+    """Two convolutions and three linear layers, 61,706 parameters: LeNet-5 with maxima, and with all connections.
 
     Source: LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998.
     """
-    first = [nn.Unflatten(1, (1, 28, 28)), nn.Conv2d(1, 6, 5, padding=2), activation(), nn.MaxPool2d(2)]
+    first = [nn.Conv2d(1, 6, 5, padding=2), activation(), nn.MaxPool2d(2)]
     second = [nn.Conv2d(6, 16, 5), activation(), nn.MaxPool2d(2), nn.Flatten()]
     linear = [nn.Linear(400, 120), activation(), nn.Linear(120, 84), activation(), nn.Linear(84, 10)]
     return nn.Sequential(*first, *second, *linear)
@@ -67,8 +64,8 @@ def convolution_speed_table(networks: Sequence[str], batch_size: int, repeats: i
         number_column("difference", "Largest difference in loss", "difference"),
     )
     notes = (
-        "LeNet-5 with ReLU, or with the sign of each number, on MNIST; the candidates of one step of PolyStep with default "
-        f"settings. The functional and the incremental path: an evenly spaced part of {SLOW} of them, once.",
+        "LeNet-5 with ReLU, or with the sign of each number, on images of which a fifth is not black; the candidates of one "
+        f"step of PolyStep with default settings. Functional and incremental path: {SLOW} of them, evenly spaced, once.",
         f"Medians of {repeats} evaluations, batch {batch_size}, {torch.get_num_threads()} threads, compilation excluded.",
         "A sum that rounds differently can move a sample across a threshold; then its whole loss differs.",
     )
@@ -76,11 +73,12 @@ def convolution_speed_table(networks: Sequence[str], batch_size: int, repeats: i
 
 
 def _measure(name: str, batch_size: int, repeats: int, console: Console) -> list[Row]:
-    composed, _ = compose_config(CONFIGS, ["task=mnist", "optimizer=polystep", f"task.batch_size={batch_size}"])
-    config: Any = OmegaConf.to_container(composed, resolve=True)
-    batch = instantiate(config["task"]).next_objective()
+    generator = torch.Generator().manual_seed(0)
+    lit = torch.rand(batch_size, 1, 28, 28, generator=generator) < 0.2
+    inputs = torch.rand(lit.shape, generator=generator) * lit
+    batch = inputs, torch.randint(10, (batch_size,), generator=generator)
     with torch.random.fork_rng():
-        torch.manual_seed(config["seed"])
+        torch.manual_seed(0)
         module = lenet(NETWORKS[name])
     layout, network = ParameterLayout.of_module(module), convolutional_network(module)
     functional = FunctionalEvaluator(module, mean_cross_entropy, layout)
@@ -89,13 +87,14 @@ def _measure(name: str, batch_size: int, repeats: int, console: Console) -> list
         "incremental": ConvolutionalEvaluator(network, layout, functional),
     }
     fused = FusedConvolutionalEvaluator(network, layout, functional)
-    candidates = instantiate(config["optimizer"], layout=layout, point=layout.point_of(module)).ask(0.0)
+    candidates = PolyStep(layout, layout.point_of(module), seed=0).ask(0.0)
+    assert isinstance(candidates, ParticleCandidates) and isinstance(candidates.subspace, RowSubspace)
     group = candidates.subspace.locate(candidates.particle)[0]
-    layers = [0, 0, *range(1, len(network.layers))]
+    kinds = {"all layers": torch.ones(len(group), dtype=torch.bool)}
+    kinds |= {f"convolution {number + 1}": group == number for number in range(len(network.convolutions))}
     rows: list[Row] = []
-    for place, number in enumerate(layers):
-        chosen = torch.arange(len(group)) if place == 0 else (group == number).nonzero().squeeze(1)
-        kind = "all layers" if place == 0 else network.layers[number].weight.removesuffix(".weight")
+    for kind, which in kinds.items():
+        chosen = which.nonzero().squeeze(1)
         own, some = candidates.part(chosen), torch.linspace(0, len(chosen) - 1, SLOW).long()
         found, rate = _rate(fused, own, batch, repeats)
         measured = {path: _rate(evaluator, own.part(some), batch, 1) for path, evaluator in slower.items()}
@@ -109,12 +108,14 @@ def _measure(name: str, batch_size: int, repeats: int, console: Console) -> list
     return rows
 
 
-def _rate(evaluator: Evaluator, candidates: ParticleCandidates, batch: Any, repeats: int) -> tuple[Tensor, float]:
+def _rate(
+    evaluator: Evaluator, candidates: ParticleCandidates, batch: tuple[Tensor, Tensor], repeats: int
+) -> tuple[Tensor, float]:
     """Losses, and candidates per second after the first call."""
-    losses = evaluator.losses(candidates.part(slice(0, 1)), batch.inputs, batch.targets)
+    losses = evaluator.losses(candidates.part(slice(0, 1)), *batch)
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()
-        losses = evaluator.losses(candidates, batch.inputs, batch.targets)
+        losses = evaluator.losses(candidates, *batch)
         seconds.append(time.perf_counter() - started)
     return losses, len(candidates) / median(seconds)
