@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from polystep.bench.composition import compose_config
+from polystep.bench.profiles import read_profile
 from polystep.schedule import Constant, Moment
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -73,3 +74,27 @@ def test_evaluations_on_maxsat_are_those_of_polystep() -> None:
             assert config["budget"]["candidate_evaluations"] == 334 * 3 * variables // 2
             assert config["budget"]["steps"] is None
         assert rival["optimizer"]["population"] == 2048
+
+
+def test_grids_have_nine_settings_of_every_rival_on_every_network() -> None:
+    """Multiples of the probe radius that is the centre, in the space of the comparison, over a tenth of its steps."""
+    found: dict[tuple[str, str], set[float]] = {}
+    runs = read_profile(CONFIGS, "tuning_steps")
+    for run in runs:
+        chosen = dict(override.split("=", 1) for override in run.overrides)
+        assert chosen["study"] == "tuning_steps"
+        radius = float(chosen[f"optimizer.{RIVALS[chosen['optimizer']]}"])
+        found.setdefault((chosen["task"], chosen["optimizer"]), set()).add(radius)
+    assert found.keys() == {(task, rival) for task in COORDINATES for rival in RIVALS}
+    assert len(runs) == len({run.overrides for run in runs}) == 9 * len(found)
+    for (task, rival), radii in found.items():
+        centre, tuned = (
+            composed(f"study={study}", f"task={task}", f"optimizer={rival}")
+            for study in ("equal_steps", "tuning_steps")
+        )
+        assert tuned["optimizer"]["subspace"] == centre["optimizer"]["subspace"]
+        assert tuned["budget"]["steps"] * 10 == centre["budget"]["steps"] and tuned["seed"] == 7
+        multiples = [0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16] if rival == "random_search" else [0.25, 1, 4]
+        assert sorted(radii) == pytest.approx(
+            [centre["optimizer"][RIVALS[rival]] * factor for factor in multiples], rel=1e-3
+        )
