@@ -8,20 +8,23 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from baselines.shaping import centred_ranks, centred_ranks_by_position, check_population, pair_weights, z_scores
 from polystep.ask_tell import PointOptimizer, search_space
 from polystep.candidates import SeededCandidates
 from polystep.component import component
 from polystep.contracts import State
 from polystep.layout import ParameterLayout
+from polystep.noise import MirroredCandidates, Noise
 from polystep.random import derive_seed
 from polystep.schedule import Moment, Schedule
 from polystep.subspace import Subspace
-from polystep.validation import non_negative, positive_schedule
+from polystep.validation import SettingError, non_negative, positive_schedule
 
 Shaping = Literal["ranks", "ranks_by_position", "z_score"]
+_UTILITIES = {"ranks": centred_ranks, "ranks_by_position": centred_ranks_by_position, "z_score": z_scores}
 
 
-@component("openai_es", version=1, added=("subspace",), title="OpenAI-ES", family="evolution strategies")
+@component("openai_es", version=1, added=("subspace", "noise"), title="OpenAI-ES", family="evolution strategies")
 class OpenAIES(PointOptimizer):
     """Estimate a gradient of the smoothed loss from mirrored pairs of Gaussian perturbations, and climb it.
 
@@ -45,21 +48,27 @@ class OpenAIES(PointOptimizer):
         shaping: Shaping = "ranks",
         report: Literal["mean", "best_ever"] = "mean",
         subspace: Callable[..., Subspace] | None = None,
+        noise: Noise | None = None,
     ):
         """`population`: candidates per generation, even. `sigma`: standard deviation of the perturbations. `shaping`: what
         becomes of the losses, see `centred_ranks`, `centred_ranks_by_position` and `z_scores`. `report`: the solution is
         theta, or, as in the published MAX-SAT runs, the candidate with the lowest loss so far. `subspace`: whose coordinates
-        e perturbs. Schedules over steps are read at g. Raises ValueError.
+        e perturbs. `noise`: where e comes from instead, see `polystep.noise`. Schedules over steps are read at g. Raises
+        ValueError.
         """
-        if population < 2 or population % 2:
-            raise ValueError(
-                f"population must be an even number of at least 2, as candidates come in mirrored pairs, got {population}"
-            )
+        check_population(population)
         if shaping not in _UTILITIES:
             raise ValueError(f"shaping must be 'ranks', 'ranks_by_position' or 'z_score', got {shaping!r}")
         if report not in ("mean", "best_ever"):
             raise ValueError(f"report must be 'mean' or 'best_ever', got {report!r}")
+        if subspace is not None and noise is not None:
+            raise SettingError(
+                "subspace and noise both say how perturbations are drawn; give one of optimizer.subspace and optimizer.noise"
+            )
         super().__init__(layout, point)
+        self._candidates: MirroredCandidates
+        self._spread: float
+        self._layout, self._noise = layout, noise
         self._seed, self._pairs = seed, population // 2
         self._sigma = positive_schedule(sigma, "sigma")
         self._learning_rate = positive_schedule(learning_rate, "learning_rate", may_vanish=True)
@@ -78,26 +87,24 @@ class OpenAIES(PointOptimizer):
     def _generation(self) -> Moment:
         return replace(self._now, step=self._step + 1)
 
-    def _propose(self) -> SeededCandidates:
+    def _propose(self) -> MirroredCandidates:
         """Pair after pair, +sigma e before -sigma e."""
-        seeds = [derive_seed(self._seed, "openai_es", self._step, pair) for pair in range(self._pairs)]
-        sigma = self._sigma.at(self._generation)
-        self._candidates = SeededCandidates(
-            self._point,
-            torch.tensor(seeds).repeat_interleave(2),
-            torch.tensor([sigma, -sigma]).repeat(self._pairs),
-            subspace=self._subspace,
-        )
+        numbers = [derive_seed(self._seed, "openai_es", self._step, pair) for pair in range(self._pairs)]
+        seeds, sigma = torch.tensor(numbers), self._sigma.at(self._generation)
+        self._spread = float(torch.tensor(sigma))
+        if self._noise is not None:
+            self._candidates = self._noise.mirrored(self._layout, self._point, seeds, sigma)
+        else:
+            scale = torch.tensor([sigma, -sigma]).repeat(self._pairs)
+            seeds = seeds.repeat_interleave(2)
+            self._candidates = SeededCandidates(self._point, seeds, scale, subspace=self._subspace)
         return self._candidates
 
     def _learn(self, losses: Tensor) -> dict[str, float]:
         if self._report_best:
             self._keep_best(losses)
-        utilities = self._utilities(losses.double())
-        weights = torch.zeros_like(utilities)
-        weights[::2] = utilities[::2] - utilities[1::2]
-        gradient = self._candidates.combine(weights)
-        gradient /= len(utilities) * float(self._candidates.scale[0])
+        gradient = self._candidates.combine(pair_weights(self._utilities(losses.double())))
+        gradient /= len(losses) * self._spread
         rate = self._learning_rate.at(self._generation)
         before = self._point
         self._point = (before + rate * gradient) * (1 - rate * self._weight_decay)
@@ -118,38 +125,3 @@ class OpenAIES(PointOptimizer):
         super()._restore(state)
         best = state.get("best")
         self._best, self._best_loss = (best["point"].clone(), best["loss"]) if best else (self._point, math.inf)
-
-
-def centred_ranks(losses: Tensor) -> Tensor:
-    """Utilities rank/(N - 1) - 1/2 in [-1/2, 1/2], the lowest loss highest; shape (N,).
-
-    Losses that are not finite rank last. Equal losses share their mean rank, so a plateau gives no direction.
-    """
-    ordered = torch.where(torch.isfinite(losses), losses, torch.inf)
-    _, place, counts = torch.unique(-ordered, return_inverse=True, return_counts=True)
-    counts = counts.to(losses.dtype)
-    ranks: Tensor = counts.cumsum(0) - (counts + 1) / 2
-    return ranks[place] / (len(losses) - 1) - 0.5
-
-
-def centred_ranks_by_position(losses: Tensor) -> Tensor:
-    """Utilities as `centred_ranks` has them, but of equal losses the later one ranks higher, all +e before all -e; shape (N,).
-
-    So where all candidates do equally well, each generation still moves by a sum of all its noise. As in the published
-    code for networks, whose losses are hardly ever equal (protocol section 2).
-    """
-    ordered = torch.where(torch.isfinite(losses), losses, torch.inf).reshape(-1, 2).T.flatten()
-    ranks = torch.empty_like(ordered)
-    ranks[ordered.argsort(descending=True, stable=True)] = torch.arange(len(losses)).to(ranks)
-    return ranks.reshape(2, -1).T.flatten() / (len(losses) - 1) - 0.5
-
-
-def z_scores(losses: Tensor) -> Tensor:
-    """Utilities (mean - loss)/std, all zero where std < 1e-8; shape (N,). Losses that are not finite count as the worst."""
-    finite = torch.isfinite(losses)
-    rewards = -torch.where(finite, losses, losses[finite].max())
-    deviation = rewards.std(correction=0)
-    return torch.zeros_like(rewards) if deviation < 1e-8 else (rewards - rewards.mean()) / deviation
-
-
-_UTILITIES = {"ranks": centred_ranks, "ranks_by_position": centred_ranks_by_position, "z_score": z_scores}

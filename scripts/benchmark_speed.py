@@ -24,6 +24,7 @@ from polystep.bench.launch import use_threads
 from polystep.candidates import Candidates, DenseCandidates, SeededCandidates
 from polystep.contracts import ExpectedError
 from polystep.files import write_text
+from polystep.low_rank import LowRankCandidates
 from polystep.report.table import Row, Table, number_column, text_column, to_markdown, write_table
 from scripts.console import CONFIGS, RESULTS, explain
 from scripts.control_speed import TASKS as CONTROL_TASKS
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(task_name: str, options: argparse.Namespace, console: Console) -> list[Row]:
     count, repeats = options.candidates, options.repeats
-    config, published = (_config(task_name, options.batch_size, study) for study in ("default", "paper"))
+    config, published = (_config(task_name, options.batch_size, study) for study in ("default", "first"))
     tasks = {path: instantiate(config["task"], evaluation=path) for path in PATHS}
     task = tasks["fused"]
     optimizer, other = (
@@ -118,6 +119,8 @@ def _measure(task_name: str, options: argparse.Namespace, console: Console) -> l
     mirrored = SeededCandidates(base, some // 2, torch.where(some % 2 == 0, DENSE_SCALE, -DENSE_SCALE))
     add_rows("dense", DenseCandidates(mirrored.dense(slice(0, DENSE))), ("functional", "fused"))
     add_rows("mirrored", mirrored, ("functional", "fused"))
+    low_rank = LowRankCandidates(base, task.layout, mirrored.seeds, mirrored.scale)
+    add_rows("low rank, mirrored", low_rank, ("functional", "fused"))
     optimizer.tell(task.next_objective().losses(candidates))
     seconds = _median_seconds(lambda: optimizer.step(task.next_objective(), 0.0), 10 * repeats)
     rate = round(len(candidates) / seconds)
@@ -154,7 +157,8 @@ def _table(rows: list[Row], options: argparse.Namespace) -> Table:
         number_column("difference", "Largest difference in loss", "difference"),
     )
     notes = (
-        "Dense and mirrored candidates move all parameters; mirrored ones share a noise vector by pairs.",
+        "Dense and mirrored candidates move all parameters; mirrored ones share a noise vector by pairs. Those of low rank "
+        "move every matrix by one of rank 1.",
         f"Medians of {options.repeats} evaluations (ten times as many training steps) or as many as {SECONDS:.0f} seconds "
         f"allow, batch {options.batch_size}, {torch.get_num_threads()} threads, compilation excluded.",
         "Published candidates are those of study=first: a particle moves along fixed directions of a whole layer.",

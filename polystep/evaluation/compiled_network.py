@@ -82,7 +82,10 @@ class CompiledNetwork:
     def padded(self, index: int, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Weight (..., I, U) and bias (..., U) of layer `index`, units padded."""
         missing = _whole_registers(self.units[index]) - self.units[index]
-        return F.pad(weight, (0, 0, 0, missing)).mT.contiguous(), F.pad(bias, (0, missing)).contiguous()
+        weight = weight.mT
+        if missing:
+            weight, bias = F.pad(weight, (0, missing)), F.pad(bias, (0, missing))
+        return weight.contiguous(), bias.contiguous()
 
 
 def _whole_registers(units: int) -> int:

@@ -16,7 +16,7 @@ def build_dense(functions: NetworkFunctions) -> Any:
     holds the tensors of every layer, stacked over candidates (those of the first layer are not read).
     """
     units, forward_to_loss = functions.units[0], functions.forward_to_loss[0]
-    workspace, take = functions.workspace(), _build_take(2 * functions.last + 2)
+    workspace, take = functions.workspace(), build_take(2 * functions.last + 2)
 
     @njit(parallel=True)
     def network(base, delta, source, scale, weights, targets, samples):
@@ -40,7 +40,7 @@ def build_dense(functions: NetworkFunctions) -> Any:
     return network
 
 
-def _build_take(length: int) -> Any:
+def build_take(length: int) -> Any:
     """take(stacks, n): entry n of every array of a tuple of `length` arrays."""
     position = length - 1
     if length == 1:
@@ -49,7 +49,7 @@ def _build_take(length: int) -> Any:
         def take(stacks, n):
             return (stacks[position][n],)
     else:
-        head = _build_take(length - 1)
+        head = build_take(length - 1)
 
         @njit
         def take(stacks, n):

@@ -10,9 +10,11 @@ from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates
 from polystep.evaluation.compiled_network import CompiledNetwork
 from polystep.evaluation.dense import FusedDense
 from polystep.evaluation.layered import LayeredNetwork
+from polystep.evaluation.low_rank import FusedLowRank
 from polystep.evaluation.published import FusedPublished
 from polystep.evaluation.rows import FusedRows
 from polystep.layout import ParameterLayout
+from polystep.low_rank import LowRankCandidates
 from polystep.subspace import HybridSubspace, RowSubspace
 
 
@@ -32,6 +34,7 @@ class Structure(Protocol):
 STRUCTURES: Mapping[type, Callable[[CompiledNetwork, FusedDense], Structure]] = {
     RowSubspace: FusedRows,
     HybridSubspace: FusedPublished,
+    LowRankCandidates: FusedLowRank,
 }
 """By the type of the candidates or, where they move particles, of the subspace, else by its nearest base; all others are
 evaluated as dense ones, and so is what a structure cannot take.

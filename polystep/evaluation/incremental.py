@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from polystep.candidates import Candidates, ParticleCandidates
 from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SubspaceColumns
 from polystep.evaluation.layered import Layer, LayeredNetwork, Trace, with_bias_input
 from polystep.layout import ParameterLayout
+from polystep.low_rank import LowRankCandidates
 from polystep.subspace import HybridSubspace, RowSubspace
 
 
 class IncrementalEvaluator:
     """Row candidates patch one unit and its consequences, particles of a hybrid subspace one layer and what follows; other
-    candidates run batched from the first layer on.
+    candidates run batched from the first layer on, those of low rank with one product of that layer for all.
 
     A candidate that moves row i of layer k by dw changes z_i -> z_i + [x, 1] . dw, hence one unit's activation, hence the
     next pre-activation by a rank-one term, and only for samples where that activation changes. The loss of every other
@@ -100,6 +102,8 @@ class IncrementalEvaluator:
         losses = trace.losses.mean().repeat(len(candidates))
         for index, columns in enumerate(self._columns.layers):
             chosen = (layer_of == index).nonzero().squeeze(1)
+            if not len(chosen):
+                continue
             widest = max(pre[0].numel() for pre in trace.pre_activations[index:])
             for part in chosen.split(max(1, self.memory_bytes // (4 * len(targets) * widest))):
                 moves = columns, candidates.particle[part], candidates.offset[part]
@@ -143,16 +147,32 @@ class IncrementalEvaluator:
         chunk = max(1, self.memory_bytes // (4 * (len(inputs) * widest + 2 * self.layout.size)))
         for first in range(0, len(candidates), chunk):
             part = slice(first, first + chunk)
-            tensors = self.layout.unflatten(candidates.dense(part))
-            signal = inputs.unsqueeze(1)
-            for index, layer in enumerate(self.network.layers):
-                weight, bias = self.network.used(index, tensors)
-                # samples and channels side by side: one product per candidate; broadcasting would make one per sample
-                rows = signal.flatten(-3, -2) @ weight.mT
-                pre = rows.unflatten(1, signal.shape[-3:-1]) + bias[:, None, None, :]
-                signal = layer.activation.apply(pre)
+            pre, tensors = self._first_images(candidates, part, inputs)
+            signal = self.network.layers[0].activation.apply(pre)
+            for index, layer in enumerate(self.network.layers[1:], start=1):
+                signal = layer.activation.apply(self._images(index, signal, tensors))
             losses[part] = self.network.loss.apply(signal.squeeze(-2), targets).mean(-1)
         return losses
+
+    def _first_images(self, candidates: Candidates, part: slice, inputs: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """z of the first layer (n, B, 1, U) for the candidates of `part`, and their tensors in the other layers."""
+        first, *others = self.network.layers
+        if not isinstance(candidates, LowRankCandidates) or first.transform is not None:
+            tensors = self.layout.unflatten(candidates.dense(part))
+            return self._images(0, inputs.unsqueeze(1), tensors), tensors
+        still, moves = self.layout.unflatten(candidates.base), candidates.moves(part)
+        shared = F.linear(inputs, still[first.weight], still[first.bias])
+        pre = shared + moves.images(first.weight, inputs) + moves.dense(first.bias).unsqueeze(1)
+        names = [name for layer in others for name in (layer.weight, layer.bias)]
+        return pre.unsqueeze(2), candidates.tensors(moves, names)
+
+    def _images(self, index: int, signal: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+        """z (n, B, C, U) of a layer for n candidates from its input (B, C, I) or (n, B, C, I)."""
+        weight, bias = self.network.used(index, tensors)
+        # samples and channels side by side: one product per candidate; broadcasting would make one per sample
+        rows = signal.flatten(-3, -2) @ weight.mT
+        images: Tensor = rows.unflatten(1, signal.shape[-3:-1]) + bias[:, None, None, :]
+        return images
 
     def _units(self, weight: str) -> int:
         return next(entry.shape[0] for entry in self.layout.entries if entry.name == weight)

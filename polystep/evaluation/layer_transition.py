@@ -66,7 +66,7 @@ def _build_direct(activate: Any, channels: int, units: int, width: int) -> Layer
 
 def build_product(channels: int, units: int, width: int) -> Any:
     """product(post, weight, bias, following): following = bias + post weight, for every channel and lane."""
-    build = _build_tiled_product if units % 4 == width % 4 == 0 else _build_plain_product
+    build = _build_tiled_product if units % 8 == width % 4 == 0 else _build_plain_product
     return build(channels, units, width)
 
 
@@ -118,25 +118,55 @@ def _build_tiled_product(channels: int, units: int, width: int) -> Any:
             for output in range(width):
                 for lane in range(LANES):
                     following[target + output * LANES + lane] = bias[output]
-            # four units and four outputs at once, so that a number that is loaded serves four sums
-            for u in range(0, units, 4):
+            # eight units and four outputs at once, so that a number that is loaded serves four sums
+            for u in range(0, units, 8):
                 for o in range(0, width, 4):
-                    a0, a1, a2, a3 = weight[u, o], weight[u, o + 1], weight[u, o + 2], weight[u, o + 3]
-                    b0, b1, b2, b3 = weight[u + 1, o], weight[u + 1, o + 1], weight[u + 1, o + 2], weight[u + 1, o + 3]
-                    c0, c1, c2, c3 = weight[u + 2, o], weight[u + 2, o + 1], weight[u + 2, o + 2], weight[u + 2, o + 3]
-                    d0, d1, d2, d3 = weight[u + 3, o], weight[u + 3, o + 1], weight[u + 3, o + 2], weight[u + 3, o + 3]
                     here, there = source + u * LANES, target + o * LANES
                     for lane in range(LANES):
-                        a, b = post[here + lane], post[here + LANES + lane]
-                        c, d = post[here + 2 * LANES + lane], post[here + 3 * LANES + lane]
-                        sum0 = following[there + lane] + a0 * a + b0 * b + c0 * c + d0 * d
-                        sum1 = following[there + LANES + lane] + a1 * a + b1 * b + c1 * c + d1 * d
-                        sum2 = following[there + 2 * LANES + lane] + a2 * a + b2 * b + c2 * c + d2 * d
-                        sum3 = following[there + 3 * LANES + lane] + a3 * a + b3 * b + c3 * c + d3 * d
-                        following[there + lane] = sum0
-                        following[there + LANES + lane] = sum1
-                        following[there + 2 * LANES + lane] = sum2
-                        following[there + 3 * LANES + lane] = sum3
+                        p0, p1 = post[here + lane], post[here + LANES + lane]
+                        p2, p3 = post[here + 2 * LANES + lane], post[here + 3 * LANES + lane]
+                        p4, p5 = post[here + 4 * LANES + lane], post[here + 5 * LANES + lane]
+                        p6, p7 = post[here + 6 * LANES + lane], post[here + 7 * LANES + lane]
+                        following[there + lane] += (
+                            weight[u, o] * p0
+                            + weight[u + 1, o] * p1
+                            + weight[u + 2, o] * p2
+                            + weight[u + 3, o] * p3
+                            + weight[u + 4, o] * p4
+                            + weight[u + 5, o] * p5
+                            + weight[u + 6, o] * p6
+                            + weight[u + 7, o] * p7
+                        )
+                        following[there + LANES + lane] += (
+                            weight[u, o + 1] * p0
+                            + weight[u + 1, o + 1] * p1
+                            + weight[u + 2, o + 1] * p2
+                            + weight[u + 3, o + 1] * p3
+                            + weight[u + 4, o + 1] * p4
+                            + weight[u + 5, o + 1] * p5
+                            + weight[u + 6, o + 1] * p6
+                            + weight[u + 7, o + 1] * p7
+                        )
+                        following[there + 2 * LANES + lane] += (
+                            weight[u, o + 2] * p0
+                            + weight[u + 1, o + 2] * p1
+                            + weight[u + 2, o + 2] * p2
+                            + weight[u + 3, o + 2] * p3
+                            + weight[u + 4, o + 2] * p4
+                            + weight[u + 5, o + 2] * p5
+                            + weight[u + 6, o + 2] * p6
+                            + weight[u + 7, o + 2] * p7
+                        )
+                        following[there + 3 * LANES + lane] += (
+                            weight[u, o + 3] * p0
+                            + weight[u + 1, o + 3] * p1
+                            + weight[u + 2, o + 3] * p2
+                            + weight[u + 3, o + 3] * p3
+                            + weight[u + 4, o + 3] * p4
+                            + weight[u + 5, o + 3] * p5
+                            + weight[u + 6, o + 3] * p6
+                            + weight[u + 7, o + 3] * p7
+                        )
 
     return product
 

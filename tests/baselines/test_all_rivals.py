@@ -15,6 +15,7 @@ import torch
 from baselines.cma_es import CMAES
 from baselines.cr_fm_nes import CRFMNES
 from baselines.deep_zero import DeepZero
+from baselines.eggroll import EGGROLL
 from baselines.finite_differences import FiniteDifferences
 from baselines.fzoo import FZOO
 from baselines.mezo import MeZO
@@ -36,6 +37,10 @@ RIVALS: dict[str, Callable[..., PointOptimizer]] = {
         OpenAIES, population=8, sigma=0.1, learning_rate=LinearOverSteps(0.1, 0.0, 40), weight_decay=0.1
     ),
     "openai_es z_score": partial(OpenAIES, population=8, sigma=CosineOverSteps(0.1, 0.01, 40), shaping="z_score"),
+    "eggroll": partial(EGGROLL, population=8, sigma=CosineOverSteps(0.1, 0.01, 40), rank=2),
+    "eggroll confined": partial(
+        EGGROLL, population=8, sigma=0.1, learning_rate=0.05, shaping="signs", input_directions=2
+    ),
     "spsa": partial(SPSA, a=0.01, c=0.1, A=4),
     "mezo": partial(MeZO, learning_rate=0.001, epsilon=0.1),
     "random_search": partial(RandomSearch, population=8, sigma=CosineOverSteps(0.3, 0.01, 40)),

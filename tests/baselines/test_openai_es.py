@@ -13,7 +13,8 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from baselines.openai_es import OpenAIES, centred_ranks, centred_ranks_by_position, z_scores
+from baselines.openai_es import OpenAIES
+from baselines.shaping import centred_ranks, centred_ranks_by_position, z_scores
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
 from polystep.schedule import LinearOverSteps

@@ -14,6 +14,7 @@ from polystep.schedule import Constant, Moment
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 COORDINATES = {"snn": 4338, "int8": 10714, "argmax": 11738, "staircase": 5490, "moe": 14120, "mnist": 8538}
+LEFT_TO_EGGROLL = {"snn": 690, "int8": 2394, "argmax": 2458, "staircase": 1330, "moe": 5880, "mnist": 1242}
 RIVALS = {"openai_es": "sigma", "cma_es": "sigma", "spsa": "c", "mezo": "epsilon", "random_search": "sigma"}
 """Rivals, and what they call their probe radius."""
 
@@ -47,7 +48,26 @@ def test_rivals_search_polysteps_coordinates_as_wide_as_it_probes(task: str, riv
         assert config["evaluation"]["validate_every"] == (211 if task == "moe" else 106)
 
 
-@pytest.mark.parametrize(("rival", "candidates"), [("openai_es", 32), ("cma_es", 32), ("random_search", 2)])
+@pytest.mark.parametrize("task", COORDINATES)
+def test_eggroll_is_confined_to_as_many_inputs_as_the_subspace_has_ranks(task: str) -> None:
+    polystep, eggroll = (
+        composed("study=equal_steps", f"task={task}", f"optimizer={name}")["optimizer"]
+        for name in ("polystep", "eggroll")
+    )
+    assert eggroll["input_directions"] == polystep["subspace"]["rank"]
+    expected = last_probe_radius(polystep) / math.sqrt(LEFT_TO_EGGROLL[task])
+    assert eggroll["sigma"] == pytest.approx(expected, rel=0.002)
+
+
+@pytest.mark.parametrize("noise", ["low_rank", "rows"])
+def test_openai_es_takes_noise_by_name(noise: str) -> None:
+    node = composed("task=snn", "optimizer=openai_es", f"+optimizer/noise={noise}")["optimizer"]["noise"]
+    assert instantiate(node).__component__.name == noise
+
+
+@pytest.mark.parametrize(
+    ("rival", "candidates"), [("openai_es", 32), ("eggroll", 32), ("cma_es", 32), ("random_search", 2)]
+)
 def test_candidates_of_a_step(rival: str, candidates: int) -> None:
     assert composed("study=equal_steps", "task=snn", f"optimizer={rival}")["optimizer"]["population"] == candidates
 

@@ -24,6 +24,7 @@ from polystep.evaluation.routing.network import (
     parts_by_tensors,
 )
 from polystep.layout import ParameterLayout
+from polystep.low_rank import LowRankCandidates
 from polystep.subspace import HybridSubspace, RowSubspace
 
 
@@ -103,9 +104,21 @@ class RoutedEvaluator:
         chunk = max(1, self.memory_bytes // (4 * (len(inputs) * units + 2 * self.layout.size)))
         for first in range(0, len(candidates), chunk):
             part = slice(first, first + chunk)
-            logits = self.network.logits(inputs, self.layout.unflatten(candidates.dense(part)))
-            losses[part] = self.network.loss.apply(logits, targets).mean(-1)
+            losses[part] = self.network.loss.apply(self._logits(candidates, part, inputs), targets).mean(-1)
         return losses
+
+    def _logits(self, candidates: Candidates, part: slice, inputs: Tensor) -> Tensor:
+        """Logits (n, B, O) of the candidates of `part`."""
+        trunk = self.network.trunk
+        if not isinstance(candidates, LowRankCandidates):
+            return self.network.logits(inputs, self.layout.unflatten(candidates.dense(part)))
+        still, moves = self.layout.unflatten(candidates.base), candidates.moves(part)
+        pre = trunk.apply(inputs, still) + moves.images(trunk.weight, inputs)
+        if trunk.bias is not None:
+            pre = pre + moves.dense(trunk.bias).unsqueeze(1)
+        others = [linear for role, linear in self.network.parts() if role != "trunk"]
+        names = [name for linear in others for name in (linear.weight, linear.bias) if name is not None]
+        return self.network.logits_from(pre, candidates.tensors(moves, names))
 
 
 @dataclass(frozen=True)

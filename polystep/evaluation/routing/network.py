@@ -125,7 +125,11 @@ class RoutedNetwork:
 
     def logits(self, inputs: Tensor, tensors: Tensors) -> Tensor:
         """Logits (..., B, O) of inputs (B, I)."""
-        hidden = self.hidden(inputs, tensors)
+        return self.logits_from(self.trunk.apply(inputs, tensors), tensors)
+
+    def logits_from(self, pre: Tensor, tensors: Tensors) -> Tensor:
+        """Logits (..., B, O) from the image of the trunk (..., B, H)."""
+        hidden = activate(self.activation, pre)
         winner = self.router.apply(hidden, tensors).argmax(-1, keepdim=True)
         taken = (winner == torch.arange(len(self.routes), device=winner.device)).to(hidden.dtype)
         total = hidden.new_zeros(())

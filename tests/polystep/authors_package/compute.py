@@ -8,6 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from polystep.baselines import methods
+from polystep.baselines.core import Objective
+from polystep.factored_subspace import FactoredSubspace
 from polystep.solvers._shared import sanitize_cost
 from torch import Tensor, nn
 
@@ -96,7 +99,37 @@ def jitter(law: str, width: float, number: int, seed: int) -> Tensor:
     return polystep.PolyStepOptimizer._sample_jitter_batch(fake, width, number)
 
 
+def eggroll(
+    values: list[Tensor], target: Tensor, bases: list[Tensor] | None, noise: list[Tensor], settings: dict[str, Any]
+) -> Tensor:
+    """The parameters after steps of minimising mean (|x - target| + (x - target)^2) with the given directions, of the
+    matrices' left factors where there are bases (rank, inputs), else of the parameters.
+    """
+    model = Shapes(values)
+    layout = polystep.ParamLayout.from_module(model)
+    given = iter(noise)
+    methods._lowrank_noise = lambda *args: next(given)
+
+    def losses(points: Tensor) -> Tensor:
+        return ((points - target).abs() + (points - target).square()).mean(1)
+
+    budget = len(noise) * settings["popsize"]
+    if bases is None:
+        return methods.eggroll(Objective.from_layout(layout, losses, budget), model.flat(), **settings).x
+    subspace = FactoredSubspace.from_layout(layout, len(bases[0]), seed=0)
+    projected = [spec.entry_key for spec in subspace.specs if spec.is_projected]
+    projections = dict(zip(projected, bases, strict=True))
+
+    def flat(coordinates: Tensor) -> Tensor:
+        tensors = subspace.reconstruct_batch(projections, dict(model.named_parameters()), coordinates)
+        return torch.cat([tensor.flatten(1) for tensor in tensors.values()], dim=1).detach()
+
+    objective = Objective(lambda coordinates: losses(flat(coordinates)), subspace.subspace_dim, budget)
+    return flat(methods.eggroll(objective, **settings).x[None])[0]
+
+
 ANSWERS = {
+    "eggroll": eggroll,
     "weights": weights,
     "vertices": lambda polytope, dimension: polystep.POLYTOPE_MAP[polytope](dimension),
     "nearest_vertex": lambda rotations, directions, vertices: apply_biased_rotation(rotations, directions, vertices),

@@ -17,12 +17,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from baselines.eggroll import EGGROLL
 from polystep import algorithm
 from polystep.algorithm import PolyStep
 from polystep.ask_tell import replace_non_finite
 from polystep.geometry import Polytope, haar_rotations, polytope_vertices, turn_nearest_vertices
 from polystep.jitter import jitter_factors
 from polystep.layout import ParameterLayout
+from polystep.low_rank import LowRankCandidates
+from polystep.random import derive_seed
 from polystep.schedule import CosineOfDefaultLength, Moment, PowerDecay, ProportionalToTemperature, Schedule
 from polystep.subspace import FullSpace, HybridSubspace
 from polystep.update import Coasting, Momentum, Plain
@@ -131,8 +134,30 @@ def projections() -> list[Tensor]:
     return [projection.to_dense() for _, _, projection in HYBRID(LAYOUT, 4, 0).projections()]
 
 
+FORMS = {"in matrices": None, "confined to two inputs": 2}
+EGGROLL_SETTINGS = {"sigma": 0.25, "lr": 0.05, "popsize": 6, "shaping": "sign"}
+
+
+def eggroll(input_directions: int | None) -> EGGROLL:
+    settings = {"sigma": 0.25, "learning_rate": 0.05, "population": 6, "shaping": "signs"}
+    return EGGROLL(LAYOUT, START, 3, **settings, input_directions=input_directions)  # type: ignore[arg-type]
+
+
+def eggroll_noise(input_directions: int | None) -> tuple[list[Tensor], list[Tensor] | None]:
+    """Our directions at every step (3, parameters); where they are confined, in coordinates, with the bases."""
+    found, bases = [], eggroll(input_directions)._input_bases
+    for step in range(STEPS):
+        seeds = torch.tensor([derive_seed(3, "eggroll", step, pair) for pair in range(3)])
+        directions = LowRankCandidates(torch.zeros(LAYOUT.size), LAYOUT, seeds, torch.ones(3), 1, bases)
+        tensors = LAYOUT.unflatten(directions.dense(slice(0, 3)))
+        flat = [tensor @ bases[name].T if name in bases else tensor for name, tensor in tensors.items()]
+        found.append(torch.cat([tensor.flatten(1) for tensor in flat], dim=1))
+    return found, list(bases.values()) or None
+
+
 def questions() -> dict[str, tuple[Any, ...]]:
     asked: dict[str, tuple[Any, ...]] = {"non-finite": ("non_finite", BAD)}
+    values = list(LAYOUT.unflatten(START).values())
     for name, (_, kind, settings) in WEIGHTS.items():
         asked[name] = ("weights", kind, COSTS, 0.5, dict(settings))
     asked |= {
@@ -146,8 +171,10 @@ def questions() -> dict[str, tuple[Any, ...]]:
     for name, (_, theirs) in SCHEDULES.items():
         asked[name] = ("schedule", *theirs, MOMENTS)
     asked |= {f"count {name}": ("count", *case) for name, case in COUNTS.items()}
+    for form, input_directions in FORMS.items():
+        noise, bases = eggroll_noise(input_directions)
+        asked[f"eggroll {form}"] = ("eggroll", values, TARGET, bases, noise, EGGROLL_SETTINGS)
     asked |= {f"jitter {law}": ("jitter", law, 0.3, 1000, 3) for law in ("smooth", "uniform")}
-    values = list(LAYOUT.unflatten(START).values())
     for name, (subspace, _, absorb, _, settings) in RUNS.items():
         own = projections() if subspace is not FULL else None
         polytope = {"polytope_type": "simplex", "particle_dim": 2}
@@ -231,6 +258,18 @@ def test_jitter(theirs: Mapping[str, Any], law: Any) -> None:
     assert inside.sum() > 600
     close(ours[inside], found[inside], 2e-6)
     close(ours, found, 3e-4 if law == "smooth" else 1e-6)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_eggroll(theirs: Mapping[str, Any], form: str) -> None:
+    def loss(points: Tensor) -> Tensor:
+        return ((points - TARGET).abs() + (points - TARGET).square()).mean(1)
+
+    ours, objective = eggroll(FORMS[form]), FunctionObjective(loss)
+    for _ in range(STEPS):
+        ours.step(objective, 0.0)
+    assert not torch.allclose(ours.solution, START, atol=0.01)
+    close(ours.solution, theirs[f"eggroll {form}"], 1e-5)
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
 from polystep.evaluation.activations import CrossEntropy, Identity, ReLU
 from polystep.evaluation.layered import Layer, LayeredNetwork
+from polystep.low_rank import LowRankCandidates
 from polystep.sampled_space import SampledSpace
 from polystep.subspace import FullSpace, HybridSubspace, RowSubspace, Subspace
 from tests.exactness import (
@@ -253,19 +254,24 @@ def test_other_candidates_take_the_general_path(paths: Paths) -> None:
     for candidates in (
         DenseCandidates(case.numbers(4, paths.layout.size)),
         SeededCandidates(base, torch.tensor([1, 1, 2]), torch.tensor([0.5, -0.5, 1.0])),
+        LowRankCandidates(base, paths.layout, torch.tensor([1, 1, 2]), torch.tensor([0.5, -0.5, 1.0])),
         case.candidates(FullSpace(paths.layout, particle_dimension=2, seed=0), count=6),
         case.candidates(SampledSpace(paths.layout, particle_dimension=2, seed=0, one_in=3), count=6),
     ):
         paths.assert_agree(candidates, *case.batch())
 
 
-@pytest.mark.parametrize("kind", ["row", "hybrid", "dense"])
+@pytest.mark.parametrize("kind", ["row", "hybrid", "dense", "low rank"])
 def test_no_candidates_have_no_losses(paths: Paths, kind: str) -> None:
     case = Case(seed=10, samples=5)
     batch = case.batch()
     candidates: Candidates
     if kind == "dense":
         candidates = DenseCandidates(torch.zeros(0, paths.layout.size))
+    elif kind == "low rank":
+        candidates = LowRankCandidates(
+            torch.zeros(paths.layout.size), paths.layout, torch.zeros(0).long(), torch.zeros(0)
+        )
     else:
         row = kind == "row"
         subspace = row_subspace(paths.layout, 2, 4) if row else dyadic_hybrid_subspace(paths.layout, 0)

@@ -9,6 +9,7 @@ from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates,
 from polystep.dense_subspace import DenseSubspace
 from polystep.evaluation.kernels import LANES
 from polystep.evaluation.routing.network import RoutedNetwork
+from polystep.low_rank import LowRankCandidates
 from polystep.subspace import HybridSubspace, RowSubspace
 from tasks.networks.argmax_attention import ArgmaxAttentionNetwork
 from tasks.networks.int8 import Int8Network
@@ -43,6 +44,10 @@ def candidates_of(kind: str, paths: Paths, case: Case, scale: float = 0.3) -> Ca
         turned = torch.linalg.qr(case.numbers(few.particles, DIMENSION, DIMENSION)).Q
         offset = torch.cat([turned, -turned], dim=1).flatten(0, 1) * scale * 0.1
         return ParticleCandidates(base, few, torch.arange(few.particles).repeat_interleave(2 * DIMENSION), offset)
+    if kind == "low rank":
+        return LowRankCandidates(
+            base, paths.layout, torch.arange(8) // 2, torch.tensor([0.05, -0.05]).repeat(4), rank=2
+        )
     if kind == "rows":
         subspace = RowSubspace(paths.layout, particle_dimension=2, seed=case.seed, rank=4)
         one, others = torch.full((LANES * 5 + 3,), 3), torch.arange(subspace.particles)
@@ -79,7 +84,7 @@ def assert_agree(paths: Paths, kind: str, samples: int, scale: float = 0.3) -> N
         assert (losses - expected).abs().max() <= 8 / samples
 
 
-KINDS = ["rows", "directions", "dense directions", "simplex", "dense", "mirrored", "few directions"]
+KINDS = ["rows", "directions", "dense directions", "simplex", "dense", "mirrored", "few directions", "low rank"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
