@@ -92,7 +92,7 @@ class FusedConvolutionalEvaluator(ConvolutionalEvaluator):
         """The base point for the kernel."""
         network, trace = self.network, patch.trace
         plan = Plan(network, self._shapes, (trace.signals[0].shape[2], trace.signals[0].shape[3]), self.activations[1])
-        targets, losses = pad_samples(patch.targets).numpy(), trace.losses.contiguous().numpy()
+        targets, losses = pad_samples(patch.targets.long()).numpy(), trace.losses.contiguous().numpy()
         return Base(patch, plan, base_blocks(trace), weights_of(network, plan.layers, patch.tensors), targets, losses)
 
     @cached_property
