@@ -1,9 +1,19 @@
 """PolyStep: training without gradients, and the contracts that its rivals and tasks share."""
 
 from polystep.algorithm import PolyStep
+from polystep.black_box import minimize
 from polystep.evaluation.fastest import fastest_evaluator
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.objective import BatchObjective
 from polystep.layout import ParameterLayout
+from polystep.search import Search
 
-__all__ = ["BatchObjective", "FunctionalEvaluator", "ParameterLayout", "PolyStep", "fastest_evaluator"]
+__all__ = [
+    "BatchObjective",
+    "FunctionalEvaluator",
+    "ParameterLayout",
+    "PolyStep",
+    "Search",
+    "fastest_evaluator",
+    "minimize",
+]

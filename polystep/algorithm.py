@@ -119,7 +119,7 @@ class PolyStep(PointOptimizer):
             rotations = haar_rotations(particles, dimension, self._generator)
             if self._biased and self._bias is not None:
                 rotations = self._biased_rotations(rotations, self._bias)
-            directions = torch.einsum("pij,vj->pvi", rotations, self._vertices)
+            directions = torch.einsum("pij,vj->pvi", rotations, self._vertices).to(self._point.dtype)
         radius = self._probe_radius.at(self._now)
         if self._probe_jitter:
             radius *= float(jitter_factors(1, self._probe_jitter, self._jitter_law, self._jitter_generator))

@@ -66,6 +66,23 @@ class Cosine:
         return _cosine(self.start, self.end, now.used)
 
 
+@component("geometric", version=1)
+@dataclass(frozen=True)
+class Geometric:
+    """start (end/start)^used: from `start` to `end`, both above 0, by the same factor for every share of the budget."""
+
+    start: float
+    end: float
+
+    def __post_init__(self) -> None:
+        if not (self.start > 0 and self.end > 0):
+            raise ValueError(f"start and end must be above 0, got {self.start} and {self.end}")
+
+    def at(self, now: Moment) -> float:
+        """start (end/start)^used"""
+        return float(self.start * (self.end / self.start) ** now.used)
+
+
 @component("linear_over_steps", version=1)
 @dataclass(frozen=True)
 class LinearOverSteps:

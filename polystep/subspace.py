@@ -140,7 +140,7 @@ class RowSubspace(Subspace):
         change = coordinates.new_zeros(*lead, self.layout.size)
         for group, basis in zip(self.groups, self.bases, strict=True):
             part = coordinates[..., group.first_particle : group.first_particle + group.particles, :]
-            rows = part.reshape(*lead, group.rows, len(basis)) @ basis
+            rows = part.reshape(*lead, group.rows, len(basis)) @ basis.to(part.dtype)
             change[..., group.weight.span] = rows[..., : group.inputs].flatten(-2)
             if group.bias is not None:
                 change[..., group.bias.span] = rows[..., group.inputs]
@@ -258,7 +258,9 @@ class HybridSubspace(Subspace):
         lead = coordinates.shape[:-2]
         flat = coordinates.reshape(math.prod(lead), self.particles * self.particle_dimension)[:, : self.coordinates]
         parts = flat.split(self._counts, dim=1)
-        lifted = [(projection @ part.T).T for projection, part in zip(self._projections, parts, strict=True)]
+        lifted = [
+            (projection.to(part.dtype) @ part.T).T for projection, part in zip(self._projections, parts, strict=True)
+        ]
         return torch.cat(lifted, dim=1).reshape(*lead, self.layout.size)
 
     def projections(self) -> Iterator[tuple[Entry, int, Tensor]]:

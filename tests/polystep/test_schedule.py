@@ -10,6 +10,7 @@ from polystep.schedule import (
     Cosine,
     CosineOfDefaultLength,
     CosineOverSteps,
+    Geometric,
     Linear,
     LinearOverSteps,
     Moment,
@@ -35,6 +36,9 @@ from polystep.schedule import (
         (Cosine(5.0, 1.0), 0.25, 3 + 2 * math.cos(math.pi / 4)),
         (Cosine(5.0, 1.0), 0.5, 3.0),
         (Cosine(5.0, 1.0), 1.0, 1.0),
+        (Geometric(8.0, 0.5), 0.0, 8.0),
+        (Geometric(8.0, 0.5), 0.5, 2.0),
+        (Geometric(8.0, 0.5), 1.0, 0.5),
         (ScaledToSize(Linear(5.0, 1.0), 400, 100), 0.5, 6.0),
     ],
 )
@@ -150,3 +154,9 @@ def test_default_lengths_of_the_published_cosines(start: float, end: float, size
 def test_power_decay_must_be_summable_in_squares_only(gamma: float) -> None:
     with pytest.raises(ValueError, match=r"gamma must lie in \(0, 0.5\]"):
         PowerDecay(1.0, gamma)
+
+
+@pytest.mark.parametrize("ends", [(0.0, 1.0), (1.0, 0.0), (-1.0, -2.0)])
+def test_geometric_ends_lie_above_zero(ends: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="start and end must be above 0"):
+        Geometric(*ends)

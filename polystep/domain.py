@@ -1,0 +1,113 @@
+"""Domain: where the points of a black box lie, and the coordinates in which optimisers see them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from polystep.contracts import ExpectedError
+
+
+class BlackBoxError(ExpectedError, ValueError):
+    """The function, its start, its bounds or the budget cannot be used as they are."""
+
+
+Bounds = Sequence[float] | Sequence[tuple[float | None, float | None]]
+"""One pair (lowest, highest) for all coordinates, or a pair for each; None where there is no bound."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Points x = start + scale z, for coordinates z that start at 0 and whose natural unit is 1; all of shape (D,).
+
+    A coordinate beyond a bound is reflected at it, as often as it takes, so every z is allowed and the function sees points
+    within the bounds alone; then integer coordinates are rounded. scale: a quarter of the distance of the bounds where both
+    are finite, else max(1, |start|).
+    """
+
+    start: Tensor
+    low: Tensor
+    high: Tensor
+    integers: Tensor
+
+    @property
+    def scale(self) -> Tensor:
+        """The unit of every coordinate."""
+        width = self.high - self.low
+        return torch.where(torch.isfinite(width), width / 4, self.start.abs().clamp_min(1.0))
+
+    def points(self, coordinates: Tensor) -> Tensor:
+        """The points (N, D) that coordinates (N, D) stand for."""
+        x = self.start + self.scale * coordinates
+        width = self.high - self.low
+        both = torch.isfinite(width)
+        # two reflections after each other are a shift by twice the width
+        x = torch.where(both, self.low + torch.remainder(x - self.low, 2 * width), x)
+        x = torch.where(x > self.high, 2 * self.high - x, x)
+        x = torch.where(x < self.low, 2 * self.low - x, x)
+        return torch.where(self.integers, x.round(), x).clamp(self.low, self.high)
+
+
+def read_domain(start: Any, bounds: Bounds | None, integrality: bool | Sequence[bool]) -> Domain:
+    """The domain of what a user wrote; BlackBoxError with the remedy where it makes no sense."""
+    point = _vector(start, "start")
+    if not point.is_floating_point():
+        point = point.double()
+    if point.ndim != 1 or len(point) == 0:
+        raise BlackBoxError(
+            f"start must be a vector of at least one number, got shape {tuple(point.shape)}; flatten it first"
+        )
+    _require(torch.isfinite(point), point, "start", "is not finite; give finite numbers")
+    low, high = _read_bounds(bounds, point)
+    _require(
+        low < high, low, "bounds", "as the lower bound is not below the upper one; swap them or drop the coordinate"
+    )
+    inside = (low <= point) & (point <= high)
+    _require(inside, point, "start", "lies outside its bounds; move the start or widen the bounds")
+    integers = torch.as_tensor(integrality, dtype=torch.bool, device=point.device)
+    if integers.shape not in ((), point.shape):
+        raise BlackBoxError(
+            f"integrality must be one truth value or {len(point)}, one per coordinate, got shape {tuple(integers.shape)}"
+        )
+    integers = integers.expand(point.shape)
+    for name, values in (("start", point), ("lower bounds", low), ("upper bounds", high)):
+        whole = ~integers | torch.isinf(values) | (values == values.round())
+        _require(whole, values, name, "must be a whole number, as integrality says; round it")
+    return Domain(point, low, high, integers)
+
+
+def _read_bounds(bounds: Bounds | None, point: Tensor) -> tuple[Tensor, Tensor]:
+    if bounds is None:
+        return torch.full_like(point, -torch.inf), torch.full_like(point, torch.inf)
+    pairs: list[Any] = list(bounds) if hasattr(bounds, "__iter__") else []
+    if len(pairs) == 2 and not any(hasattr(bound, "__len__") for bound in pairs):
+        pairs = [pairs] * len(point)
+    if len(pairs) != len(point) or any(not hasattr(pair, "__len__") or len(pair) != 2 for pair in pairs):
+        raise BlackBoxError(
+            f"bounds must be one pair (lowest, highest) or {len(point)} of them, one per coordinate of start, got {bounds!r}"
+        )
+    filled = [(-torch.inf if low is None else low, torch.inf if high is None else high) for low, high in pairs]
+    low, high = _vector(filled, "bounds").to(point).T
+    _require(~(torch.isnan(low) | torch.isnan(high)), low, "bounds", "is not a pair of numbers; None means no bound")
+    return low, high
+
+
+def _vector(values: Any, name: str) -> Tensor:
+    try:
+        tensor = values.detach().clone() if isinstance(values, Tensor) else torch.tensor(values, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BlackBoxError(f"{name} must consist of real numbers, got {values!r}: {error}") from None
+    if tensor.is_complex():
+        raise BlackBoxError(
+            f"{name} must consist of real numbers, got {tensor.dtype}; give real and imaginary parts apart"
+        )
+    return tensor
+
+
+def _require(holds: Tensor, values: Tensor, name: str, otherwise: str) -> None:
+    """BlackBoxError that names the first coordinate where `holds` is false."""
+    if not bool(holds.all()):
+        place = int((~holds).nonzero()[0])
+        raise BlackBoxError(f"{name}[{place}] = {float(values[place]):g} {otherwise}")

@@ -1,0 +1,100 @@
+"""Optimisers by name: PolyStep with its settings for black boxes, and what installed packages offer."""
+
+import difflib
+import math
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from polystep.algorithm import PolyStep
+from polystep.candidates import Candidates
+from polystep.contracts import ExpectedError, Optimizer, StepReport
+from polystep.layout import ParameterLayout
+from polystep.quasi_newton import QuasiNewton
+from polystep.schedule import Geometric
+from polystep.subspace import FullSpace
+from polystep.weighting import LinearWeighting
+
+GROUP = "polystep.optimizers"
+"""The entry point group in which packages offer factories of optimisers by name."""
+
+Factory = Callable[..., Optimizer]
+"""Called as factory(layout=..., point=..., seed=...)."""
+
+LARGEST_POLYTOPE = 100
+"""Coordinates of one polytope; more are shared between several, as rotations cost the cube of it."""
+
+
+@runtime_checkable
+class AskTell(Optimizer, Protocol):
+    """An optimiser that sees losses alone, such as an AskTellOptimizer."""
+
+    def ask(self, used: float) -> Candidates:
+        """The candidates of the next step; possibly none."""
+        ...
+
+    def tell(self, losses: Tensor) -> StepReport:
+        """Take their losses and move."""
+        ...
+
+
+class OptimizerError(ExpectedError, ValueError):
+    """There is no such optimiser, or it cannot search a black box."""
+
+
+def for_black_boxes(layout: ParameterLayout, point: Tensor, seed: int, noisy: bool = False) -> PolyStep:
+    """PolyStep for functions of coordinates whose natural unit is 1.
+
+    One polytope in the full space, randomly rotated at every step, of radius 2 at first, so that steps and ripples are
+    averaged out, and of 1e-5 at the end of the budget, so that slopes are exact; of 0.3 at the end where the function is
+    noisy. Weights are linear in the costs, so displacements are proportional to the gradient, as quasi-Newton steps need.
+    """
+    first, last = 2.0, 0.3 if noisy else 1e-5
+    # tiny, so that differences of costs are not lost in sums with 1; the step radius takes it out again
+    temperature = 1e-20
+    return PolyStep(
+        layout,
+        point,
+        seed,
+        subspace=FullSpace,
+        particle_dimension=math.ceil(layout.size / math.ceil(layout.size / LARGEST_POLYTOPE)),
+        weighting=LinearWeighting(),
+        update=QuasiNewton(caution=0.2 if noisy else 0.0, memory=min(5 * layout.size, 100)),
+        temperature=temperature,
+        probe_radius=Geometric(first, last),
+        step_radius=Geometric(temperature / first, temperature / last),
+        non_finite_floor=0.0,
+    )
+
+
+def optimizer_factory(optimizer: str | Factory) -> Factory:
+    """The factory of that name among the entry points of GROUP, or the factory itself; OptimizerError where there is none."""
+    if not isinstance(optimizer, str):
+        if not callable(optimizer):
+            raise OptimizerError(
+                f"optimizer must be a name or a factory such as the class of an optimiser, got {optimizer!r}"
+            )
+        return optimizer
+    offered = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if optimizer not in offered:
+        names = ["polystep", *sorted(offered)]
+        near = difflib.get_close_matches(optimizer, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}, or pass a factory"
+        raise OptimizerError(f"there is no optimizer {optimizer!r}; {hint}")
+    factory: Factory = offered[optimizer].load()
+    return factory
+
+
+def build(optimizer: str | Factory, layout: ParameterLayout, point: Tensor, seed: int, noisy: bool) -> AskTell:
+    """The optimiser at `point`; OptimizerError where it has no ask and tell."""
+    if optimizer == "polystep":
+        return for_black_boxes(layout, point, seed, noisy)
+    built = optimizer_factory(optimizer)(layout=layout, point=point, seed=seed)
+    if not isinstance(built, AskTell):
+        raise OptimizerError(
+            f"{type(built).__name__} cannot search a black box: it must have ask and tell, as AskTellOptimizer of "
+            "polystep.contracts has"
+        )
+    return built
