@@ -34,6 +34,12 @@ def test_python_examples_lower_the_loss(program, kind):
     assert len(optimizer.solution) == evaluator.layout.size
 
 
+def test_two_lines_minimise_a_function(capsys):
+    (program,) = re.findall(r"```py\n(from polystep import minimize\n.*?)```", README, re.DOTALL)
+    exec(program, {})
+    assert [float(part) for part in capsys.readouterr().out.strip(" []\n").split()] == pytest.approx([3, 3])
+
+
 def test_commands_exist():
     for module in set(re.findall(r"python -m (scripts\.\w+)", README)):
         assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), module
