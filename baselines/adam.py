@@ -18,7 +18,7 @@ class Adam:
 
     point <- (1 - rate weight_decay) point - rate m/(sqrt(v) + epsilon), with the bias-corrected moments m of the gradient
     and v of its square. Costs one backward pass per row of the batch and step. Source: Kingma and Ba, arXiv 1412.6980;
-    Loshchilov and Hutter, arXiv 1711.05101; protocol section 2.
+    Loshchilov and Hutter, arXiv 1711.05101.
     """
 
     def __init__(

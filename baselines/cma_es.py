@@ -33,7 +33,7 @@ class CMAES(PointOptimizer):
     candidates x_n ~ N(m, sigma^2 C), n = 1..N; m, C and sigma follow the ranks of their losses. The updates are those of
     pycma with its default options: active covariance update; step size by path length below 300 parameters, by two points
     along the last movement from there on. None of its stopping criteria ends a run. Costs N candidates.
-    Source: Hansen, arXiv 1604.00772; https://github.com/CMA-ES/pycma; protocol section 2.
+    Source: Hansen, arXiv 1604.00772; https://github.com/CMA-ES/pycma.
     """
 
     def __init__(

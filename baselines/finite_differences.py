@@ -24,8 +24,8 @@ class FiniteDifferences(PolyStep):
         point        <- point + update(lift(x))
     Candidates, cost (2 P d per step), subspace and update are those of PolyStep with the orthoplex and one probe, candidate
     for candidate under the same seed; only the answer to the losses differs. PolyStep's own is this one, with
-    s = step radius x probe radius/(d temperature), where losses differ little against its temperature (method section 7).
-    A direction with a loss that is not finite contributes nothing.
+    s = step radius x probe radius/(d temperature), where losses differ little against its temperature (METHOD.md, the linear
+    regime). A direction with a loss that is not finite contributes nothing.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ class OpenAIES(PointOptimizer):
         gradient = sum_i (u_i+ - u_i-) e_i / (N sigma_g)
         theta   <- (theta + rate_g gradient)(1 - rate_g weight_decay)
     Costs N candidates. Noise is drawn again from its seed where it is needed, so no (N, D) array exists here. The published
-    rate falls linearly, rate (1 - g/G), and so ends at 0. Source: Salimans et al., arXiv 1703.03864; protocol section 2.
+    rate falls linearly, rate (1 - g/G), and so ends at 0. Source: Salimans et al., arXiv 1703.03864; EDITIONS.md, rivals.
     """
 
     def __init__(

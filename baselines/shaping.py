@@ -22,7 +22,7 @@ def centred_ranks_by_position(losses: Tensor) -> Tensor:
     """Utilities as `centred_ranks` has them, but of equal losses the later one ranks higher, all +e before all -e; shape (N,).
 
     So where all candidates do equally well, each generation still moves by a sum of all its noise. As in the published
-    code for networks, whose losses are hardly ever equal (protocol section 2).
+    code for networks, whose losses are hardly ever equal (EDITIONS.md, rivals).
     """
     ordered = torch.where(torch.isfinite(losses), losses, torch.inf).reshape(-1, 2).T.flatten()
     ranks = torch.empty_like(ordered)

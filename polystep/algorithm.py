@@ -36,7 +36,7 @@ class PolyStep(PointOptimizer):
         weights       W_iv = softmax_v(-C_iv/eps)  (or another `weighting`)
         displacement  x_i  = r R_i sum_v W_iv p_v
         point        <- point + update(lift(x))
-    Costs P V K candidates per full step. Source: arXiv 2605.01928; method sections 3 to 9, 11 and 15.
+    Costs P V K candidates per full step. Source: arXiv 2605.01928; METHOD.md, a step.
     """
 
     def __init__(

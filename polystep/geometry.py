@@ -13,7 +13,7 @@ def polytope_vertices(polytope: Polytope, dimension: int) -> Tensor:
     """Vertices of a centred polytope of unit radius, shape (V, d).
 
     orthoplex: +e_1..+e_d then -e_1..-e_d, V = 2d; simplex: d + 1 points; cube: all sign vectors / sqrt(d), V = 2^d,
-    bit j of the index set means a minus. Source: method section 4.
+    bit j of the index set means a minus. Source: METHOD.md, polytopes and rotations.
     """
     if dimension < 1:
         raise ValueError(f"particle dimension must be at least 1, got {dimension}")
@@ -56,7 +56,7 @@ def bias_rotations(rotations: Tensor, directions: Tensor) -> Tensor:
 
     Column 0 is replaced by the unit direction, QR makes the columns orthonormal again, column 0 keeps its sign and the
     last column is negated where the determinant is negative. Zero or non-finite directions leave the rotation as it is.
-    `directions`: (P, d). Source: method section 11.
+    `directions`: (P, d). Source: METHOD.md, polytopes and rotations.
     """
     dimension = rotations.shape[-1]
     if dimension == 1:

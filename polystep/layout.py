@@ -29,9 +29,7 @@ class Entry:
 
 
 class ParameterLayout:
-    """Order and shapes of the tensors that make up a point of D numbers (method section 2: definition order,
-    tensors that share storage stored once).
-    """
+    """Order and shapes of the tensors that make up a point of D numbers: definition order, shared tensors stored once."""
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], aliases: Mapping[str, str] | None = None):
         """`shapes`: name -> shape in order. `aliases`: further name -> the name in `shapes` that it shares with."""

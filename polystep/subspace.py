@@ -200,7 +200,7 @@ class HybridSubspace(Subspace):
     Gaussian matrix; a Gaussian matrix / sqrt(k) where k > N. 1-D tensors get one coordinate per element.
     With a `cap`, 1-D tensors keep their coordinates and the others share the rest in proportion to k, rounded, at least 1
     each. The first edition's runs used projection_seed 0 for every run seed; the revised edition's have projections of their
-    own and `at_most_elements`: k is no larger than N. Source: method section 12.
+    own and `at_most_elements`: k is no larger than N. Source: METHOD.md, subspaces.
     """
 
     def __init__(

@@ -89,7 +89,7 @@ class Momentum:
     """velocity <- beta_t velocity + displacement; move by the velocity.
 
     beta_t rises linearly from `start` to `end` over the first `warmup_steps` steps; no (1 - beta) damping. The published
-    runs all warmed up over 49 steps, whatever their length. Source: method section 9.
+    runs all warmed up over 49 steps, whatever their length (METHOD.md, published quirks).
     """
 
     def __init__(self, start: float = 0.5, end: float = 0.95, warmup_steps: int = 49):
@@ -178,7 +178,7 @@ class Adaptive:
 
 @component("coasting", version=1)
 class Coasting:
-    """Where a step without evaluation moves: along an exponential average of past full steps (method section 9).
+    """Where a step without evaluation moves: along an exponential average of past full steps (METHOD.md, coasting).
 
     A step t is full if t mod period = 0 or nothing is stored. After a full step average <- decay average + (1 - decay) D;
     another step moves by (1 - phase) average with phase = (t mod period)/period. D is the step's displacement

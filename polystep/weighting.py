@@ -46,7 +46,7 @@ class Memoryless:
 
 @component("softmax", version=1)
 class Softmax(Memoryless):
-    """W_iv = exp(-C_iv/temperature) / sum_u exp(-C_iu/temperature): one-sided entropic transport (method section 7)."""
+    """W_iv = exp(-C_iv/temperature) / sum_u exp(-C_iu/temperature): one-sided entropic transport (METHOD.md, weightings)."""
 
     def weights(self, costs: Tensor, temperature: float) -> Tensor:
         """Row weights (P, V)."""
@@ -143,7 +143,7 @@ class Sinkhorn:
     or penalised by column_penalty x KL(T^T 1 || b), which damps the dual update by lambda/(lambda + eps); penalty 0 is the
     softmax. Alternating updates with `relaxation` omega, warm-started; every 10 iterations stop if the worst violation of a
     marginal (with a finite penalty: the largest change of a dual) is below `tolerance`. Weights are the plan divided by
-    its realised row sums. Source: method sections 7 and 8.
+    its realised row sums. Source: METHOD.md, weightings.
     """
 
     def __init__(

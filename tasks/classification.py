@@ -56,7 +56,7 @@ class ClassificationTask:
     """Train a network on a data set; the score is accuracy.
 
     The training images are split into training and validation part by the run seed; an objective is one shuffled
-    mini-batch, the last one of an epoch may be smaller. Source: protocol section 3.
+    mini-batch, the last one of an epoch may be smaller. Source: EDITIONS.md, networks.
     """
 
     metric = Metric("accuracy", "maximize", "fraction", best=1.0)

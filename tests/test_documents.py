@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from polystep import dense_subspace, sampled_space, schedule, subspace, update, weighting
+from polystep import dense_subspace, quasi_newton, sampled_space, schedule, subspace, update, weighting
 from polystep.component import Component
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,7 +84,7 @@ def test_named_files_exist(document):
             assert any([*ROOT.glob(name), *(ROOT / "polystep").glob(name)]), name
 
 
-@pytest.mark.parametrize("module", [dense_subspace, sampled_space, schedule, subspace, update, weighting])
+@pytest.mark.parametrize("module", [dense_subspace, quasi_newton, sampled_space, schedule, subspace, update, weighting])
 def test_the_method_names_every_component(module):
     names = [
         declared.name
@@ -95,3 +95,9 @@ def test_the_method_names_every_component(module):
     assert names
     for name in names:
         assert f"`{name}`" in METHOD, name
+
+
+def test_no_citation_of_documents_that_are_not_here_is_left():
+    old = r"\b(?:method|protocol)(?:\.md)? sections? \d.{0,20}"
+    left = {str(path.relative_to(ROOT)): re.findall(old, on_one_line(path), re.IGNORECASE) for path in TREE}
+    assert not {path: found for path, found in left.items() if found}

@@ -21,7 +21,7 @@ class IncrementalEvaluator:
     A candidate that moves row i of layer k by dw changes z_i -> z_i + [x, 1] . dw, hence one unit's activation, hence the
     next pre-activation by a rank-one term, and only for samples where that activation changes. The loss of every other
     sample is the base loss. Where a layer transforms its parameters, dw is the change of the transformed row. Source: the
-    structure is the linearity of each layer in its row; method section 18.
+    structure is the linearity of each layer in its row; METHOD.md, exact incremental evaluation.
     """
 
     compilation_seconds = 0.0

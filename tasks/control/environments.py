@@ -87,7 +87,7 @@ class HardenedEnvironments:
     """Coarse senses: what is observed and, where wanted, rewarded takes a few values only.
 
     An observed number is clipped to its bounds and replaced by the centre of its bin, one of `levels` of equal width; a reward
-    r by sign(r) floor(|r|/reward_step) reward_step. Source: protocol section 7.
+    r by sign(r) floor(|r|/reward_step) reward_step. Source: EDITIONS.md, control.
     """
 
     def __init__(

@@ -18,8 +18,8 @@ class Policy:
 
     act: tanh ("float"); rounding to the multiples of max|x|/127 ("int8"); sign(x) ("binary", sign(0) = 0). Parameters are
     float32 in all cases. The int8 scale belongs to one hidden vector (`int8_scale` "row"), so that what happens in other
-    episodes changes no action; in the published runs all episodes of a candidate shared it ("candidate"). Source: protocol
-    section 7.
+    episodes changes no action; in the published runs all episodes of a candidate shared it ("candidate"). Source: EDITIONS.md,
+    control.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ class ControlTask:
 
     An episode is a seed, as Gymnasium's reset takes it, and every set of them is drawn for the run seed and one purpose: step
     t of the training, validation, test. The loss is minus the mean return, as it is, so temperatures are in units of return.
-    Source: protocol section 7.
+    Source: EDITIONS.md, control.
     """
 
     steps_per_epoch = 1

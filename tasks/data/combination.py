@@ -13,7 +13,7 @@ from tasks.data.errors import IncompatibleDatasets
 class Combination:
     """Data sets one after another; each keeps its own normalisation, and its labels follow those of the sets before it.
 
-    The hard mixture of experts is trained on MNIST and Fashion-MNIST together. Source: protocol section 4.
+    The hard mixture of experts is trained on MNIST and Fashion-MNIST together. Source: EDITIONS.md, networks.
 
     Raises:
         IncompatibleDatasets: images have different numbers of pixels.

@@ -46,7 +46,7 @@ class FusedClauseEvaluator:
     Pairs of the full space (particle dimension 2): one pass over the clauses tabulates what each flip of a variable changes,
     and each pair of flips beyond the sum of both; a candidate reads the entries that its signs name. Particles of other
     dimensions: the clauses of the flipped variables are looked at. Other candidates: 64 assignments at a time, one bit each.
-    Source of the table: protocol section 6.
+    Source of the table: METHOD.md, exact incremental evaluation.
     """
 
     def __init__(self, clauses: Clauses):

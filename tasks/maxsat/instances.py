@@ -22,7 +22,7 @@ BYTES_PER_LITERAL = 24
 
 
 def paper_instance(variables: int, ratio: float = 4.27, seed: int = 42) -> Formula:
-    """Random 3-SAT as the published runs drew it: Python's generator, floor(ratio n) clauses (protocol section 6).
+    """Random 3-SAT as the published runs drew it: Python's generator, floor(ratio n) clauses (EDITIONS.md, MAX-SAT).
 
     Per clause random.sample(range(1, n + 1), 3), then a sign for each, positive where random() < 1/2. The words come from
     the same Mersenne Twister, but a compiled loop reads them: a million variables take a second.

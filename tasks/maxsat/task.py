@@ -45,7 +45,7 @@ class MaxSatTask:
 
     x_v is true where theta_v > 0, and theta starts from N(0, 0.1^2). There is nothing to generalise to: `validate` and
     `test` both give the satisfied share of the instance. It is the weight of the satisfied soft clauses over that of all,
-    or, where hard clauses are broken, minus the share of the hard clauses that are. Source: protocol section 6.
+    or, where hard clauses are broken, minus the share of the hard clauses that are. Source: EDITIONS.md, MAX-SAT.
     """
 
     metric = Metric("satisfied", "maximize", "fraction", best=1.0)

@@ -18,7 +18,7 @@ KEY_DEVIATION = 0.5
 
 
 class DiscreteAttention(nn.Module):
-    """value(h) sigmoid(key_s) with s = argmax_k <h, key_k>. Source: protocol section 3."""
+    """value(h) sigmoid(key_s) with s = argmax_k <h, key_k>. Source: EDITIONS.md, networks."""
 
     def __init__(self, size: int, slots: int):
         super().__init__()
@@ -40,7 +40,7 @@ class DiscreteAttention(nn.Module):
 
 @component("argmax_attention", version=1)
 class ArgmaxAttentionNetwork(nn.Module):
-    """Linear, ReLU, discrete attention, Linear. Source: protocol section 3."""
+    """Linear, ReLU, discrete attention, Linear. Source: EDITIONS.md, networks."""
 
     select: Selection = staticmethod(largest)
     """Weights of the slots from their scores."""
@@ -93,7 +93,7 @@ class ArgmaxAttentionNetwork(nn.Module):
 
 @component("smooth_attention", version=1)
 class SmoothAttentionNetwork(ArgmaxAttentionNetwork):
-    """The author's smooth substitute: the key is a sum weighted by the softmax. Source: protocol section 3."""
+    """The author's smooth substitute: the key is a sum weighted by the softmax. Source: EDITIONS.md, networks."""
 
     select = staticmethod(softmax)
 

@@ -3,7 +3,7 @@
     membrane <- decay membrane + current;  spike = s(membrane);  membrane <- membrane (1 - spike)
 
 With a surrogate s the spikes are those of the hard neuron, bit for bit, and only the backward pass differs; with the
-sigmoid they are numbers between 0 and 1, the author's smooth substitute (protocol section 3). The reset is part of the
+sigmoid they are numbers between 0 and 1, the author's smooth substitute (EDITIONS.md, networks). The reset is part of the
 graph in both.
 """
 
@@ -30,7 +30,7 @@ def simulate_surrogate(currents: Tensor, decay: float) -> Tensor:
 
 
 def simulate_smooth(currents: Tensor, decay: float) -> Tensor:
-    """Smooth spike trains of currents (T, ...): s(membrane) = sigmoid(10 (membrane - 1)). Source: protocol section 3."""
+    """Smooth spike trains of currents (T, ...): s(membrane) = sigmoid(10 (membrane - 1)). Source: EDITIONS.md, networks."""
     return _simulate(currents, decay, lambda membrane: torch.sigmoid(10 * (membrane - 1)))
 
 

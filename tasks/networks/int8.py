@@ -27,7 +27,7 @@ def straight_through_round(numbers: Tensor) -> Tensor:
 
 
 def quantise(parameter: Tensor, rounding: Rounding = torch.round) -> Tensor:
-    """clamp(round(w/0.01), -128, 127) 0.01, halves rounded to even numbers. Source: protocol section 3."""
+    """clamp(round(w/0.01), -128, 127) 0.01, halves rounded to even numbers. Source: EDITIONS.md, networks."""
     return rounding(parameter / SCALE).clamp(SMALLEST, LARGEST) * SCALE
 
 
@@ -35,7 +35,7 @@ class QuantisedLinear(TransformedLinear):
     """A linear layer with quantised weights and biases."""
 
     def reset_parameters(self) -> None:
-        """Weights from N(0, 0.1^2), biases 0. Source: protocol section 3."""
+        """Weights from N(0, 0.1^2), biases 0. Source: EDITIONS.md, networks."""
         self.initialise(None)
 
     @torch.no_grad()
@@ -59,7 +59,7 @@ class StraightThroughLinear(QuantisedLinear):
 
 @component("int8", version=1)
 class Int8Network(nn.Sequential):
-    """Linear, ReLU, quantised linear, ReLU, Linear. Source: protocol section 3."""
+    """Linear, ReLU, quantised linear, ReLU, Linear. Source: EDITIONS.md, networks."""
 
     def __init__(self, inputs: int = 784, classes: int = 10, hidden: int = 128):
         if hidden < 1:

@@ -2,7 +2,7 @@
 
     membrane <- decay membrane + current;  spike = 1 if membrane >= 1 else 0;  membrane <- 0 where it spiked
 
-Source: protocol section 3. Under a constant current a neuron that first fires at step k fires at k, 2k, 3k, ..., so its
+Source: EDITIONS.md, networks. Under a constant current a neuron that first fires at step k fires at k, 2k, 3k, ..., so its
 whole train follows from k, and k from comparing the current with T thresholds, (1 - decay)/(1 - decay^k) in real
 arithmetic. The thresholds used here are the exact float32 ones: floating-point addition and multiplication are monotone,
 so the smallest current that fires by step k exists and bisection finds it.

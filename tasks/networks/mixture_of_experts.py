@@ -18,7 +18,7 @@ from tasks.networks.selection import Selection, largest, largest_straight_throug
 class MixtureOfExperts(nn.Module):
     """Linear, ReLU, the expert of the largest gate score (Linear, ReLU, Linear), Linear.
 
-    The expert's output is not weighted by the gate. Source: protocol section 4.
+    The expert's output is not weighted by the gate. Source: EDITIONS.md, networks.
     """
 
     select: Selection = staticmethod(largest)
@@ -77,7 +77,7 @@ class MixtureOfExperts(nn.Module):
 
 @component("smooth_mixture_of_experts", version=1)
 class SmoothMixtureOfExperts(MixtureOfExperts):
-    """The author's smooth substitute: all experts, weighted by the softmax. Source: protocol section 4."""
+    """The author's smooth substitute: all experts, weighted by the softmax. Source: EDITIONS.md, networks."""
 
     select = staticmethod(softmax)
 

@@ -14,7 +14,7 @@ from tasks.networks.initialisation import initialise_linear_layers
 
 @component("multilayer_perceptron", version=1)
 class MultilayerPerceptron(nn.Sequential):
-    """Linear layers with an elementwise activation between them, here ReLU. Source: protocol section 3."""
+    """Linear layers with an elementwise activation between them, here ReLU. Source: EDITIONS.md, networks."""
 
     activation: Callable[[], nn.Module] = nn.ReLU
     """Builds the module between two layers."""

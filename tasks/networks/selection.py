@@ -25,5 +25,5 @@ def largest_straight_through(scores: Tensor) -> Tensor:
 
 
 def softmax(scores: Tensor) -> Tensor:
-    """exp(score) / sum of exp(score): the author's smooth substitute (protocol section 3)."""
+    """exp(score) / sum of exp(score): the author's smooth substitute (EDITIONS.md, networks)."""
     return scores.softmax(-1)

@@ -21,7 +21,7 @@ from tasks.networks.leaky_integrate_and_fire import (
 
 @component("spiking", version=1)
 class SpikingNetwork(nn.Module):
-    """Linear, LIF, Linear, LIF over T time steps; the input current is the same at every step. Source: protocol section 3."""
+    """Linear, LIF, Linear, LIF over T time steps; the current is the same at every step. Source: EDITIONS.md, networks."""
 
     neurons: Callable[[Tensor, float], Tensor] = staticmethod(simulate)
     """Spike trains of currents (T, ...) under a decay."""
@@ -71,7 +71,7 @@ class SpikingNetwork(nn.Module):
 
 @component("smooth_spiking", version=1)
 class SmoothSpikingNetwork(SpikingNetwork):
-    """The author's smooth substitute: spikes and resets are sigmoids of the membrane. Source: protocol section 3."""
+    """The author's smooth substitute: spikes and resets are sigmoids of the membrane. Source: EDITIONS.md, networks."""
 
     neurons = staticmethod(simulate_smooth)
 

@@ -27,7 +27,7 @@ where on the sigmoid is 1 in float32 (in real numbers it never is)."""
 
 
 def staircase(z: Tensor) -> Tensor:
-    """floor(5 sigmoid(z))/5, one of 0, 0.2, ..., 1; NaN stays NaN. Source: protocol section 3."""
+    """floor(5 sigmoid(z))/5, one of 0, 0.2, ..., 1; NaN stays NaN. Source: EDITIONS.md, networks."""
     level = torch.stack([z >= threshold for threshold in THRESHOLDS]).sum(0).to(z.dtype)
     return torch.where(z.isnan(), z, level / STEPS)
 
@@ -72,7 +72,7 @@ class StaircaseActivation:
 
 @component("staircase", version=1)
 class StaircaseNetwork(MultilayerPerceptron):
-    """784-128-128-10 with stairs after the first two layers. Source: protocol section 3."""
+    """784-128-128-10 with stairs after the first two layers. Source: EDITIONS.md, networks."""
 
     activation = Staircase
 
@@ -94,7 +94,7 @@ class StaircaseNetwork(MultilayerPerceptron):
 
 @component("smooth_staircase", version=1)
 class SmoothStaircaseNetwork(MultilayerPerceptron):
-    """The author's smooth substitute: plain sigmoids. Source: protocol section 3."""
+    """The author's smooth substitute: plain sigmoids. Source: EDITIONS.md, networks."""
 
     activation = nn.Sigmoid
 

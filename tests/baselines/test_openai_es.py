@@ -23,7 +23,7 @@ LOSSES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0, 1e6]), min_size=2, 
 
 
 def reference(start: Tensor, losses: Callable[[Any], Any], noise: Any, rates: Any, shaping: str) -> Any:
-    """Protocol section 2, with noise (G, N/2, D), in numpy."""
+    """The rule, with noise (G, N/2, D), in numpy."""
     theta, sigma, decay = start.numpy().copy(), 0.125, 0.25
     for directions, rate in zip(noise, rates, strict=True):
         both = np.concatenate([directions, -directions])

@@ -1,4 +1,4 @@
-"""study=first gives the rivals the published settings (protocol section 2); finite differences those of PolyStep."""
+"""study=first gives the rivals the published settings (EDITIONS.md, rivals); finite differences those of PolyStep."""
 
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def maxsat(*overrides: str) -> Any:
     ],
 )
 def test_published_settings_on_maxsat(optimizer: str, steps: int, settings: dict[str, Any]) -> None:
-    """Protocol section 6: half as many steps at a million variables."""
+    """EDITIONS.md, MAX-SAT: half as many steps at a million variables."""
     config = maxsat("study=first", f"optimizer={optimizer}", "task.variables=500")
     assert config["study"]["edition"] == "first" and config["budget"]["steps"] == steps
     assert config["task"]["variables"] == 500

@@ -20,7 +20,7 @@ LAYOUT = ParameterLayout({"x": (7,)})
 def spsa_reference(
     start: Tensor, loss: Callable[[Any], float], signs: Any, a: float, c: float, stability: float
 ) -> Any:
-    """Protocol section 2 in numpy."""
+    """The rule in numpy."""
     theta = start.numpy().copy()
     for k, delta in enumerate(signs, 1):
         a_k, c_k = a / (stability + k) ** 0.602, c / k**0.101

@@ -1,4 +1,4 @@
-"""Polytopes, Haar rotations and biased rotations (method sections 4, 5, 11 and 17.4)."""
+"""Polytopes, Haar rotations and biased rotations."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Full space, row subspace and hybrid subspace (method section 12)."""
+"""Full space, row subspace and hybrid subspace."""
 
 import math
 from collections.abc import Callable
@@ -265,7 +265,7 @@ ACROBOT = {"hidden.weight": (16, 6), "hidden.bias": (16,), "output.weight": (3, 
 def test_a_cap_shrinks_the_projections_and_keeps_the_vectors(
     shapes: dict[str, tuple[int, ...]], cap: int | None, counts: list[int]
 ) -> None:
-    """24 is that of the published policies (protocol section 7)."""
+    """24 is that of the published policies (EDITIONS.md, control)."""
     layout = ParameterLayout(shapes)
     subspace = HybridSubspace(layout, particle_dimension=1, seed=0, rank=4, cap=cap)
     lifted = matrix(subspace)

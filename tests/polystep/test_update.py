@@ -1,4 +1,4 @@
-"""Plain, momentum and adaptive updates, and coasting (method section 9)."""
+"""Plain, momentum and adaptive updates, and coasting."""
 
 import math
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""Softmax and Sinkhorn weights (method sections 7, 8 and 17.1)."""
+"""Softmax and Sinkhorn weights."""
 
 import math
 from collections.abc import Callable

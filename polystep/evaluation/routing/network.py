@@ -22,7 +22,7 @@ from polystep.evaluation.layered import Activation, SampleLoss
 from polystep.layout import ParameterLayout
 
 COLLAPSED = 0.40
-"""Share of one route above which the routing counts as collapsed (protocol section 4)."""
+"""Share of one route above which the routing counts as collapsed, as in the author's code."""
 
 Tensors = Mapping[str, Tensor]
 Role = Literal["trunk", "router", "inner", "outer", "output"]

@@ -1,4 +1,4 @@
-"""What outlasts a step: coasting, redraws, forgetting and biased rotations (method sections 9, 11, 15)."""
+"""What outlasts a step: coasting, redraws, forgetting and biased rotations."""
 
 from collections.abc import Callable
 from itertools import pairwise

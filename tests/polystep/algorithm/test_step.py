@@ -1,4 +1,4 @@
-"""One step: probes, weights, response, and losses that are not finite (method sections 5 to 9)."""
+"""One step: probes, weights, response, and losses that are not finite."""
 
 import math
 from collections.abc import Callable

@@ -197,7 +197,7 @@ def test_published_settings_have_the_published_sizes(name, activation, episodes)
 
 @pytest.mark.parametrize("activation", ["float", "int8", "binary"])
 def test_default_settings_balance_the_pole_with_a_tenth_of_the_published_steps(activation, tmp_path):
-    """The published runs needed about 26 million environment steps (protocol section 13, 30)."""
+    """The published runs needed about 26 million environment steps."""
     overrides = ["task=cartpole", f"task.activation={activation}", "seed=3", "threads=1", "task.test_episodes=200"]
     config, choices = compose_config(CONFIGS, [*overrides, f"records={tmp_path / 'records'}"])
     record = build_run(config, choices).execute().record

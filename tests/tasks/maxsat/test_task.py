@@ -169,7 +169,7 @@ def polystep(problem, *overrides, seed=0):
 
 def test_published_settings_follow_the_published_curve(tmp_path):
     """Steps 20 and 40 tell the published behaviour from its description: without the swapped arguments .9025 and .9306,
-    coasting along the transport alone .9037 and .9259 (protocol section 6).
+    coasting along the transport alone .9037 and .9259.
     """
     problem = task(variables=100_000, cost="fraction", data_dir=str(tmp_path))
     optimizer = polystep(problem, "study=first", "task.variables=100000", seed=42)

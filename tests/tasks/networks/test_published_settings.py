@@ -112,7 +112,7 @@ def test_updates(edition: str) -> None:
     ("optimizer", "steps", "looks"), [("openai_es", 10000, 1000), ("spsa", 50000, 500), ("cma_es", 10000, 10)]
 )
 def test_published_rivals(task: str, optimizer: str, steps: int, looks: int) -> None:
-    """Protocol section 2: one setting for all tasks, a fifth of the steps on the mixture and on MNIST."""
+    """EDITIONS.md, rivals: one setting for all tasks, a fifth of the steps on the mixture and on MNIST."""
     config = composed("study=first", f"task={task}", f"optimizer={optimizer}")
     shorter = task in ("moe", "mnist")
     assert config["study"]["edition"] == "first"
