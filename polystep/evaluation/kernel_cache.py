@@ -21,6 +21,7 @@ from numba.core import bytecode, serialize
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
+from numba.core.extending import _Intrinsic
 
 FOLDER_VARIABLE = "POLYSTEP_KERNELS"
 """Environment variable: the folder that compiled kernels are kept in; where it is empty, none are kept."""
@@ -188,6 +189,8 @@ def _describe(value: Any, digest: Any, seen: dict[int, int], within: tuple[int, 
         add_all("constants", value.co_consts)
     elif isinstance(value, np.ndarray) and value.dtype != object:
         add("array", value.dtype, value.shape, hashlib.sha256(np.ascontiguousarray(value).data).hexdigest())
+    elif isinstance(value, _Intrinsic):
+        add_all("intrinsic", [value._defn])
     elif isinstance(value, ModuleType):
         add("module", value.__name__)
     elif isinstance(value, numba.types.Type):
@@ -200,7 +203,7 @@ def _describe(value: Any, digest: Any, seen: dict[int, int], within: tuple[int, 
 
 def _is_versioned(module: str) -> bool:
     """Whether the versions that are part of the key decide what a module does."""
-    return module.partition(".")[0] in {"builtins", "math", "operator", "numpy", "numba"}
+    return module.partition(".")[0] in {"builtins", "math", "operator", "numpy", "numba", "llvmlite", "typing"}
 
 
 def _names(code: CodeType) -> set[str]:

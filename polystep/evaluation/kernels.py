@@ -12,9 +12,9 @@ import numpy as np
 from numba import njit
 
 from polystep.evaluation.layered import CompiledActivation
+from polystep.evaluation.vectors import LANES as LANES
+from polystep.evaluation.vectors import count_reached
 
-LANES = 16
-"""Samples that kernels work on at once: few vector registers, and signals of a block stay in the fast cache."""
 MINUS_INFINITY = np.float32(-np.inf)
 
 
@@ -63,6 +63,9 @@ def step_function(thresholds: Any, values: Any) -> CompiledActivation:
     """post = values[thresholds at or below pre]; float32 thresholds (R - 1,), ascending, and values (R,). NaN stays NaN."""
     steps = len(thresholds)
     table = np.append(values, np.float32(np.nan)).reshape(-1, 1)
+    # nothing reaches a NaN
+    padded = np.full(-(-steps // LANES) * LANES, np.nan, np.float32)
+    padded[:steps] = thresholds
     low, high = np.append(MINUS_INFINITY, thresholds), np.append(thresholds, -MINUS_INFINITY)
 
     @njit
@@ -79,8 +82,8 @@ def step_function(thresholds: Any, values: Any) -> CompiledActivation:
         if z != z:
             return steps + 1
         row = 0
-        for j in range(steps):
-            row += z >= thresholds[j]
+        for j in range(0, len(padded), LANES):
+            row += count_reached(z, padded, j)
         return row
 
     @njit

@@ -13,6 +13,7 @@ from numba import njit
 
 from polystep.evaluation.kernels import LANES
 from polystep.evaluation.layered import CompiledActivation
+from polystep.evaluation.vectors import add_scaled, copy_vector
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,15 @@ class LayerTransition:
 
 @dataclass(frozen=True)
 class TabulatedTransition(LayerTransition):
-    """In addition, for patches: a state of sums (rows, lanes x padded units) of weight rows, by output of the activation, or
+    """In addition, for patches: a state of sums (rows, lanes, padded units) of weight rows, by output of the activation, or
     over all units where it has one channel (rows = 1).
 
-    begin(pre, weight, state) fills it; patch(before, after, weight, unit, state, lane) changes the pre-activation of a unit
-    of a lane, False: its output stays; finish(state, bias, scratch, following) gives the next pre-activation.
+    row(z): of the output; begin(pre, weight, state) fills the state; patch(before, after, weight, unit, state, lane) replaces
+    the row of a unit of a lane; finish(state, bias, following) gives the next pre-activation by sample, (C', lanes,
+    padded units).
     """
 
+    row: Any
     begin: Any
     patch: Any
     finish: Any
@@ -181,26 +184,23 @@ def _build_stepped(activation: CompiledActivation, units: int, width: int, padde
         for unit in range(units):
             for lane in range(LANES):
                 value = values[row_of(pre[unit * LANES + lane])]
-                for output in range(padded):
-                    state[0, lane * padded + output] += value * weight[unit, output]
+                for output in range(0, padded, LANES):
+                    add_scaled(state, lane * padded + output, weight, unit * padded + output, value)
 
     @njit
     def patch(before, after, weight, unit, state, lane):
-        step = values[row_of(after)] - values[row_of(before)]
-        if step == 0:
-            return False
-        first = lane * padded
-        for output in range(padded):
-            state[0, first + output] += step * weight[unit, output]
-        return True
+        step = values[after] - values[before]
+        for output in range(0, padded, LANES):
+            add_scaled(state, lane * padded + output, weight, unit * padded + output, step)
 
     @njit
-    def finish(state, bias, scratch, following):
-        for output in range(width):
-            for lane in range(LANES):
-                following[output * LANES + lane] = bias[output] + state[0, lane * padded + output]
+    def finish(state, bias, following):
+        for lane in range(LANES):
+            for output in range(0, padded, LANES):
+                copy_vector(following, lane * padded + output, bias, output)
+                add_scaled(following, lane * padded + output, state, lane * padded + output, np.float32(1))
 
-    return TabulatedTransition(direct.forward, direct.scratch_size, begin, patch, finish, 1)
+    return TabulatedTransition(direct.forward, direct.scratch_size, row_of, begin, patch, finish, 1)
 
 
 def _build_tabulated(
@@ -212,48 +212,45 @@ def _build_tabulated(
     entry_start = np.concatenate([[0], np.count_nonzero(table, axis=0).cumsum()])
     entry_value = np.concatenate([table[table[:, channel] != 0, channel] for channel in range(channels)])
     columns = LANES * padded
+    one = np.float32(1)
 
     @njit
     def begin(pre, weight, state):
-        for row in range(rows):
-            for column in range(columns):
-                state[row, column] = 0
+        state[:] = 0
         for unit in range(units):
             for lane in range(LANES):
                 row = row_of(pre[unit * LANES + lane])
-                for output in range(padded):
-                    state[row, lane * padded + output] += weight[unit, output]
+                for output in range(0, padded, LANES):
+                    add_scaled(state, row * columns + lane * padded + output, weight, unit * padded + output, one)
 
     @njit
     def patch(before, after, weight, unit, state, lane):
-        old, new = row_of(before), row_of(after)
-        if old == new:
-            return False
-        first = lane * padded
-        for output in range(padded):
-            state[old, first + output] -= weight[unit, output]
-        for output in range(padded):
-            state[new, first + output] += weight[unit, output]
-        return True
+        for output in range(0, padded, LANES):
+            place, source = lane * padded + output, unit * padded + output
+            add_scaled(state, before * columns + place, weight, source, -one)
+            add_scaled(state, after * columns + place, weight, source, one)
 
     @njit
-    def finish(state, bias, scratch, following):
+    def finish(state, bias, following):
         for channel in range(channels):
             for lane in range(LANES):
-                for output in range(padded):
-                    scratch[lane * padded + output] = bias[output]
+                for output in range(0, padded, LANES):
+                    copy_vector(following, channel * columns + lane * padded + output, bias, output)
             for entry in range(entry_start[channel], entry_start[channel + 1]):
                 row, value = entry_row[entry], entry_value[entry]
-                for column in range(columns):
-                    scratch[column] += value * state[row, column]
-            for output in range(width):
-                for lane in range(LANES):
-                    following[(channel * width + output) * LANES + lane] = scratch[lane * padded + output]
+                for column in range(0, columns, LANES):
+                    add_scaled(following, channel * columns + column, state, row * columns + column, value)
 
     @njit
     def forward(pre, weight, bias, scratch, following):
-        state = scratch[columns:].reshape(rows, columns)
+        state = scratch[channels * columns :].reshape(rows, LANES, padded)
         begin(pre, weight, state)
-        finish(state, bias, scratch, following)
+        finish(state, bias, scratch)
+        for channel in range(channels):
+            for output in range(width):
+                for lane in range(LANES):
+                    following[(channel * width + output) * LANES + lane] = scratch[
+                        channel * columns + lane * padded + output
+                    ]
 
-    return TabulatedTransition(forward, (rows + 1) * columns, begin, patch, finish, rows)
+    return TabulatedTransition(forward, (rows + channels) * columns, row_of, begin, patch, finish, rows)

@@ -22,8 +22,8 @@ class NetworkFunctions:
 
     channels (L + 1,): of the pre-activation of each layer, then of the logits. transitions (L - 1,): from one layer to the
     next. forward_to_loss (L,): functions (pre, targets, weights, work, found) that fill found (LANES,) with the losses that
-    follow from the pre-activation of a layer. plateaus (L,): functions z (U, 1, B) -> (low, high), each (U, B), the interval
-    of constant output around each value. loss: of logits.
+    follow from the pre-activation of a layer. plateaus (L,): functions z -> (low, high), both as z (M, N), the interval of
+    constant output around each value. loss: of logits.
     """
 
     units: Sequence[int]
@@ -40,12 +40,18 @@ class NetworkFunctions:
         """Number of the last layer."""
         return len(self.units) - 1
 
+    def by_sample_to_loss(self, index: int) -> Any:
+        """As forward_to_loss[index], from a pre-activation by sample, (C, LANES, units), units padded."""
+        build = _build_last_by_sample if index == self.last else _build_by_sample
+        forward = self.loss, self.activations[index].activate if index == self.last else self.forward_to_loss[index]
+        return build(index, *forward, (self.channels[index], self.units[index], self.padded[index]))
+
     def workspace(self, scratch_sizes: Sequence[int] = ()) -> Any:
         """numba function that makes the scratch memory of one candidate: for every layer its pre-activation, and scratch of at
         least scratch_sizes[layer] numbers, or as much as the functions above need.
         """
-        # the last layer needs its logits and as much for the loss
-        needed = [*(transition.scratch_size for transition in self.transitions), 2 * self.units[-1] * LANES]
+        # the last layer needs its logits, the same by sample, and as much for the loss
+        needed = [*(transition.scratch_size for transition in self.transitions), 3 * self.padded[-1] * LANES]
         wanted = scratch_sizes or needed
         pre_sizes = [c * u * LANES for c, u in zip(self.channels[:-1], self.units, strict=True)]
         return _build_workspace(pre_sizes, [max(sizes) for sizes in zip(needed, wanted, strict=True)])
@@ -69,11 +75,10 @@ def build_functions(network: LayeredNetwork, units: Sequence[int], padded: Seque
 def _build_plateaus(plateau: Any) -> Any:
     @njit
     def plateaus(z):
-        """Interval (low, high) of constant output around each value of z (U, 1, B): two arrays (U, B)."""
-        low, high = np.empty((z.shape[0], z.shape[2]), np.float32), np.empty((z.shape[0], z.shape[2]), np.float32)
-        for unit in range(z.shape[0]):
-            for b in range(z.shape[2]):
-                low[unit, b], high[unit, b] = plateau(z[unit, 0, b])
+        low, high = np.empty(z.shape, np.float32), np.empty(z.shape, np.float32)
+        for m in range(z.shape[0]):
+            for n in range(z.shape[1]):
+                low[m, n], high[m, n] = plateau(z[m, n])
         return low, high
 
     return plateaus
@@ -120,3 +125,36 @@ def _build_to_loss(index: int, forward: Any, following_to_loss: Any) -> Any:
         following_to_loss(following, targets, weights, work, found)
 
     return forward_to_loss
+
+
+def _build_by_sample(index: int, loss: Any, forward_to_loss: Any, sizes: tuple[int, int, int]) -> Any:
+    channels, units, padded = sizes
+
+    @njit
+    def to_loss(by_sample, targets, weights, work, found):
+        pre = work[index][0]
+        for channel in range(channels):
+            for unit in range(units):
+                for lane in range(LANES):
+                    pre[(channel * units + unit) * LANES + lane] = by_sample[(channel * LANES + lane) * padded + unit]
+        forward_to_loss(pre, targets, weights, work, found)
+
+    return to_loss
+
+
+def _build_last_by_sample(index: int, loss: Any, activate: Any, sizes: tuple[int, int, int]) -> Any:
+    _, outputs, padded = sizes
+    size = padded * LANES
+
+    @njit
+    def to_loss(by_sample, targets, weights, work, found):
+        scratch = work[index][1]
+        post, logits = scratch[:size], scratch[size:]
+        # elementwise, so that only the logits have to be turned
+        activate(by_sample, post, size)
+        for output in range(outputs):
+            for lane in range(LANES):
+                logits[output * LANES + lane] = post[lane * padded + output]
+        loss(logits, targets, scratch[2 * size :], found)
+
+    return to_loss

@@ -10,7 +10,9 @@ from polystep.candidates import ParticleCandidates
 from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SparseColumns, SubspaceColumns
 from polystep.evaluation.compiled_network import Base, CompiledNetwork, FloatArray
 from polystep.evaluation.dense import FusedDense
+from polystep.evaluation.directions import Directions, directions_of
 from polystep.evaluation.published_kernels import PublishedKernels, build_published_kernels
+from polystep.evaluation.simd_blocks import block_major
 from polystep.subspace import HybridSubspace
 
 
@@ -39,12 +41,13 @@ class FusedPublished:
         layer_of = columns.layer_of_particle[candidates.particle]
         for index, layer in enumerate(columns.layers):
             chosen = (layer_of == index).nonzero().squeeze(1)
-            particle, count = torch.unique_consecutive(candidates.particle[chosen], return_counts=True)
-            first, offset = F.pad(count.cumsum(0), (1, 0)), candidates.offset[chosen].contiguous()
+            moved, offset = candidates.particle[chosen], candidates.offset[chosen].contiguous()
             one_channel = base.signals[index].shape[1] == 1
             if layer.are_sparse and one_channel and compiled.network.layers[index].transform is None:
-                losses[chosen] = self._move_sparsely(index, particle, first, offset, layer.sparse, base)
+                losses[chosen] = self._move_sparsely(index, directions_of(moved, offset), layer.sparse, base)
                 continue
+            particle, count = torch.unique_consecutive(moved, return_counts=True)
+            first = F.pad(count.cumsum(0), (1, 0))
             chunk = self._chunk(index, offset, base)
             for part in range(0, len(particle), chunk):
                 some = slice(part, part + chunk)
@@ -57,18 +60,17 @@ class FusedPublished:
             losses[straddling] = self._dense.losses(candidates.part(straddling), inputs, targets)
         return losses
 
-    def _move_sparsely(
-        self, index: int, particle: Tensor, first: Tensor, offset: Tensor, columns: SparseColumns, base: Base
-    ) -> Tensor:
+    def _move_sparsely(self, index: int, directions: Directions, columns: SparseColumns, base: Base) -> Tensor:
         call, kernels = self._compiled.clock.call, self.kernels
-        z, signal = base.pre_activations[index], base.unit_major_signal(index)[:, 0].numpy()
-        moved = (particle.numpy(), first.numpy(), offset.numpy(), columns.as_tuple(), signal, z)
+        z = block_major(torch.from_numpy(base.pre_activations[index][:, 0])).numpy()
+        signal = block_major(base.unit_major_signal(index)[:, 0]).numpy()
+        moved = (directions.as_tuple(), columns.as_tuple(), signal, z)
         if kernels.patched_layers[index] is None:
             rest = (base.weights, base.targets, len(base.losses))
             return torch.from_numpy(call(kernels.sparse_layers[index], *moved, *rest))
         bounds = call(self._compiled.functions.plateaus[index], z)
         states = call(kernels.states[index], z, base.weights[2 * index + 2])
-        patched = (*bounds, states, base.weights, base.targets, base.losses, base.losses.mean())
+        patched = (*bounds, *states, base.weights, base.targets, base.losses, base.losses.mean())
         return torch.from_numpy(call(kernels.patched_layers[index], *moved, *patched))
 
     def _move_layer(

@@ -1,4 +1,4 @@
-"""The numba loops for candidates that move a whole layer."""
+"""The numba loops for candidates that move a whole layer along fixed directions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,9 +6,14 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
+from polystep.evaluation.directions import COORDINATES
 from polystep.evaluation.kernels import LANES
 from polystep.evaluation.layer_transition import TabulatedTransition
 from polystep.evaluation.network_functions import NetworkFunctions
+from polystep.evaluation.vectors import add_scaled, combine, copy_vector
+
+SHIFT = LANES.bit_length() - 1
+"""place >> SHIFT is place // LANES, without a look at the sign."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,10 @@ def build_published_kernels(functions: NetworkFunctions) -> PublishedKernels:
     for index in layers:
         transition = functions.transitions[index] if index < functions.last else None
         if channels[index] == 1 and isinstance(transition, TabulatedTransition):
-            columns = LANES * functions.padded[index + 1]
-            states[index] = build_states(transition, units[index], columns)
+            width = functions.padded[index + 1]
+            states[index] = build_states(transition, units[index], width)
             patched_layers[index] = build_patched_layer(
-                units[index], columns, transition, to_loss[index + 1], workspace, index + 1
+                units[index], width, transition, functions.by_sample_to_loss(index + 1), workspace, index + 1
             )
         elif channels[index] == 1:
             sparse_layers[index] = build_sparse_layer(units[index], to_loss[index], workspace)
@@ -81,22 +86,30 @@ def build_whole_layer(channels: int, units: int, forward_to_loss: Any, workspace
 def build_sparse_layer(units: int, forward_to_loss: Any, workspace: Any) -> Any:
     """As `build_whole_layer`, for a one-channel layer and columns with few entries.
 
-    particle (R,): candidates first[r] .. first[r+1] move particle[r]; columns: `SparseColumns`; signal (inputs + 1, B).
+    directions: `Directions`; columns: `SparseColumns`; signal (blocks, (inputs + 1) LANES); z (blocks, U LANES).
     """
-    deltas, move = _build_deltas(units), _build_move(units)
+    project = _build_project(units)
+    size = units * LANES
 
     @njit(parallel=True)
-    def layer(particle, first, offset, columns, signal, z, weights, targets, samples):
-        losses = np.empty(len(offset), np.float32)
+    def layer(directions, columns, signal, z, weights, targets, samples):
+        particle, first, direction, sign, first_direction, offset = directions
+        losses = np.empty(len(direction), np.float32)
         for r in prange(len(particle)):
             work = workspace()
-            delta = np.empty(offset.shape[1] * units * LANES, np.float32)
-            moved, found = np.empty(units * LANES, np.float32), np.empty(LANES, np.float32)
+            delta = np.empty((units * offset.shape[1], LANES), np.float32)
+            steps = np.empty((first_direction[r + 1] - first_direction[r], size), np.float32)
+            moved, found = np.empty(size, np.float32), np.empty(LANES, np.float32)
             totals = np.zeros(first[r + 1] - first[r])
-            for start in range(0, samples, LANES):
-                deltas(particle[r], columns, signal, start, delta)
+            for block in range(len(z)):
+                start = block * LANES
+                _deltas(particle[r], columns, signal[block], delta)
+                project(offset, first_direction[r], delta, steps)
                 for v in range(len(totals)):
-                    move(z, start, offset[first[r] + v], delta, moved)
+                    n = first[r] + v
+                    own, side = direction[n] - first_direction[r], sign[n]
+                    for place in range(size):
+                        moved[place] = z[block, place] + side * steps[own, place]
                     forward_to_loss(moved, targets[start : start + LANES], weights, work, found)
                     for lane in range(min(LANES, samples - start)):
                         totals[v] += found[lane]
@@ -107,84 +120,101 @@ def build_sparse_layer(units: int, forward_to_loss: Any, workspace: Any) -> Any:
     return layer
 
 
-def build_states(transition: TabulatedTransition, units: int, columns: int) -> Any:
-    """states(z, weight): the transition's states of LANES samples each, (blocks, rows, columns); z (U, 1, B)."""
-    begin, rows = transition.begin, transition.rows
+def build_states(transition: TabulatedTransition, units: int, width: int) -> Any:
+    """states(z, weight): the transition's states of LANES samples each, (blocks, rows, LANES, width), and the rows of the
+    units, (blocks, U LANES); z (blocks, U LANES).
+    """
+    begin, row_of, rows = transition.begin, transition.row, transition.rows
 
     @njit(parallel=True)
     def states(z, weight):
-        found = np.empty((z.shape[2] // LANES, rows, columns), np.float32)
-        for block in prange(len(found)):
-            pre = np.empty(units * LANES, np.float32)
-            for unit in range(units):
-                for lane in range(LANES):
-                    pre[unit * LANES + lane] = z[unit, 0, block * LANES + lane]
-            begin(pre, weight, found[block])
-        return found
+        found = np.empty((len(z), rows, LANES, width), np.float32)
+        row = np.empty(z.shape, np.int32)
+        for block in prange(len(z)):
+            for place in range(units * LANES):
+                row[block, place] = row_of(z[block, place])
+            begin(z[block], weight, found[block])
+        return found, row
 
     return states
 
 
 def build_patched_layer(
     units: int,
-    columns_per_state: int,
+    width: int,
     transition: TabulatedTransition,
-    forward_to_loss: Any,
+    to_loss: Any,
     workspace: Any,
     following_index: int,
 ) -> Any:
     """As `build_sparse_layer`, before a tabulated activation: only units that leave their plateau are computed on.
 
-    low, high (U, B): the plateaus; states: see `build_states`.
+    low, high (blocks, U LANES): the plateaus; states, rows: see `build_states`.
     """
-    patch, finish, rows = transition.patch, transition.finish, transition.rows
+    patch, finish, row_of, sums = transition.patch, transition.finish, transition.row, transition.rows
     weight_slot, bias_slot = 2 * following_index, 2 * following_index + 1
-    deltas, move = _build_deltas(units), _build_move(units)
+    project = _build_project(units)
+    size = units * LANES
 
     @njit
-    def leave(moved, low, high, start, left, maybe):
-        """Fill `maybe` with the places unit x LANES + lane that leave their plateau; returns how many do."""
-        for unit in range(units):
-            for lane in range(LANES):
-                value = moved[unit * LANES + lane]
-                left[unit * LANES + lane] = not (
-                    (low[unit, start + lane] <= value) & (value < high[unit, start + lane])
-                )
+    def leave(z, side, steps, low, high, moved, left, which):
+        """Fill `which` with the places unit x LANES + lane that leave their plateau; returns how many do."""
+        for place in range(size):
+            value = z[place] + side * steps[place]
+            moved[place] = value
+            left[place] = not ((low[place] <= value) & (value < high[place]))
         found = 0
-        for place in range(units * LANES):
-            maybe[found] = place
+        for place in range(size):
+            which[found] = place
             found += left[place]
         return found
 
+    @njit
+    def copy(source, target):
+        for place in range(0, sums * LANES * width, LANES):
+            copy_vector(target, place, source, place)
+
+    @njit
+    def patch_all(which, count, moved, before, after, weight, state, changed):
+        for i in range(count):
+            after[i] = row_of(moved[which[i]])
+        changed[:] = False
+        for i in range(count):
+            place = which[i]
+            if before[place] != after[i]:
+                lane = place & (LANES - 1)
+                patch(before[place], after[i], weight, place >> SHIFT, state, lane)
+                changed[lane] = True
+
     @njit(parallel=True)
-    def layer(particle, first, offset, columns, signal, z, low, high, states, weights, targets, base_losses, base):
+    def layer(directions, columns, signal, z, low, high, states, rows, weights, targets, base_losses, base):
+        particle, first, direction, sign, first_direction, offset = directions
         samples = len(base_losses)
-        losses = np.empty(len(offset), np.float32)
+        losses = np.empty(len(direction), np.float32)
         for r in prange(len(particle)):
             work = workspace()
-            scratch, following = work[following_index - 1][1], work[following_index][0]
+            scratch = work[following_index - 1][1]
             weight, bias = weights[weight_slot], weights[bias_slot]
-            delta = np.empty(offset.shape[1] * units * LANES, np.float32)
-            moved, found = np.empty(units * LANES, np.float32), np.empty(LANES, np.float32)
-            left, maybe = np.empty(units * LANES, np.uint8), np.empty(units * LANES + 1, np.int32)
-            state = np.empty((rows, columns_per_state), np.float32)
-            changed = np.empty(LANES, np.bool_)
+            delta = np.empty((units * offset.shape[1], LANES), np.float32)
+            steps = np.empty((first_direction[r + 1] - first_direction[r], size), np.float32)
+            moved, found = np.empty(size, np.float32), np.empty(LANES, np.float32)
+            left, which, after = np.empty(size, np.uint8), np.empty(size + 1, np.int32), np.empty(size, np.int32)
+            state, changed = np.empty((sums, LANES, width), np.float32), np.empty(LANES, np.bool_)
             totals = np.zeros(first[r + 1] - first[r])
-            for start in range(0, samples, LANES):
-                deltas(particle[r], columns, signal, start, delta)
+            for block in range(len(z)):
+                start = block * LANES
+                _deltas(particle[r], columns, signal[block], delta)
+                project(offset, first_direction[r], delta, steps)
                 for v in range(len(totals)):
-                    move(z, start, offset[first[r] + v], delta, moved)
-                    count = leave(moved, low, high, start, left, maybe)
+                    n = first[r] + v
+                    own = steps[direction[n] - first_direction[r]]
+                    count = leave(z[block], sign[n], own, low[block], high[block], moved, left, which)
                     if count == 0:
                         continue
-                    changed[:] = False
-                    state[:] = states[start // LANES]
-                    for i in range(count):
-                        unit, lane = maybe[i] // LANES, maybe[i] % LANES
-                        before, after = z[unit, 0, start + lane], moved[maybe[i]]
-                        changed[lane] |= patch(before, after, weight, unit, state, lane)
-                    finish(state, bias, scratch, following)
-                    forward_to_loss(following, targets[start : start + LANES], weights, work, found)
+                    copy(states[block], state)
+                    patch_all(which, count, moved, rows[block], after, weight, state, changed)
+                    finish(state, bias, scratch)
+                    to_loss(scratch, targets[start : start + LANES], weights, work, found)
                     for lane in range(min(LANES, samples - start)):
                         if changed[lane]:
                             totals[v] += found[lane] - base_losses[start + lane]
@@ -195,35 +225,30 @@ def build_patched_layer(
     return layer
 
 
-def _build_deltas(units: int) -> Any:
-    @njit
-    def deltas(particle, columns, signal, start, delta):
-        """How the pre-activations (U, LANES) of LANES samples answer to each coordinate of a particle."""
-        runs, run_input, run_start, slot, value = columns
-        delta[:] = 0
-        for run in range(runs[particle], runs[particle + 1]):
-            level = signal[run_input[run], start : start + LANES]
-            for entry in range(run_start[run], run_start[run + 1]):
-                # slot = coordinate x units + unit
-                place = slot[entry] * LANES
-                for lane in range(LANES):
-                    delta[place + lane] += value[entry] * level[lane]
-
-    return deltas
+@njit
+def _deltas(particle, columns, signal, delta):
+    """Fill delta (U d, LANES): how the pre-activations of LANES samples answer to each coordinate of a particle."""
+    runs, run_input, run_start, slot, value = columns
+    delta[:] = 0
+    for run in range(runs[particle], runs[particle + 1]):
+        level = run_input[run] * LANES
+        for entry in range(run_start[run], run_start[run + 1]):
+            # slot = unit x d + coordinate
+            add_scaled(delta, slot[entry] * LANES, signal, level, value[entry])
 
 
-def _build_move(units: int) -> Any:
+def _build_project(units: int) -> Any:
     size = units * LANES
 
     @njit
-    def move(z, start, offset, delta, moved):
-        """moved (U, LANES): the pre-activations of LANES samples after a step."""
+    def project(offset, first, delta, steps):
+        """Fill steps (directions, U LANES) with what each direction from `first` adds to the pre-activations."""
+        width = offset.shape[1]
+        steps[:] = 0
         for unit in range(units):
-            for lane in range(LANES):
-                moved[unit * LANES + lane] = z[unit, 0, start + lane]
-        for k in range(len(offset)):
-            step = offset[k]
-            for i in range(size):
-                moved[i] += step * delta[k * size + i]
+            for direction in range(len(steps)):
+                to, own = direction * size + unit * LANES, (first + direction) * width
+                for k in range(0, width, COORDINATES):
+                    combine(steps, to, offset, own + k, delta, (unit * width + k) * LANES)
 
-    return move
+    return project

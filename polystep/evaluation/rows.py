@@ -64,7 +64,7 @@ class FusedRows:
         if index == last:
             found = call(self.kernels.output_rows, *moved, base.logits, base.targets, base.losses)
         else:
-            bounds = call(compiled.functions.plateaus[index], base.pre_activations[index])
+            bounds = call(compiled.functions.plateaus[index], base.pre_activations[index][:, 0])
             followings = (base.followings[index + 1], base.followings[min(index + 2, last)])
             rest = (*followings, base.weights, base.targets, base.losses)
             found = call(self.kernels.hidden_rows[index], _groups(row), *moved, *bounds, *rest)

@@ -11,6 +11,11 @@ def pad_samples(signal: Tensor) -> Tensor:
     return F.pad(signal, (0, -signal.shape[-1] % LANES)).contiguous()
 
 
+def block_major(signal: Tensor) -> Tensor:
+    """(U, B) -> (blocks, U LANES) of LANES samples each, padded."""
+    return pad_samples(signal).unflatten(1, (-1, LANES)).transpose(0, 1).flatten(1)
+
+
 def unit_major(signal: Tensor) -> Tensor:
     """(B, C, U) -> (U, C, B), padded."""
     return pad_samples(signal.permute(2, 1, 0))

@@ -79,21 +79,22 @@ class ConstantCurrentSpikes:
         """The same map for the fused path."""
         from numba import njit
 
+        from polystep.evaluation.vectors import LANES, count_reached
+
         steps = self.channels
         thresholds, trains = firing_thresholds(steps, self.decay), spike_trains(steps)
         low = np.concatenate([[-np.inf], thresholds]).astype(np.float32)
         high = np.concatenate([thresholds, [np.inf]]).astype(np.float32)
 
-        # whole vector registers of thresholds are compared faster; nothing reaches a NaN
-        padded = np.full(-(-steps // 8) * 8, np.nan, np.float32)
+        # nothing reaches a NaN
+        padded = np.full(-(-steps // LANES) * LANES, np.nan, np.float32)
         padded[:steps] = thresholds
-        compared = len(padded)
 
         @njit
         def reached(z):
             count = 0
-            for j in range(compared):
-                count += z >= padded[j]
+            for j in range(0, len(padded), LANES):
+                count += count_reached(z, padded, j)
             return count
 
         @njit

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from polystep.evaluation.compilation import CompilationClock
+from polystep.evaluation.directions import directions_of
 from polystep.evaluation.kernels import LANES
 from polystep.evaluation.layered import with_bias_input
 from polystep.evaluation.routing.hybrid import PartMoves, PartPatch
 from polystep.evaluation.routing.incremental import Patch, RoutedEvaluator, RowMoves
 from polystep.evaluation.routing.kernels import RoutingKernels, build_routing_kernels
 from polystep.evaluation.routing.network import Part, RoutedNetwork, RoutedTrace, Tensors
-from polystep.evaluation.simd_blocks import pad_samples, unit_major
+from polystep.evaluation.simd_blocks import block_major, pad_samples
 from polystep.layout import ParameterLayout
 
 FloatArray = NDArray[np.float32]
@@ -52,14 +53,12 @@ class FusedRoutedEvaluator(RoutedEvaluator):
         if moves.part.role != "trunk" or not moves.columns.are_sparse or patch.targets.device.type != "cpu":
             return super()._part_losses(moves, patch)
         trace = patch.trace
-        particle, count = torch.unique_consecutive(moves.particle, return_counts=True)
-        first = F.pad(count.cumsum(0), (1, 0))
-        signal = unit_major(with_bias_input(trace.inputs).unsqueeze(1))[:, 0]
-        columns = moves.columns.sparse.as_tuple()
-        moved = particle.numpy(), first.numpy(), moves.offset.contiguous().numpy(), columns, signal.numpy()
+        directions = directions_of(moves.particle, moves.offset.contiguous())
+        signal = block_major(with_bias_input(trace.inputs).T)
+        moved = directions.as_tuple(), moves.columns.sparse.as_tuple(), signal.numpy()
         weights = Tables(self.network, patch.tensors, trace, patch.targets).after_trunk
         rest = weights, pad_samples(patch.targets.long()).numpy(), len(patch.targets)
-        z = unit_major(trace.pre.unsqueeze(1)).numpy()
+        z = block_major(trace.pre.T).numpy()
         return torch.from_numpy(self._clock.call(self.kernels.trunk, *moved, z, *rest))
 
     @property

@@ -1,0 +1,99 @@
+"""Vector instructions by hand, of LANES float32 numbers at once.
+
+The compiler makes them of loops by itself where it knows that arrays do not overlap, or that a check pays; of short loops that
+add to one array from another it knows neither, and computes number by number.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from polystep.evaluation.directions import COORDINATES
+
+LANES = 16
+"""Samples that kernels work on at once: few vector registers, and signals of a block stay in the fast cache."""
+_VECTOR = ir.VectorType(ir.FloatType(), LANES)
+
+
+def _at(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """Pointer to the LANES numbers from place `index` of a contiguous array, flat."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
+
+
+def _fma(builder: Any, one: Any, other: Any, added: Any) -> Any:
+    """one other + added, rounded once."""
+    kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32"), [one, other, added]
+    )
+
+
+def _spread(builder: Any, number: Any) -> Any:
+    """A vector of equal numbers."""
+    one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(one, one, mask)
+
+
+@intrinsic
+def add_scaled(typing: Any, target: Any, i: Any, source: Any, j: Any, factor: Any) -> Any:
+    """target[i : i + LANES] += factor source[j : j + LANES], rounded once; places count in the flat arrays."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        to = _at(context, builder, signature.args[0], args[0], args[1])
+        added = builder.load(_at(context, builder, signature.args[2], args[2], args[3]), align=4)
+        total = _fma(builder, _spread(builder, args[4]), added, builder.load(to, align=4))
+        builder.store(total, to, align=4)
+        return context.get_dummy_value()
+
+    return types.void(target, types.intp, source, types.intp, types.float32), generate
+
+
+@intrinsic
+def combine(typing: Any, target: Any, i: Any, factors: Any, f: Any, source: Any, j: Any) -> Any:
+    """target[i : i + LANES] += sum_k factors[f + k] source[j + k LANES : j + (k + 1) LANES], k below COORDINATES."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        to = _at(context, builder, signature.args[0], args[0], args[1])
+        numbers = context.make_array(signature.args[2])(context, builder, args[2]).data
+        total = builder.load(to, align=4)
+        for k in range(COORDINATES):
+            here, there = (
+                builder.add(args[place], ir.Constant(ir.IntType(64), step)) for place, step in ((3, k), (5, k * LANES))
+            )
+            factor = builder.load(builder.gep(numbers, [here]))
+            vector = builder.load(_at(context, builder, signature.args[4], args[4], there), align=4)
+            total = _fma(builder, _spread(builder, factor), vector, total)
+        builder.store(total, to, align=4)
+        return context.get_dummy_value()
+
+    return types.void(target, types.intp, factors, types.intp, source, types.intp), generate
+
+
+@intrinsic
+def copy_vector(typing: Any, target: Any, i: Any, source: Any, j: Any) -> Any:
+    """target[i : i + LANES] = source[j : j + LANES]"""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        copied = builder.load(_at(context, builder, signature.args[2], args[2], args[3]), align=4)
+        builder.store(copied, _at(context, builder, signature.args[0], args[0], args[1]), align=4)
+        return context.get_dummy_value()
+
+    return types.void(target, types.intp, source, types.intp), generate
+
+
+@intrinsic
+def count_reached(typing: Any, number: Any, thresholds: Any, i: Any) -> Any:
+    """How many of thresholds[i : i + LANES] a number reaches."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        compared = builder.load(_at(context, builder, signature.args[1], args[1], args[2]), align=4)
+        reached = builder.fcmp_ordered(">=", _spread(builder, args[0]), compared)
+        count = builder.ctpop(builder.bitcast(reached, ir.IntType(LANES)))
+        return builder.zext(count, ir.IntType(64))
+
+    return types.intp(types.float32, thresholds, types.intp), generate
