@@ -13,7 +13,8 @@ def pad_samples(signal: Tensor) -> Tensor:
 
 def block_major(signal: Tensor) -> Tensor:
     """(U, B) -> (blocks, U LANES) of LANES samples each, padded."""
-    return pad_samples(signal).unflatten(1, (-1, LANES)).transpose(0, 1).flatten(1)
+    blocks = pad_samples(signal).reshape(len(signal), -1, LANES)
+    return blocks.transpose(0, 1).flatten(1)
 
 
 def unit_major(signal: Tensor) -> Tensor:

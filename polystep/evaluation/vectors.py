@@ -7,14 +7,15 @@ add to one array from another it knows neither, and computes number by number.
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import extending, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from polystep.evaluation.directions import COORDINATES
 
 LANES = 16
 """Samples that kernels work on at once: few vector registers, and signals of a block stay in the fast cache."""
+# its type says that callers pass a context, too
+intrinsic: Any = extending.intrinsic
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 
