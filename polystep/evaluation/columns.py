@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from polystep.evaluation.directions import padded_coordinates
 from polystep.subspace import HybridSubspace
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ class SparseColumns:
 
     Particle p owns runs[p] .. runs[p+1]; run j concerns input run_input[j] (the number of inputs: the bias) and entries
     run_start[j] .. run_start[j+1]; an entry adds offset[coordinate] x input x value to one unit, with
-    slot = unit x d + coordinate, d padded.
+    slot = unit x d + coordinate.
     """
 
     runs: "NDArray[np.int64]"
@@ -95,7 +94,7 @@ class LayerColumns:
         run_key, length = torch.unique_consecutive(key[order], return_counts=True)
         runs = torch.searchsorted(run_key // (self.inputs + 1), torch.arange(self.particles + 1))
         start = torch.cat([torch.zeros(1, dtype=torch.int64), length.cumsum(0)])
-        slot = (unit * padded_coordinates(self.dimension) + coordinate % self.dimension)[order]
+        slot = (unit * self.dimension + coordinate % self.dimension)[order]
         return SparseColumns(
             runs.numpy(), (run_key % (self.inputs + 1)).numpy(), start.numpy(), slot.numpy(), value[order].numpy()
         )

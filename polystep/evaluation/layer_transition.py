@@ -200,7 +200,8 @@ def _build_stepped(activation: CompiledActivation, units: int, width: int, padde
                 copy_vector(following, lane * padded + output, bias, output)
                 add_scaled(following, lane * padded + output, state, lane * padded + output, np.float32(1))
 
-    return TabulatedTransition(direct.forward, direct.scratch_size, row_of, begin, patch, finish, 1)
+    scratch_size = max(direct.scratch_size, LANES * padded)
+    return TabulatedTransition(direct.forward, scratch_size, row_of, begin, patch, finish, 1)
 
 
 def _build_tabulated(

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from polystep.evaluation.directions import ROWS
 from polystep.evaluation.kernels import LANES
 from polystep.evaluation.layer_transition import LayerTransition, build_transition
 from polystep.evaluation.layered import CompiledActivation, LayeredNetwork
+from polystep.evaluation.vectors import copy_vector, multiply
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,13 @@ class NetworkFunctions:
 
     def by_sample_to_loss(self, index: int) -> Any:
         """As forward_to_loss[index], from a pre-activation by sample, (C, LANES, units), units padded."""
-        build = _build_last_by_sample if index == self.last else _build_by_sample
-        forward = self.loss, self.activations[index].activate if index == self.last else self.forward_to_loss[index]
-        return build(index, *forward, (self.channels[index], self.units[index], self.padded[index]))
+        activate, padded = self.activations[index].activate, self.padded[index]
+        if index == self.last:
+            return _build_last_by_sample(index, activate, self.loss, self.units[index], padded)
+        if self.channels[index] == self.channels[index + 1] == 1:
+            sizes = (self.units[index], padded, self.padded[index + 1])
+            return _build_by_sample(index, activate, self.by_sample_to_loss(index + 1), sizes)
+        return _build_turned(index, self.forward_to_loss[index], (self.channels[index], self.units[index], padded))
 
     def workspace(self, scratch_sizes: Sequence[int] = ()) -> Any:
         """numba function that makes the scratch memory of one candidate: for every layer its pre-activation, and scratch of at
@@ -53,8 +59,10 @@ class NetworkFunctions:
         # the last layer needs its logits, the same by sample, and as much for the loss
         needed = [*(transition.scratch_size for transition in self.transitions), 3 * self.padded[-1] * LANES]
         wanted = scratch_sizes or needed
-        pre_sizes = [c * u * LANES for c, u in zip(self.channels[:-1], self.units, strict=True)]
-        return _build_workspace(pre_sizes, [max(sizes) for sizes in zip(needed, wanted, strict=True)])
+        pre_sizes = [c * p * LANES for c, p in zip(self.channels[:-1], self.padded, strict=True)]
+        # by sample, an activation keeps its padding
+        by_sample = [c * p * LANES for c, p in zip(self.channels[1:], self.padded, strict=True)]
+        return _build_workspace(pre_sizes, [max(sizes) for sizes in zip(needed, wanted, by_sample, strict=True)])
 
 
 def build_functions(network: LayeredNetwork, units: Sequence[int], padded: Sequence[int]) -> NetworkFunctions:
@@ -127,7 +135,34 @@ def _build_to_loss(index: int, forward: Any, following_to_loss: Any) -> Any:
     return forward_to_loss
 
 
-def _build_by_sample(index: int, loss: Any, forward_to_loss: Any, sizes: tuple[int, int, int]) -> Any:
+def _build_by_sample(index: int, activate: Any, following_to_loss: Any, sizes: tuple[int, int, int]) -> Any:
+    """For a layer of one channel before another."""
+    units, padded, width = sizes
+    size, following_index, weight_slot, bias_slot = padded * LANES, index + 1, 2 * index + 2, 2 * index + 3
+
+    @njit
+    def to_loss(by_sample, targets, weights, work, found):
+        post, following, weight, bias = (
+            work[index][1],
+            work[following_index][0],
+            weights[weight_slot],
+            weights[bias_slot],
+        )
+        activate(by_sample, post, size)
+        for lane in range(LANES):
+            for output in range(0, width, LANES):
+                copy_vector(following, lane * width + output, bias, output)
+        for lane in range(0, LANES, ROWS):
+            for output in range(0, width, LANES):
+                to = lane * width + output
+                multiply(following, to, width, post, lane * padded, padded, 1, weight, output, width, units)
+        following_to_loss(following, targets, weights, work, found)
+
+    return to_loss
+
+
+def _build_turned(index: int, forward_to_loss: Any, sizes: tuple[int, int, int]) -> Any:
+    """For any layer: the pre-activation is turned to lie unit by unit."""
     channels, units, padded = sizes
 
     @njit
@@ -142,8 +177,7 @@ def _build_by_sample(index: int, loss: Any, forward_to_loss: Any, sizes: tuple[i
     return to_loss
 
 
-def _build_last_by_sample(index: int, loss: Any, activate: Any, sizes: tuple[int, int, int]) -> Any:
-    _, outputs, padded = sizes
+def _build_last_by_sample(index: int, activate: Any, loss: Any, outputs: int, padded: int) -> Any:
     size = padded * LANES
 
     @njit

@@ -12,9 +12,9 @@ def pad_samples(signal: Tensor) -> Tensor:
 
 
 def block_major(signal: Tensor) -> Tensor:
-    """(U, B) -> (blocks, U LANES) of LANES samples each, padded."""
-    blocks = pad_samples(signal).reshape(len(signal), -1, LANES)
-    return blocks.transpose(0, 1).flatten(1)
+    """(U, C, B) -> (blocks, C, U LANES) of LANES samples each, padded."""
+    blocks = pad_samples(signal).reshape(*signal.shape[:2], -1, LANES)
+    return blocks.permute(2, 1, 0, 3).flatten(2)
 
 
 def unit_major(signal: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba import extending, types
 from numba.core import cgutils
 
-from polystep.evaluation.directions import COORDINATES
+from polystep.evaluation.directions import ROWS
 
 LANES = 16
 """Samples that kernels work on at once: few vector registers, and signals of a block stay in the fast cache."""
@@ -55,24 +55,45 @@ def add_scaled(typing: Any, target: Any, i: Any, source: Any, j: Any, factor: An
 
 
 @intrinsic
-def combine(typing: Any, target: Any, i: Any, factors: Any, f: Any, source: Any, j: Any) -> Any:
-    """target[i : i + LANES] += sum_k factors[f + k] source[j + k LANES : j + (k + 1) LANES], k below COORDINATES."""
+def multiply(
+    typing: Any,
+    target: Any,
+    i: Any,
+    row: Any,
+    matrix: Any,
+    f: Any,
+    across: Any,
+    along: Any,
+    source: Any,
+    j: Any,
+    step: Any,
+    count: Any,
+) -> Any:
+    """ROWS rows of a matrix times vectors: for q below ROWS, target[i + q row : i + q row + LANES] +=
+    sum_k matrix[f + q across + k along] source[j + k step : j + k step + LANES], k below `count`.
+
+    A vector that is loaded serves all rows, and the sums stay in registers.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        to = _at(context, builder, signature.args[0], args[0], args[1])
-        numbers = context.make_array(signature.args[2])(context, builder, args[2]).data
-        total = builder.load(to, align=4)
-        for k in range(COORDINATES):
-            here, there = (
-                builder.add(args[place], ir.Constant(ir.IntType(64), step)) for place, step in ((3, k), (5, k * LANES))
-            )
-            factor = builder.load(builder.gep(numbers, [here]))
-            vector = builder.load(_at(context, builder, signature.args[4], args[4], there), align=4)
-            total = _fma(builder, _spread(builder, factor), vector, total)
-        builder.store(total, to, align=4)
+        _, i, row, _, f, across, along, _, j, step, count = args
+        numbers = context.make_array(signature.args[3])(context, builder, args[3]).data
+        places = [builder.add(i, builder.mul(row, row.type(q))) for q in range(ROWS)]
+        to = [_at(context, builder, signature.args[0], args[0], place) for place in places]
+        firsts = [builder.add(f, builder.mul(across, across.type(q))) for q in range(ROWS)]
+        sums = [cgutils.alloca_once_value(builder, builder.load(pointer, align=4)) for pointer in to]
+        with cgutils.for_range(builder, count) as loop:
+            place = builder.add(j, builder.mul(loop.index, step))
+            vector = builder.load(_at(context, builder, signature.args[7], args[7], place), align=4)
+            for first, total in zip(firsts, sums, strict=True):
+                factor = builder.load(builder.gep(numbers, [builder.add(first, builder.mul(loop.index, along))]))
+                builder.store(_fma(builder, _spread(builder, factor), vector, builder.load(total)), total)
+        for pointer, total in zip(to, sums, strict=True):
+            builder.store(builder.load(total), pointer, align=4)
         return context.get_dummy_value()
 
-    return types.void(target, types.intp, factors, types.intp, source, types.intp), generate
+    place = types.intp
+    return types.void(target, place, place, matrix, place, place, place, source, place, place, place), generate
 
 
 @intrinsic

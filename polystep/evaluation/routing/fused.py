@@ -54,11 +54,12 @@ class FusedRoutedEvaluator(RoutedEvaluator):
             return super()._part_losses(moves, patch)
         trace = patch.trace
         directions = directions_of(moves.particle, moves.offset.contiguous())
-        signal = block_major(with_bias_input(trace.inputs).T)
-        moved = directions.as_tuple(), moves.columns.sparse.as_tuple(), signal.numpy()
+        signal = block_major(with_bias_input(trace.inputs).T.unsqueeze(1))
+        columns = directions.particle, *moves.columns.sparse.as_tuple()
+        moved = directions.as_tuple(), columns, signal.numpy()
         weights = Tables(self.network, patch.tensors, trace, patch.targets).after_trunk
         rest = weights, pad_samples(patch.targets.long()).numpy(), len(patch.targets)
-        z = block_major(trace.pre.T).numpy()
+        z = block_major(trace.pre.T.unsqueeze(1)).flatten(1).numpy()
         return torch.from_numpy(self._clock.call(self.kernels.trunk, *moved, z, *rest))
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, prange
 
 from polystep.evaluation.kernels import LANES, identity
-from polystep.evaluation.published_kernels import build_sparse_layer
+from polystep.evaluation.published_kernels import build_layer, build_project, sparse_deltas
 from polystep.evaluation.routing.network import RoutedNetwork
 from polystep.evaluation.routing.trunk_to_loss import build_linear_read_out, build_read_out, build_trunk_to_loss
 
@@ -40,7 +40,7 @@ def build_routing_kernels(network: RoutedNetwork, units: int, inner_units: int, 
     read_out = build_linear_read_out(outputs) if network.is_linear else build_read_out(inner, inner_units, outputs)
     to_loss, workspace = build_trunk_to_loss(trunk, read_out, loss, (units, routes, outputs))
     return RoutingKernels(
-        trunk=build_sparse_layer(units, to_loss, workspace),
+        trunk=build_layer(1, units, to_loss, workspace, sparse_deltas, build_project(units)),
         trunk_rows=_build_trunk_rows(trunk, follow, flush, (routes, outputs)),
         router_rows=_build_gated_rows(flush, (routes, outputs)) if network.gated else _build_router_rows(routes),
         inner_rows=inner_rows,

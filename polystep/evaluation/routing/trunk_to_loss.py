@@ -11,7 +11,7 @@ from polystep.evaluation.layer_transition import build_product
 
 def build_trunk_to_loss(activate: Any, read_out: Any, loss: Any, sizes: tuple[int, int, int]) -> tuple[Any, Any]:
     """forward_to_loss(pre, targets, weights, work, found): losses (LANES,) from the pre-activation (units, LANES) of the
-    trunk, in the form of `build_sparse_layer`; and its scratch memory.
+    trunk, in the form of `published_kernels.build_layer`; and its scratch memory.
 
     weights: router (units, R) and its bias (R,), then what `read_out` needs.
     """
