@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from polystep.evaluation.directions import whole_rows
 from polystep.evaluation.layered import CompiledActivation
 from polystep.evaluation.vectors import LANES as LANES
 from polystep.evaluation.vectors import count_reached
 
+padded_rows: Any = njit(whole_rows)
 MINUS_INFINITY = np.float32(-np.inf)
 
 

@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-from polystep.evaluation.directions import ROWS, whole_rows
-from polystep.evaluation.kernels import LANES
+from polystep.evaluation.directions import ROWS
+from polystep.evaluation.kernels import LANES, padded_rows
 from polystep.evaluation.layer_transition import TabulatedTransition
 from polystep.evaluation.vectors import add_scaled, copy_vector, multiply
 
 SHIFT = LANES.bit_length() - 1
 """place >> SHIFT is place // LANES, without a look at the sign."""
-
-whole_rows_of = njit(whole_rows)
 
 
 def build_states(transition: TabulatedTransition, units: int, width: int) -> Any:
@@ -86,8 +84,8 @@ def build_patched_layer(
             work = workspace()
             scratch = work[following_index - 1][1]
             weight, bias = weights[weight_slot], weights[bias_slot]
-            delta = np.empty(whole_rows_of(units * offset.shape[1]) * LANES, np.float32)
-            steps = np.empty((whole_rows_of(directions_of[r]), size), np.float32)
+            delta = np.empty(padded_rows(units * offset.shape[1]) * LANES, np.float32)
+            steps = np.empty((padded_rows(directions_of[r]), size), np.float32)
             moved, found = np.empty(size, np.float32), np.empty(LANES, np.float32)
             left, which, after = np.empty(size, np.uint8), np.empty(size + 1, np.int32), np.empty(size, np.int32)
             state, changed = np.empty((sums, LANES, width), np.float32), np.empty(LANES, np.bool_)
@@ -156,8 +154,8 @@ def build_bent_layer(
         for r in prange(len(first) - 1):
             work = workspace()
             weight = weights[weight_slot]
-            delta = np.empty(whole_rows_of(units * offset.shape[1]) * LANES, np.float32)
-            steps = np.empty((whole_rows_of(directions_of[r]), size), np.float32)
+            delta = np.empty(padded_rows(units * offset.shape[1]) * LANES, np.float32)
+            steps = np.empty((padded_rows(directions_of[r]), size), np.float32)
             linear = np.empty((directions_of[r], following_size), np.float32)
             excess, found = np.empty(size, np.float32), np.empty(LANES, np.float32)
             left, which = np.empty(size, np.uint8), np.empty(size + 1, np.int32)

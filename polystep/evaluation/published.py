@@ -83,7 +83,8 @@ class FusedPublished:
         call, kernel = self._compiled.clock.call, kernels[index]
         z = block_major(torch.from_numpy(base.pre_activations[index])).flatten(1).numpy()
         signal = block_major(base.unit_major_signal(index)).numpy()
-        moved, rest = (directions.as_tuple(), columns, signal, z), (base.weights, base.targets)
+        moved: tuple[Any, ...] = (directions.as_tuple(), columns, signal, z)
+        rest = (base.weights, base.targets)
         if (build_states := self.kernels.states[index]) is not None:
             bounds = call(self._compiled.functions.plateaus[index], z)
             states = call(build_states, z, base.weights[2 * index + 2])

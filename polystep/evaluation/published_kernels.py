@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-from polystep.evaluation.directions import ROWS, whole_rows
-from polystep.evaluation.kernels import LANES, relu
+from polystep.evaluation.directions import ROWS
+from polystep.evaluation.kernels import LANES, padded_rows, relu
 from polystep.evaluation.layer_transition import TabulatedTransition
 from polystep.evaluation.network_functions import NetworkFunctions
 from polystep.evaluation.patched_kernels import build_bent_layer, build_patched_layer, build_states
@@ -36,7 +36,8 @@ def build_published_kernels(functions: NetworkFunctions) -> PublishedKernels:
     kernels = PublishedKernels([], [], [], [])
     workspace = functions.workspace()
     for index, units in enumerate(functions.units):
-        one_channel, build, states, bent = functions.channels[index] == 1, build_layer, None, False
+        one_channel, states, bent = functions.channels[index] == 1, None, False
+        build: Any = build_layer
         sizes: tuple[Any, ...] = (functions.channels[index], units, functions.forward_to_loss[index])
         if one_channel and index < functions.last:
             transition, following = functions.transitions[index], index + 1
@@ -67,8 +68,8 @@ def build_layer(channels: int, units: int, forward_to_loss: Any, workspace: Any,
         losses = np.empty(len(direction), np.float32)
         for r in prange(len(first) - 1):
             work = workspace()
-            delta = np.empty(whole_rows_of(units * offset.shape[1]) * LANES, np.float32)
-            steps = np.empty((whole_rows_of(count[r]), size), np.float32)
+            delta = np.empty(padded_rows(units * offset.shape[1]) * LANES, np.float32)
+            steps = np.empty((padded_rows(count[r]), size), np.float32)
             moved, found = np.empty(size, np.float32), np.empty(LANES, np.float32)
             totals = np.zeros(first[r + 1] - first[r])
             for block in range(len(z)):
@@ -90,9 +91,6 @@ def build_layer(channels: int, units: int, forward_to_loss: Any, workspace: Any,
         return losses
 
     return layer
-
-
-whole_rows_of = njit(whole_rows)
 
 
 @njit
