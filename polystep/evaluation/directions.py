@@ -58,3 +58,12 @@ def directions_of(particle: Tensor, offset: Tensor) -> Directions:
     directions[place] = (offset * sign).numpy()[example]
     first = F.pad(candidates.cumsum(0), (1, 0)).numpy()
     return Directions(moved.numpy(), first, place[number], sign[:, 0].numpy(), padded[:-1], count, directions)
+
+
+def dense_rows(change: Tensor) -> NDArray[np.float32]:
+    """What each coordinate of R particles adds to weights and bias, (R, d, U, I + 1), as kernels read it: (R, U d, I + 1),
+    padded with zeros to whole ROWS.
+    """
+    rows = change.transpose(1, 2).flatten(1, 2)
+    padded: NDArray[np.float32] = F.pad(rows, (0, 0, 0, whole_rows(rows.shape[1]) - rows.shape[1])).contiguous().numpy()
+    return padded

@@ -11,7 +11,7 @@ from polystep.candidates import ParticleCandidates
 from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SubspaceColumns
 from polystep.evaluation.compiled_network import Base, CompiledNetwork
 from polystep.evaluation.dense import FusedDense
-from polystep.evaluation.directions import Directions, directions_of, whole_rows
+from polystep.evaluation.directions import Directions, dense_rows, directions_of
 from polystep.evaluation.kernels import LANES
 from polystep.evaluation.published_kernels import PublishedKernels, build_published_kernels
 from polystep.evaluation.simd_blocks import block_major
@@ -74,9 +74,7 @@ class FusedPublished:
             moved = torch.cat([torch.tensordot(*pair, dims=1) for pair in zip(steps, change, strict=True)])
             change = (layer.used(parameters + moved) - layer.used(parameters)).unsqueeze(1)
             particle, offset = torch.arange(len(offset)), torch.ones(len(offset), 1)
-        rows = change.transpose(1, 2).flatten(1, 2)
-        rows = F.pad(rows, (0, 0, 0, whole_rows(rows.shape[1]) - rows.shape[1])).contiguous()
-        return self._run(index, self.kernels.dense, directions_of(particle, offset), rows.numpy(), base)
+        return self._run(index, self.kernels.dense, directions_of(particle, offset), dense_rows(change), base)
 
     def _run(self, index: int, kernels: list[Any], directions: Directions, columns: Any, base: Base) -> Tensor:
         """Losses of candidates that move layer `index`; `columns` as the kernels read them."""

@@ -97,6 +97,45 @@ def multiply(
 
 
 @intrinsic
+def multiply_one(
+    typing: Any,
+    target: Any,
+    i: Any,
+    factors: Any,
+    f: Any,
+    along: Any,
+    source: Any,
+    j: Any,
+    step: Any,
+    count: Any,
+) -> Any:
+    """target[i : i + LANES] += sum_k factors[f + k along] source[j + k step : j + k step + LANES], k below `count`, a multiple
+    of 4: there are four sums, so that none waits for another.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, i, _, f, along, _, j, step, count = args
+        numbers = context.make_array(signature.args[2])(context, builder, args[2]).data
+        to = _at(context, builder, signature.args[0], args[0], i)
+        nothing = ir.Constant(_VECTOR, [0.0] * LANES)
+        starts = [builder.load(to, align=4), nothing, nothing, nothing]
+        sums = [cgutils.alloca_once_value(builder, start) for start in starts]
+        with cgutils.for_range(builder, builder.sdiv(count, count.type(4))) as loop:
+            for q, total in enumerate(sums):
+                k = builder.add(builder.mul(loop.index, count.type(4)), count.type(q))
+                factor = builder.load(builder.gep(numbers, [builder.add(f, builder.mul(k, along))]))
+                place = builder.add(j, builder.mul(k, step))
+                vector = builder.load(_at(context, builder, signature.args[5], args[5], place), align=4)
+                builder.store(_fma(builder, _spread(builder, factor), vector, builder.load(total)), total)
+        one, two, three, four = (builder.load(total) for total in sums)
+        builder.store(builder.fadd(builder.fadd(one, two), builder.fadd(three, four)), to, align=4)
+        return context.get_dummy_value()
+
+    place = types.intp
+    return types.void(target, place, factors, place, place, source, place, place, place), generate
+
+
+@intrinsic
 def copy_vector(typing: Any, target: Any, i: Any, source: Any, j: Any) -> Any:
     """target[i : i + LANES] = source[j : j + LANES]"""
 

@@ -12,18 +12,27 @@ import numpy as np
 from numba import njit, prange
 
 from polystep.evaluation.kernels import LANES, identity
-from polystep.evaluation.published_kernels import build_layer, build_project, sparse_deltas
+from polystep.evaluation.published_kernels import build_layer, build_project, dense_deltas, sparse_deltas
 from polystep.evaluation.routing.network import RoutedNetwork
-from polystep.evaluation.routing.trunk_to_loss import build_linear_read_out, build_read_out, build_trunk_to_loss
+from polystep.evaluation.routing.trunk_to_loss import (
+    build_linear_read_out,
+    build_read_out,
+    build_route_to_loss,
+    build_trunk_to_loss,
+)
 
 
 @dataclass(frozen=True)
 class RoutingKernels:
     """Losses of candidates that move one row of the trunk, of the router, of the inner maps of routes, or of a map after; and
-    of those that move the whole trunk along sparse columns.
+    of those that move the whole trunk along sparse columns, or an inner or outer map or the output along
+    dense ones.
     """
 
     trunk: Any
+    inner: Any
+    mixed: Any
+    output: Any
     trunk_rows: Any
     router_rows: Any
     inner_rows: Any
@@ -37,14 +46,28 @@ def build_routing_kernels(network: RoutedNetwork, units: int, inner_units: int, 
     flush = _build_flush(loss)
     follow = _build_shift(outputs) if network.is_linear else _build_follow(inner, outputs)
     inner_rows = _build_route_rows(inner, loss, outputs)
-    read_out = build_linear_read_out(outputs) if network.is_linear else build_read_out(inner, inner_units, outputs)
+    read_out = (
+        build_linear_read_out(units, outputs)
+        if network.is_linear
+        else build_read_out(inner, units, inner_units, outputs)
+    )
     to_loss, workspace = build_trunk_to_loss(trunk, read_out, loss, (units, routes, outputs))
     return RoutingKernels(
         trunk=build_layer(1, units, to_loss, workspace, sparse_deltas, build_project(units)),
+        inner=_build_map(inner, loss, inner_units, outputs),
+        mixed=_build_map(identity, loss, inner_units, outputs),
+        output=_build_map(identity, loss, outputs, outputs),
         trunk_rows=_build_trunk_rows(trunk, follow, flush, (routes, outputs)),
         router_rows=_build_gated_rows(flush, (routes, outputs)) if network.gated else _build_router_rows(routes),
         inner_rows=inner_rows,
         later_rows=inner_rows if network.is_linear else _build_route_rows(identity, loss, outputs),
+    )
+
+
+def _build_map(activate: Any, loss: Any, units: int, outputs: int) -> Any:
+    """Losses of candidates that move a whole map of `units` units after the router."""
+    return build_layer(
+        1, units, *build_route_to_loss(activate, loss, units, outputs), dense_deltas, build_project(units)
     )
 
 

@@ -7,6 +7,15 @@ from numba import njit
 
 from polystep.evaluation.kernels import LANES
 from polystep.evaluation.layer_transition import build_product
+from polystep.evaluation.vectors import copy_vector, multiply_one
+
+TERMS = 4
+"""Inputs of the maps of a route are padded to a multiple of this, with zeros."""
+
+
+def whole(count: int, part: int) -> int:
+    """`count` with padding to whole parts."""
+    return -(-count // part) * part
 
 
 def build_trunk_to_loss(activate: Any, read_out: Any, loss: Any, sizes: tuple[int, int, int]) -> tuple[Any, Any]:
@@ -16,72 +25,119 @@ def build_trunk_to_loss(activate: Any, read_out: Any, loss: Any, sizes: tuple[in
     weights: router (units, R) and its bias (R,), then what `read_out` needs.
     """
     units, routes, outputs = sizes
-    score = build_product(1, units, routes)
+    score, inputs, width = build_product(1, units, routes), whole(units, TERMS), whole(outputs, LANES)
 
     @njit
     def workspace():
-        hidden, scores = np.empty(units * LANES, np.float32), np.empty(routes * LANES, np.float32)
-        return hidden, scores, np.empty(outputs * LANES, np.float32), np.empty(outputs * LANES, np.float32)
+        hidden, scores = np.zeros(inputs * LANES, np.float32), np.empty(routes * LANES, np.float32)
+        by_sample, winner = np.empty(LANES * width, np.float32), np.empty(LANES, np.int64)
+        return (
+            hidden,
+            scores,
+            by_sample,
+            winner,
+            np.empty(outputs * LANES, np.float32),
+            np.empty(outputs * LANES, np.float32),
+        )
 
     @njit
     def forward_to_loss(pre, targets, weights, work, found):
-        hidden, scores, logits, scratch = work
-        router, bias = weights[0], weights[1]
+        hidden, scores, by_sample, winner, logits, scratch = work
         activate(pre, hidden, units * LANES)
-        score(hidden, router, bias, scores)
+        score(hidden, weights[0], weights[1], scores)
         for lane in range(LANES):
-            best = 0
+            # selections instead of branches, which would be unforeseeable
+            best, highest = 0, scores[lane]
             for route in range(1, routes):
-                if scores[route * LANES + lane] > scores[best * LANES + lane]:
-                    best = route
-            read_out(hidden, best, weights, logits, lane)
+                higher = scores[route * LANES + lane] > highest
+                best = route if higher else best
+                highest = scores[route * LANES + lane] if higher else highest
+            winner[lane] = best
+        read_out(hidden, winner, weights, by_sample)
+        for output in range(outputs):
+            for lane in range(LANES):
+                logits[output * LANES + lane] = by_sample[lane * width + output]
         loss(logits, targets, scratch, found)
 
     return forward_to_loss, workspace
 
 
-@njit
-def _add_image(signal, lane, table, image):
-    """Add the image of the signal of one lane, (inputs, LANES), under a table (inputs, outputs)."""
-    for i in range(len(table)):
-        level = signal[i * LANES + lane]
-        # about half of the units are silent
-        if level != 0:
-            for output in range(len(image)):
-                image[output] += level * table[i, output]
-
-
-def build_linear_read_out(outputs: int) -> Any:
-    """For routes without an activation, whose logits are linear in the trunk."""
+def _build_map(inputs: int, width: int, step: int, apart: int) -> Any:
+    """image(signal, route, table, bias, images): the images of LANES samples, (LANES, width), under the tables (R, inputs,
+    width) of their routes; input i of lane l is signal[i step + l apart].
+    """
 
     @njit
-    def read_out(hidden, route, weights, logits, lane):
-        """Logits of one lane on a route without an activation; weights[2:]: (R, units, outputs) and (R, outputs)."""
-        table, bias = weights[2], weights[3]
-        image = bias[route].copy()
-        _add_image(hidden, lane, table[route], image)
+    def image(signal, route, table, bias, images):
+        # lanes innermost: what they read of the tables stays in the fast cache
+        for output in range(0, width, LANES):
+            for lane in range(LANES):
+                to, first = lane * width + output, route[lane] * inputs * width + output
+                copy_vector(images, to, bias, route[lane] * width + output)
+                multiply_one(images, to, signal, lane * apart, step, table, first, width, inputs)
+
+    return image
+
+
+def build_route_to_loss(activate: Any, loss: Any, units: int, outputs: int) -> tuple[Any, Any]:
+    """As `build_trunk_to_loss`, from a map after the router. targets (LANES, 2): targets and routes; weights: how the logits
+    answer to the activation of the map, (R, units, outputs), and the logits where that is silent, (R, outputs).
+    """
+    inputs, width = whole(units, TERMS), whole(outputs, LANES)
+    image = _build_map(inputs, width, LANES, 1)
+
+    @njit
+    def workspace():
+        post, by_sample = np.zeros(inputs * LANES, np.float32), np.empty(LANES * width, np.float32)
+        target, route = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+        return (
+            post,
+            by_sample,
+            target,
+            route,
+            np.empty(outputs * LANES, np.float32),
+            np.empty(outputs * LANES, np.float32),
+        )
+
+    @njit
+    def forward_to_loss(pre, targets, weights, work, found):
+        post, by_sample, target, route, logits, scratch = work
+        activate(pre, post, units * LANES)
+        for lane in range(LANES):
+            target[lane], route[lane] = targets[lane, 0], targets[lane, 1]
+        image(post, route, weights[0], weights[1], by_sample)
         for output in range(outputs):
-            logits[output * LANES + lane] = image[output]
+            for lane in range(LANES):
+                logits[output * LANES + lane] = by_sample[lane * width + output]
+        loss(logits, target, scratch, found)
+
+    return forward_to_loss, workspace
+
+
+def build_linear_read_out(units: int, outputs: int) -> Any:
+    """For routes without an activation, whose logits are linear in the trunk."""
+    image = _build_map(whole(units, TERMS), whole(outputs, LANES), LANES, 1)
+
+    @njit
+    def read_out(hidden, winner, weights, logits):
+        """Logits (LANES, outputs); weights[2:]: (R, units, outputs) and (R, outputs)."""
+        image(hidden, winner, weights[2], weights[3], logits)
 
     return read_out
 
 
-def build_read_out(activate: Any, inner_units: int, outputs: int) -> Any:
+def build_read_out(activate: Any, units: int, inner_units: int, outputs: int) -> Any:
     """For routes with an activation of `inner_units` units, from which the logits are linear."""
+    inner, size = whole(inner_units, LANES), whole(inner_units, LANES) * LANES
+    first = _build_map(whole(units, TERMS), inner, LANES, 1)
+    second = _build_map(inner, whole(outputs, LANES), 1, inner)
 
     @njit
-    def read_out(hidden, route, weights, logits, lane):
-        """Logits of one lane on a route; weights[2:]: images before its activation and logits from it, each with bias."""
-        inner, inner_bias, table, bias = weights[2], weights[3], weights[4], weights[5]
-        pre, post = inner_bias[route].copy(), np.empty(inner_units, np.float32)
-        _add_image(hidden, lane, inner[route], pre)
-        activate(pre, post, inner_units)
-        image = bias[route].copy()
-        for unit in range(inner_units):
-            if post[unit] != 0:
-                for output in range(outputs):
-                    image[output] += post[unit] * table[route, unit, output]
-        for output in range(outputs):
-            logits[output * LANES + lane] = image[output]
+    def read_out(hidden, winner, weights, logits):
+        """Logits (LANES, outputs); weights[2:]: images before its activation and logits from it, each with bias."""
+        pre, post = np.empty(size, np.float32), np.empty(size, np.float32)
+        first(hidden, winner, weights[2], weights[3], pre)
+        activate(pre, post, size)
+        second(post, winner, weights[4], weights[5], logits)
 
     return read_out
