@@ -15,7 +15,7 @@ from torch import Tensor
 LARGEST_BELOW_ONE = 1 - 2.0**-24
 """The largest float32 below 1: snnTorch fires strictly above its threshold, the hard neuron from 1 on."""
 ALPHA = 1.5
-"""Sharpness of the surrogate; the choice and its evidence are in configs/settings/default_snn_adam_surrogate.yaml."""
+"""Sharpness of the surrogate; the choice and its evidence are in configs/settings/default/snn/adam_surrogate.yaml."""
 
 
 def simulate_surrogate(currents: Tensor, decay: float) -> Tensor:

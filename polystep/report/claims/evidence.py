@@ -20,6 +20,8 @@ EQUAL = {
     "equal_steps": ("budget.steps", "steps"),
 }
 """What is the same for all methods under an axis: the limit, and what is spent of it."""
+OWN_BUDGETS = {("revised", "equal_evaluations"), ("revised", "equal_steps")}
+"""Editions that set the budgets of an axis themselves: runs with other budgets say nothing about their claims."""
 
 
 class Evidence:
@@ -35,9 +37,10 @@ class Evidence:
 
     def runs(self, task: str, axis: str, edition: str) -> list[Run]:
         """Finished runs on a task under an axis, the one that ended last at the end; those with settings of no edition where
-        there are none with this edition's.
+        there are none with this edition's, unless it has budgets of its own.
         """
-        return self._runs.get((task, axis, edition)) or self._runs.get((task, axis, ""), [])
+        found = self._runs.get((task, axis, edition), [])
+        return found if found or (edition, axis) in OWN_BUDGETS else self._runs.get((task, axis, ""), [])
 
     def rivals(self, score: Score, axis: str, edition: str) -> list[str]:
         """Other methods without gradients that have complete runs on the task of a score."""
