@@ -244,7 +244,7 @@ def _build_tabulated(
 
     @njit
     def forward(pre, weight, bias, scratch, following):
-        state = scratch[channels * columns :].reshape(rows, LANES, padded)
+        state = scratch[channels * columns : (channels + rows) * columns].reshape(rows, LANES, padded)
         begin(pre, weight, state)
         finish(state, bias, scratch)
         for channel in range(channels):

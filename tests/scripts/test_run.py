@@ -240,8 +240,8 @@ def test_a_second_process_on_the_same_run_leaves(command: Command, tmp_path: Pat
 REFUSED = [
     ("optimizer=polystp", "choose one of"),
     ("task=emnist", "choose one of"),
-    ("optimizer/subspace=rows", "choose one of full, hybrid, row"),
-    ("study=first", "study=first has no settings for optimizer=polystep on task=snn_digits"),
+    ("optimizer/subspace=rows", "choose one of dense, full, global, hybrid, row"),
+    ("study=first", "study=first does not know task=snn_digits; it has settings for acrobot, "),
     ("task.batchsize=3", "did you mean batch_size?"),
     ("task.dataset=mnits", "choose one of: mnist, fashion_mnist, digits"),
     ("+task.new=1", "valid settings there: "),

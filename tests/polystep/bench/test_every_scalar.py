@@ -23,16 +23,26 @@ WRONG: list[Any] = [[1], {"start": 1}, None]
 COMPOSERS = {name: Composer(CONFIGS, name) for name in ("config", "sweep")}
 
 
+def served(study: str) -> str:
+    """An optimiser that a study has settings for."""
+    names = {file.optimizer for file in settings_files(CONFIGS) if file.study == study} - {ANY_OPTIMIZER}
+    return "polystep" if "polystep" in names or not names else min(names)
+
+
 def files() -> Iterator[tuple[str, list[str]]]:
     """Every yaml file that runs or sweeps are composed of, and overrides that choose it."""
     yield "config.yaml", []
     yield "sweep.yaml", []
     for group in ("task", "optimizer", "study", "budget", "logger", "launcher"):
         for path in sorted((CONFIGS / group).rglob("*.yaml")):
-            yield str(path.relative_to(CONFIGS)), [f"{path.parent.relative_to(CONFIGS)}={path.stem}"]
+            choice = f"{path.parent.relative_to(CONFIGS)}={path.stem}"
+            # groups that no optimiser has unless it is asked for
+            added = "+" if path.parent.name == "noise" else ""
+            others = [f"optimizer={served(path.stem)}"] if group == "study" else []
+            yield str(path.relative_to(CONFIGS)), [f"{added}{choice}", *others]
     for file in settings_files(CONFIGS):
         task = "snn" if ANY_TASK in file.tasks else file.tasks[0]
-        optimizer = "polystep" if file.optimizer == ANY_OPTIMIZER else file.optimizer
+        optimizer = served(file.study) if file.optimizer == ANY_OPTIMIZER else file.optimizer
         yield f"settings/{file.path}.yaml", [f"study={file.study}", f"task={task}", f"optimizer={optimizer}"]
 
 
