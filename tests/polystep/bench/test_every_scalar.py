@@ -36,10 +36,13 @@ def files() -> Iterator[tuple[str, list[str]]]:
     for group in ("task", "optimizer", "study", "budget", "logger", "launcher"):
         for path in sorted((CONFIGS / group).rglob("*.yaml")):
             choice = f"{path.parent.relative_to(CONFIGS)}={path.stem}"
-            # groups that no optimiser has unless it is asked for
-            added = "+" if path.parent.name == "noise" else ""
-            others = [f"optimizer={served(path.stem)}"] if group == "study" else []
-            yield str(path.relative_to(CONFIGS)), [f"{added}{choice}", *others]
+            name, others = str(path.relative_to(CONFIGS)), []
+            if group == "study":
+                others = [f"optimizer={served(path.stem)}"]
+            elif path.parent.name == "noise":
+                # it is no default of the only optimiser that takes it
+                choice, others = f"+{choice}", ["optimizer=openai_es"]
+            yield name, [*others, choice]
     for file in settings_files(CONFIGS):
         task = "snn" if ANY_TASK in file.tasks else file.tasks[0]
         optimizer = served(file.study) if file.optimizer == ANY_OPTIMIZER else file.optimizer

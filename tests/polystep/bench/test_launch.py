@@ -160,7 +160,9 @@ def test_a_budget_without_limit_is_refused(build: Build) -> None:
 
 
 def test_a_study_without_settings_names_the_file_to_add(build: Build) -> None:
-    with pytest.raises(ConfigError, match="study=tuning_steps has no settings for optimizer=polystep on task=snn; add "):
+    with pytest.raises(
+        ConfigError, match="study=tuning_steps has no settings for optimizer=polystep on task=snn; add "
+    ):
         build("study=tuning_steps", "task=snn")
     with pytest.raises(ConfigError, match="study=first does not know task=snn_digits; it has settings for acrobot, "):
         build("study=first")
