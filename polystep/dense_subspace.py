@@ -62,5 +62,10 @@ class DenseSubspace(Subspace):
         """Parameter changes (N, D) of moving particle n alone by offset n; particle (N,), offset (N, d)."""
         changes = offset.new_empty(len(particle), self.layout.size)
         for own in particle.unique():
-            changes[particle == own] = offset[particle == own] @ self.directions[own]
+            chosen = particle == own
+            # a product rounds differently by the number of its rows, these sums do not
+            total = torch.zeros(int(chosen.sum()), self.layout.size, dtype=changes.dtype, device=changes.device)
+            for step, direction in zip(offset[chosen].T, self.directions[own], strict=True):
+                total += step.unsqueeze(1) * direction
+            changes[chosen] = total
         return changes
