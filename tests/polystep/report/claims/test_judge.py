@@ -217,8 +217,13 @@ def test_settings_of_the_claims_edition_come_before_those_of_none():
     for edition, verdict in (("revised", HOLDS), ("first", FAILS), ("ours", FAILS)):
         claim = statement(ABOVE, axes=("equal_evaluations",), edition=edition)
         assert outcome(ours + revised, claim)["verdict"] == verdict
-    assert outcome(ours, statement(ABOVE, axes=("equal_evaluations",), edition="revised"))["verdict"] == FAILS
     assert outcome(revised, statement(ABOVE, axes=("equal_evaluations",), edition="first"))["verdict"] == NOT_RUN
+
+
+def test_budgets_of_ours_do_not_judge_an_edition_that_has_its_own():
+    for axis, verdict in (("equal_evaluations", NOT_RUN), ("equal_steps", NOT_RUN), ("equal_seconds", FAILS)):
+        claim = statement(ABOVE, axes=(axis,), edition="revised")
+        assert outcome(runs_of(BAD, axis=axis), claim)["verdict"] == verdict
 
 
 def test_editions_are_told_apart():
