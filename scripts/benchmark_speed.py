@@ -12,33 +12,36 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from rich.console import Console
 
-from polystep.bench.composition import compose_config
 from polystep.bench.launch import use_threads
-from polystep.candidates import Candidates, DenseCandidates, SeededCandidates
+from polystep.candidates import Candidates, DenseCandidates
 from polystep.contracts import ExpectedError
 from polystep.files import write_text
 from polystep.low_rank import LowRankCandidates
-from polystep.report.table import Row, Table, number_column, text_column, to_markdown, write_table
-from scripts.console import CONFIGS, RESULTS, explain
-from scripts.control_speed import TASKS as CONTROL_TASKS
+from polystep.report.table import Row, Table, text_column, to_markdown, write_table
+from scripts.console import RESULTS, explain
 from scripts.control_speed import control_speed_table
 from scripts.convolution_speed import NETWORKS as CONVOLUTIONAL
 from scripts.convolution_speed import convolution_speed_table
+from scripts.speed import (
+    CONTROL,
+    NETWORKS,
+    PATH_COLUMNS,
+    THRESHOLDS,
+    mirrored_noise,
+    polystep_settings,
+    whole_particles,
+)
 
 PATHS = ("functional", "incremental", "fused")
 DENSE = 256
 """Candidates that move every parameter."""
-DENSE_SCALE = 0.01
 PUBLISHED_PARTICLES = 16
-"""Whole particles, since the candidates of one share work."""
-NETWORKS = ("snn", "int8", "argmax", "staircase", "moe", "mnist")
+"""Whole particles of the published settings."""
 SECONDS = 20.0
 """No more repeats of one measurement after this long: the slowest paths take as long for a single one."""
 
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "tasks",
         nargs="*",
-        default=[*NETWORKS, *CONVOLUTIONAL, *CONTROL_TASKS],
+        default=[*NETWORKS, *CONVOLUTIONAL, *CONTROL],
         help=f"files of configs/task, or {' or '.join(CONVOLUTIONAL)} (default: all networks and simulators)",
     )
     parser.add_argument(
@@ -65,11 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         use_threads(None)
         tables = []
-        if control := [task for task in options.tasks if task in CONTROL_TASKS]:
+        if control := [task for task in options.tasks if task in CONTROL]:
             tables.append(control_speed_table(control, options.repeats, console))
         if convolutional := [task for task in options.tasks if task in CONVOLUTIONAL]:
             tables.append(convolution_speed_table(convolutional, options.batch_size, options.repeats, console))
-        if networks := [task for task in options.tasks if task not in (*CONTROL_TASKS, *CONVOLUTIONAL)]:
+        if networks := [task for task in options.tasks if task not in (*CONTROL, *CONVOLUTIONAL)]:
             tables.append(_table([row for task in networks for row in _measure(task, options, console)], options))
         for table in tables:
             write_table(table, options.output)
@@ -83,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(task_name: str, options: argparse.Namespace, console: Console) -> list[Row]:
     count, repeats = options.candidates, options.repeats
-    config, published = (_config(task_name, options.batch_size, study) for study in ("default", "first"))
+    batch = f"task.batch_size={options.batch_size}"
+    config, published = (polystep_settings(task_name, study, batch) for study in ("default", "first"))
     tasks = {path: instantiate(config["task"], evaluation=path) for path in PATHS}
     task = tasks["fused"]
     optimizer, other = (
@@ -109,17 +113,11 @@ def _measure(task_name: str, options: argparse.Namespace, console: Console) -> l
                          "difference": float((losses - reference).abs().max())})  # fmt: skip
 
     add_rows("particles", subset, PATHS)
-    moved = other.ask(0.0)
-    particles = torch.linspace(0, moved.subspace.particles - 1, PUBLISHED_PARTICLES).long()
-    add_rows(
-        "published", moved.part(torch.isin(moved.particle, particles).nonzero().squeeze(1)), ("functional", "fused")
-    )
-    base, some = candidates.base, torch.arange(DENSE)
-    # what OpenAI-ES asks for: two candidates of opposite sign per seed
-    mirrored = SeededCandidates(base, some // 2, torch.where(some % 2 == 0, DENSE_SCALE, -DENSE_SCALE))
+    add_rows("published", whole_particles(other.ask(0.0), PUBLISHED_PARTICLES), ("functional", "fused"))
+    mirrored = mirrored_noise(candidates.base, DENSE)
     add_rows("dense", DenseCandidates(mirrored.dense(slice(0, DENSE))), ("functional", "fused"))
     add_rows("mirrored", mirrored, ("functional", "fused"))
-    low_rank = LowRankCandidates(base, task.layout, mirrored.seeds, mirrored.scale)
+    low_rank = LowRankCandidates(candidates.base, task.layout, mirrored.seeds, mirrored.scale)
     add_rows("low rank, mirrored", low_rank, ("functional", "fused"))
     optimizer.tell(task.next_objective().losses(candidates))
     seconds = _median_seconds(lambda: optimizer.step(task.next_objective(), 0.0), 10 * repeats)
@@ -128,13 +126,6 @@ def _measure(task_name: str, options: argparse.Namespace, console: Console) -> l
         {"task": task_name, "kind": "training step", "path": "fused", "candidates": len(candidates), "rate": rate}
     )
     return rows
-
-
-def _config(task_name: str, batch_size: int, study: str) -> dict[str, Any]:
-    overrides = [f"task={task_name}", "optimizer=polystep", f"study={study}", f"task.batch_size={batch_size}"]
-    config = OmegaConf.to_container(compose_config(CONFIGS, overrides)[0], resolve=True)
-    assert isinstance(config, dict)
-    return {str(name): value for name, value in config.items()}
 
 
 def _median_seconds(action: Callable[[], object], repeats: int) -> float:
@@ -150,11 +141,7 @@ def _table(rows: list[Row], options: argparse.Namespace) -> Table:
     columns = (
         text_column("task", "Task"),
         text_column("kind", "Candidates"),
-        text_column("path", "Evaluation path"),
-        number_column("candidates", "Number"),
-        number_column("rate", "Candidates per second"),
-        number_column("ratio", "Times the functional path", "ratio"),
-        number_column("difference", "Largest difference in loss", "difference"),
+        *PATH_COLUMNS,
     )
     notes = (
         "Dense and mirrored candidates move all parameters; mirrored ones share a noise vector by pairs. Those of low rank "
@@ -162,7 +149,7 @@ def _table(rows: list[Row], options: argparse.Namespace) -> Table:
         f"Medians of {options.repeats} evaluations (ten times as many training steps) or as many as {SECONDS:.0f} seconds "
         f"allow, batch {options.batch_size}, {torch.get_num_threads()} threads, compilation excluded.",
         "Published candidates are those of study=first: a particle moves along fixed directions of a whole layer.",
-        "A sum that rounds differently can move a sample across a threshold; then its whole loss differs.",
+        THRESHOLDS,
     )
     return Table("speed", "Candidates per second", columns, rows, notes)
 

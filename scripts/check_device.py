@@ -17,13 +17,11 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from rich.console import Console
 from torch import Tensor
 
-from polystep.bench.composition import compose_config
 from polystep.bench.launch import use_device
-from polystep.candidates import Candidates, DenseCandidates, SeededCandidates
+from polystep.candidates import Candidates, DenseCandidates
 from polystep.contracts import ExpectedError
 from polystep.evaluation.activations import mean_cross_entropy
 from polystep.evaluation.functional import FunctionalEvaluator
@@ -35,14 +33,12 @@ from polystep.evaluation.routing.incremental import RoutedEvaluator
 from polystep.evaluation.routing.network import RoutedNetwork
 from polystep.layout import ParameterLayout
 from polystep.report.table import Row, Table, number_column, text_column, to_markdown, write_table
-from scripts.console import CONFIGS, explain
+from scripts.console import explain
+from scripts.speed import CONTROL, NETWORKS, mirrored_noise, polystep_settings, whole_particles
 
-NETWORKS = ("snn", "int8", "argmax", "staircase", "moe", "mnist")
-CONTROL = ("cartpole", "acrobot")
 INPUTS, CLASSES = 784, 10
 COMPARED = 64
 """Candidates whose losses are compared, evenly spaced among those that are timed."""
-DENSE_SCALE = 0.01
 TOLERANCE = 1e-4
 """Of losses, where no sample crosses a threshold."""
 CROSSING = 0.05
@@ -154,7 +150,7 @@ def _measure(task: str, options: Options) -> Iterator[Measurement]:
 
 
 def _network(task: str, options: Options) -> Iterator[Measurement]:
-    module = instantiate(_config(task, "default")["task"]["network"])(inputs=INPUTS, classes=CLASSES).eval()
+    module = instantiate(polystep_settings(task, "default")["task"]["network"])(inputs=INPUTS, classes=CLASSES).eval()
     module.initialise(torch.Generator().manual_seed(0))
     layout = ParameterLayout.of_module(module)
     network, generator = module.layered(), torch.Generator().manual_seed(1)
@@ -179,7 +175,7 @@ def _network(task: str, options: Options) -> Iterator[Measurement]:
         asked = [_asked(task, study, layout, place, options) for place in (point, point.cpu())]
         yield compare(kind, asked[0], asked[1], device)
     count = min(options.candidates, 256)
-    mirrored = [_mirrored(place, count) for place in (point, point.cpu())]
+    mirrored = [mirrored_noise(place, count) for place in (point, point.cpu())]
     yield compare("mirrored noise", mirrored[0], mirrored[1], device)
     dense = [DenseCandidates(candidates.dense(slice(0, count))) for candidates in mirrored]
     yield compare("dense", dense[0], dense[1], device)
@@ -187,7 +183,7 @@ def _network(task: str, options: Options) -> Iterator[Measurement]:
 
 
 def _maxsat(options: Options) -> Iterator[Measurement]:
-    node = _config("maxsat", "default")["task"] | {"variables": options.variables}
+    node = polystep_settings("maxsat", "default")["task"] | {"variables": options.variables}
     device = instantiate(node | {"device": str(options.device), "evaluation": "torch"})
     cpu = instantiate(node | {"device": "cpu"})
     point = cpu.initial_point(0)
@@ -202,11 +198,11 @@ def _maxsat(options: Options) -> Iterator[Measurement]:
 
 
 def _control(task: str, options: Options) -> Iterator[Measurement]:
-    node = _config(task, "default")["task"]
+    node = polystep_settings(task, "default")["task"]
     device, cpu = (instantiate(node | {"device": place}) for place in (str(options.device), "cpu"))
     count = min(options.candidates, 256)
     point = cpu.initial_point(0)
-    here = _mirrored(point, count)
+    here = mirrored_noise(point, count)
     there = DenseCandidates(here.dense(slice(0, count)).to(options.device))
     # every evaluation plays episodes of its own, so the compared ones come first
     own, reference = device.next_objective().losses(there), cpu.next_objective().losses(here)
@@ -224,25 +220,15 @@ def _evaluators(network: Any, layout: ParameterLayout) -> tuple[Evaluator, Evalu
 
 def _asked(task: str, study: str, layout: ParameterLayout, point: Tensor, options: Options) -> Candidates:
     """Evenly spaced particles of one step of PolyStep, whole."""
-    optimizer = instantiate(_config(task, study)["optimizer"], layout=layout, point=point)
+    optimizer = instantiate(polystep_settings(task, study)["optimizer"], layout=layout, point=point)
     asked = optimizer.ask(0.0)
-    particles = asked.subspace.particles
-    wanted = max(1, options.candidates * particles // len(asked))
-    chosen = torch.linspace(0, particles - 1, min(wanted, particles)).long().to(asked.particle.device)
-    part: Candidates = asked.part(torch.isin(asked.particle, chosen).nonzero().squeeze(1))
-    return part
+    return whole_particles(asked, max(1, options.candidates * asked.subspace.particles // len(asked)))
 
 
 def _compared(candidates: Candidates) -> tuple[list[int], DenseCandidates]:
     """Numbers of some candidates, and their points on the CPU."""
     chosen = torch.linspace(0, len(candidates) - 1, min(COMPARED, len(candidates))).long().tolist()
     return chosen, DenseCandidates(torch.cat([candidates.dense(slice(n, n + 1)) for n in chosen]).cpu())
-
-
-def _mirrored(point: Tensor, count: int) -> SeededCandidates:
-    """Two candidates of opposite sign per seed, as evolution strategies ask for them."""
-    some = torch.arange(count)
-    return SeededCandidates(point, some // 2, torch.where(some % 2 == 0, DENSE_SCALE, -DENSE_SCALE))
 
 
 def _timed(action: Callable[[], Tensor], count: int, options: Options) -> tuple[Tensor, float]:
@@ -260,13 +246,6 @@ def _timed(action: Callable[[], Tensor], count: int, options: Options) -> tuple[
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _config(task: str, study: str) -> dict[str, Any]:
-    overrides = [f"task={task}", "optimizer=polystep", f"study={study}"]
-    config = OmegaConf.to_container(compose_config(CONFIGS, overrides)[0], resolve=True)
-    assert isinstance(config, dict)
-    return {str(name): value for name, value in config.items()}
 
 
 def _table(found: Sequence[Measurement], options: Options) -> Table:

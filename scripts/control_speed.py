@@ -8,16 +8,13 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from rich.console import Console
 
-from polystep.bench.composition import compose_config
 from polystep.candidates import DenseCandidates
 from polystep.report.table import Row, Table, number_column, text_column
-from scripts.console import CONFIGS
+from scripts.speed import polystep_settings
 from tasks.control.task import EVALUATIONS
 
-TASKS = ("cartpole", "acrobot")
 ACTIVATIONS = ("float", "int8", "binary")
 TRAINED_STEPS = 20
 """Steps of PolyStep before its candidates are measured, because only then episodes are as long as they mostly are."""
@@ -45,8 +42,7 @@ def control_speed_table(tasks: Sequence[str], repeats: int, console: Console) ->
 
 
 def _measure(task_name: str, activation: str, repeats: int, console: Console) -> list[Row]:
-    composed, _ = compose_config(CONFIGS, [f"task={task_name}", f"task.activation={activation}", "optimizer=polystep"])
-    config: Any = OmegaConf.to_container(composed, resolve=True)
+    config = polystep_settings(task_name, "default", f"task.activation={activation}")
     tasks = {path: instantiate(config["task"], evaluation=path) for path in EVALUATIONS}
     fused = tasks["fused"]
     optimizer = instantiate(config["optimizer"], layout=fused.layout, point=fused.initial_point(config["seed"]))

@@ -17,8 +17,9 @@ from polystep.evaluation.convolution.sequential import convolutional_network
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.objective import Evaluator
 from polystep.layout import ParameterLayout
-from polystep.report.table import Row, Table, number_column, text_column
+from polystep.report.table import Row, Table, text_column
 from polystep.subspace import RowSubspace
+from scripts.speed import PATH_COLUMNS, THRESHOLDS
 
 
 class Sign(nn.Module):
@@ -57,17 +58,13 @@ def convolution_speed_table(networks: Sequence[str], batch_size: int, repeats: i
     columns = (
         text_column("network", "Network"),
         text_column("rows", "Rows of"),
-        text_column("path", "Evaluation path"),
-        number_column("candidates", "Number"),
-        number_column("rate", "Candidates per second"),
-        number_column("ratio", "Times the functional path", "ratio"),
-        number_column("difference", "Largest difference in loss", "difference"),
+        *PATH_COLUMNS,
     )
     notes = (
         "LeNet-5 with ReLU, or with the sign of each number, on images of which a fifth is not black; the candidates of one "
         f"step of PolyStep with default settings. Functional and incremental path: {SLOW} of them, evenly spaced, once.",
         f"Medians of {repeats} evaluations, batch {batch_size}, {torch.get_num_threads()} threads, compilation excluded.",
-        "A sum that rounds differently can move a sample across a threshold; then its whole loss differs.",
+        THRESHOLDS,
     )
     return Table("convolution_speed", "Candidates per second, convolutions", columns, rows, notes)
 
