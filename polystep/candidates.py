@@ -164,8 +164,7 @@ class ParticleCandidates:
     @property
     def scale(self) -> Tensor:
         """+1 or -1 for each candidate, (N,): the sign of the first number of its offset that is not zero."""
-        first = (self.offset != 0).int().argmax(1, keepdim=True)
-        return torch.where(self.offset.gather(1, first).squeeze(1) < 0, -1.0, 1.0)
+        return leading_signs(self.offset)
 
     def distinct(self, part: slice) -> tuple[Tensor, Tensor]:
         """The changes of `part` that differ by more than their sign, shape (K, D), and which of them each of its candidates
@@ -180,3 +179,11 @@ class ParticleCandidates:
         """The candidates of `part`, or of these numbers (n,)."""
         own = part if isinstance(part, slice) else part.cpu()
         return ParticleCandidates(self.base, self.subspace, self.particle[part], self.offset[part], self.places[own])
+
+
+def leading_signs(offset: Tensor) -> Tensor:
+    """The sign of the first number that is not zero in each row of `offset` (N, d), +1 or -1, (N,): that of a direction which
+    its opposite shares.
+    """
+    first = (offset != 0).int().argmax(1, keepdim=True)
+    return torch.where(offset.gather(1, first).squeeze(1) < 0, -1.0, 1.0)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from polystep.component import component
 from polystep.layout import ParameterLayout
+from polystep.low_rank import product_by_terms
 from polystep.random import named_generator
 from polystep.subspace import Subspace
 
@@ -63,9 +64,5 @@ class DenseSubspace(Subspace):
         changes = offset.new_empty(len(particle), self.layout.size)
         for own in particle.unique():
             chosen = particle == own
-            # a product rounds differently by the number of its rows, these sums do not
-            total = torch.zeros(int(chosen.sum()), self.layout.size, dtype=changes.dtype, device=changes.device)
-            for step, direction in zip(offset[chosen].T, self.directions[own], strict=True):
-                total += step.unsqueeze(1) * direction
-            changes[chosen] = total
+            changes[chosen] = product_by_terms(offset[chosen], self.directions[own])
         return changes

@@ -70,13 +70,17 @@ def for_black_boxes(layout: ParameterLayout, point: Tensor, seed: int, noisy: bo
 
 
 def optimizer_factory(optimizer: str | Factory) -> Factory:
-    """The factory of that name among the entry points of GROUP, or the factory itself; OptimizerError where there is none."""
+    """That of PolyStep, the one of that name among the entry points of GROUP, or the factory itself; OptimizerError where
+    there is none.
+    """
     if not isinstance(optimizer, str):
         if not callable(optimizer):
             raise OptimizerError(
                 f"optimizer must be a name or a factory such as the class of an optimiser, got {optimizer!r}"
             )
         return optimizer
+    if optimizer == "polystep":
+        return for_black_boxes
     offered = {entry.name: entry for entry in entry_points(group=GROUP)}
     if optimizer not in offered:
         names = ["polystep", *sorted(offered)]
@@ -87,11 +91,11 @@ def optimizer_factory(optimizer: str | Factory) -> Factory:
     return factory
 
 
-def build(optimizer: str | Factory, layout: ParameterLayout, point: Tensor, seed: int, noisy: bool) -> AskTell:
+def build(factory: Factory, layout: ParameterLayout, point: Tensor, seed: int, noisy: bool) -> AskTell:
     """The optimiser at `point`; OptimizerError where it has no ask and tell."""
-    if optimizer == "polystep":
+    if factory is for_black_boxes:
         return for_black_boxes(layout, point, seed, noisy)
-    built = optimizer_factory(optimizer)(layout=layout, point=point, seed=seed)
+    built = factory(layout=layout, point=point, seed=seed)
     if not isinstance(built, AskTell):
         raise OptimizerError(
             f"{type(built).__name__} cannot search a black box: it must have ask and tell, as AskTellOptimizer of "

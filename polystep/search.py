@@ -64,9 +64,7 @@ class Search:
         self._budget = 1000 * len(self._domain.start) if budget is None else budget
         if isinstance(self._budget, bool) or not isinstance(self._budget, int) or self._budget < 1:
             raise BlackBoxError(f"budget must be a whole number of evaluations above 0, got {budget!r}")
-        if optimizer != "polystep":
-            optimizer = optimizer_factory(optimizer)
-        self._factory, self._seed = optimizer, seed
+        self._factory, self._seed = optimizer_factory(optimizer), seed
         self._optimizer: AskTell | None = None
         self._asked: Tensor | None = None
         self._best, self._lowest, self._evaluations, self._noisy = self._domain.start, math.inf, 0, False

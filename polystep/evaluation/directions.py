@@ -1,6 +1,7 @@
 """Candidates of the paper's subspace as the kernels read them: particles, their directions, and signs."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -8,12 +9,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from polystep.candidates import leading_signs
+
+Count = TypeVar("Count", int, NDArray[np.int64])
 ROWS = 8
 """Rows of a matrix that kernels multiply at once."""
 
 
-def whole_rows(count: int) -> int:
-    """`count` with padding to whole ROWS."""
+def whole_rows(count: Count) -> Count:
+    """`count` with padding to whole ROWS, of one number or of each."""
     return -(-count // ROWS) * ROWS
 
 
@@ -44,15 +48,14 @@ def directions_of(particle: Tensor, offset: Tensor) -> Directions:
     moved, candidates = torch.unique_consecutive(particle, return_counts=True)
     owner = torch.repeat_interleave(torch.arange(len(moved)), candidates)
     # the first coordinate that is not 0 is positive in every direction; + 0 makes one of both zeros
-    leading = offset.gather(1, (offset != 0).int().argmax(1, keepdim=True))
-    sign = torch.where(leading < 0, -1.0, 1.0)
+    sign = leading_signs(offset).unsqueeze(1)
     keys = torch.cat([owner.unsqueeze(1), (offset * sign + 0.0).view(torch.int32)], dim=1).numpy()
     rows = np.ascontiguousarray(keys).view([("", keys.dtype)] * keys.shape[1])[:, 0]
     # sorted by owner first
     _, example, number = np.unique(rows, return_index=True, return_inverse=True)
     owner_of = owner.numpy()[example]
     count = np.bincount(owner_of, minlength=len(moved))
-    padded = np.concatenate([[0], np.cumsum(-(-count // ROWS) * ROWS)])
+    padded = np.concatenate([[0], np.cumsum(whole_rows(count))])
     place = padded[owner_of] + np.arange(len(example)) - np.searchsorted(owner_of, owner_of)
     directions = np.zeros((padded[-1], offset.shape[1]), np.float32)
     directions[place] = (offset * sign).numpy()[example]

@@ -42,6 +42,12 @@ class IncrementalEvaluator:
                 return self._layer_losses(candidates, candidates.subspace, inputs, targets)
         return self._dense_losses(candidates, inputs, targets)
 
+    def columns(self, subspace: HybridSubspace) -> SubspaceColumns:
+        """The columns of a subspace by layer, kept until another one, or another draw of it, is asked for."""
+        if self._columns is None or not self._columns.belongs_to(subspace):
+            self._columns = SubspaceColumns(subspace, [(layer.weight, layer.bias) for layer in self.network.layers])
+        return self._columns
+
     def _unit_losses(
         self, candidates: ParticleCandidates, subspace: RowSubspace, inputs: Tensor, targets: Tensor
     ) -> Tensor:
@@ -95,12 +101,11 @@ class IncrementalEvaluator:
     ) -> Tensor:
         tensors = self.layout.unflatten(candidates.base)
         trace = self.network.trace(inputs, tensors, targets)
-        if self._columns is None or not self._columns.belongs_to(subspace):
-            self._columns = SubspaceColumns(subspace, [(layer.weight, layer.bias) for layer in self.network.layers])
-        layer_of = self._columns.layer_of_particle[candidates.particle]
+        of_layers = self.columns(subspace)
+        layer_of = of_layers.layer_of_particle[candidates.particle]
         # particles of parameters that the network does not use change nothing
         losses = trace.losses.mean().repeat(len(candidates))
-        for index, columns in enumerate(self._columns.layers):
+        for index, columns in enumerate(of_layers.layers):
             chosen = (layer_of == index).nonzero().squeeze(1)
             if not len(chosen):
                 continue

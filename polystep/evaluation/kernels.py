@@ -49,6 +49,18 @@ def relu_plateau(z):
 
 
 @cache
+def build_turn(units: int, padded: int) -> Any:
+    """turn(by_sample, by_unit): numbers (LANES, padded) of samples, one after the other, as (units, LANES)."""
+
+    @njit
+    def turn(by_sample, by_unit):
+        for unit in range(units):
+            for lane in range(LANES):
+                by_unit[unit * LANES + lane] = by_sample[lane * padded + unit]
+
+    return turn
+
+
 def elementwise(scalar: Any) -> CompiledActivation:
     """The activation post = scalar(pre) of a function that numba can compile; one for all modules that share the function."""
     function = njit(scalar)

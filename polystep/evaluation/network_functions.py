@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from polystep.evaluation.directions import ROWS
-from polystep.evaluation.kernels import LANES
+from polystep.evaluation.kernels import LANES, build_turn
 from polystep.evaluation.layer_transition import LayerTransition, build_transition
 from polystep.evaluation.layered import CompiledActivation, LayeredNetwork
 from polystep.evaluation.vectors import copy_vector, multiply
@@ -178,7 +178,7 @@ def _build_turned(index: int, forward_to_loss: Any, sizes: tuple[int, int, int])
 
 
 def _build_last_by_sample(index: int, activate: Any, loss: Any, outputs: int, padded: int) -> Any:
-    size = padded * LANES
+    size, turn = padded * LANES, build_turn(outputs, padded)
 
     @njit
     def to_loss(by_sample, targets, weights, work, found):
@@ -186,9 +186,7 @@ def _build_last_by_sample(index: int, activate: Any, loss: Any, outputs: int, pa
         post, logits = scratch[:size], scratch[size:]
         # elementwise, so that only the logits have to be turned
         activate(by_sample, post, size)
-        for output in range(outputs):
-            for lane in range(LANES):
-                logits[output * LANES + lane] = post[lane * padded + output]
+        turn(post, logits)
         loss(logits, targets, scratch[2 * size :], found)
 
     return to_loss

@@ -17,12 +17,16 @@ class NotLayered(ExpectedError):
     """A module that is no chain of linear layers and elementwise modules; the message says where."""
 
 
-class TransformedLinear(nn.Linear):
-    """x T(W)^T + T(b) with an elementwise T: rounded, binarised or clipped parameters."""
+class Transformed:
+    """A layer with an elementwise function T of its parameters: rounded, binarised or clipped ones."""
 
     def transform(self, parameter: Tensor) -> Tensor:
         """T, for the weight and for the bias."""
         raise NotImplementedError(f"{type(self).__name__} must define transform(parameter)")
+
+
+class TransformedLinear(Transformed, nn.Linear):
+    """x T(W)^T + T(b)."""
 
     def forward(self, signal: Tensor) -> Tensor:
         """(..., I) -> (..., U)."""

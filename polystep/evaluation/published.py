@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from polystep.candidates import ParticleCandidates
-from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SubspaceColumns
+from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns
 from polystep.evaluation.compiled_network import Base, CompiledNetwork
 from polystep.evaluation.dense import FusedDense
 from polystep.evaluation.directions import Directions, dense_rows, directions_of
@@ -25,7 +25,6 @@ class FusedPublished:
 
     def __init__(self, compiled: CompiledNetwork, dense: FusedDense):
         self._compiled, self._dense = compiled, dense
-        self._columns: SubspaceColumns | None = None
 
     @cached_property
     def kernels(self) -> PublishedKernels:
@@ -36,7 +35,7 @@ class FusedPublished:
         """Mean losses (N,)."""
         compiled, subspace = self._compiled, candidates.subspace
         assert isinstance(subspace, HybridSubspace)
-        columns = self._layer_columns(subspace)
+        columns = compiled.general.columns(subspace)
         base = compiled.base(candidates.base, inputs, targets)
         # particles of parameters that the network does not use change nothing
         losses = torch.full((len(candidates),), float(base.losses.mean()))
@@ -98,10 +97,3 @@ class FusedPublished:
         """Particles whose columns of layer `index`, or weights where they are transformed, fit into the memory bound."""
         size = self._compiled.units[index] * (base.signals[index].shape[2] + 1)
         return max(1, self._compiled.memory_bytes // (8 * size * offset.shape[1]))
-
-    def _layer_columns(self, subspace: HybridSubspace) -> SubspaceColumns:
-        """The columns of the subspace last seen."""
-        if self._columns is None or not self._columns.belongs_to(subspace):
-            layers = [(layer.weight, layer.bias) for layer in self._compiled.network.layers]
-            self._columns = SubspaceColumns(subspace, layers)
-        return self._columns

@@ -10,18 +10,22 @@ from polystep.evaluation.convolution.maps import MapOperation, Pair, Pointwise, 
 from polystep.evaluation.convolution.network import Convolution, ConvolutionalNetwork
 from polystep.evaluation.elementwise import activation_of, checked_transform
 from polystep.evaluation.layered import LayeredNetwork, SampleLoss
-from polystep.evaluation.parts import NotLayered, changes_nothing, check_parameters, flattens, has_forward_of, parts_of
+from polystep.evaluation.parts import (
+    NotLayered,
+    Transformed,
+    changes_nothing,
+    check_parameters,
+    flattens,
+    has_forward_of,
+    parts_of,
+)
 from polystep.evaluation.sequential import is_linear, linear_layers
 
 Part = tuple[str, nn.Module]
 
 
-class TransformedConv2d(nn.Conv2d):
-    """A convolution with T(W) and T(b) for an elementwise T: rounded, binarised or clipped parameters."""
-
-    def transform(self, parameter: Tensor) -> Tensor:
-        """T, for the weight and for the bias."""
-        raise NotImplementedError(f"{type(self).__name__} must define transform(parameter)")
+class TransformedConv2d(Transformed, nn.Conv2d):
+    """A convolution with T(W) and T(b)."""
 
     def forward(self, signal: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, U, H', W')."""

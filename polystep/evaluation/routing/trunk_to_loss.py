@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from polystep.evaluation.kernels import LANES
+from polystep.evaluation.kernels import LANES, build_turn
 from polystep.evaluation.layer_transition import build_product
 from polystep.evaluation.vectors import copy_vector, multiply_one
 
@@ -26,6 +26,7 @@ def build_trunk_to_loss(activate: Any, read_out: Any, loss: Any, sizes: tuple[in
     """
     units, routes, outputs = sizes
     score, inputs, width = build_product(1, units, routes), whole(units, TERMS), whole(outputs, LANES)
+    turn = build_turn(outputs, width)
 
     @njit
     def workspace():
@@ -54,9 +55,7 @@ def build_trunk_to_loss(activate: Any, read_out: Any, loss: Any, sizes: tuple[in
                 highest = scores[route * LANES + lane] if higher else highest
             winner[lane] = best
         read_out(hidden, winner, weights, by_sample)
-        for output in range(outputs):
-            for lane in range(LANES):
-                logits[output * LANES + lane] = by_sample[lane * width + output]
+        turn(by_sample, logits)
         loss(logits, targets, scratch, found)
 
     return forward_to_loss, workspace
@@ -84,7 +83,7 @@ def build_route_to_loss(activate: Any, loss: Any, units: int, outputs: int) -> t
     answer to the activation of the map, (R, units, outputs), and the logits where that is silent, (R, outputs).
     """
     inputs, width = whole(units, TERMS), whole(outputs, LANES)
-    image = _build_map(inputs, width, LANES, 1)
+    image, turn = _build_map(inputs, width, LANES, 1), build_turn(outputs, width)
 
     @njit
     def workspace():
@@ -106,9 +105,7 @@ def build_route_to_loss(activate: Any, loss: Any, units: int, outputs: int) -> t
         for lane in range(LANES):
             target[lane], route[lane] = targets[lane, 0], targets[lane, 1]
         image(post, route, weights[0], weights[1], by_sample)
-        for output in range(outputs):
-            for lane in range(LANES):
-                logits[output * LANES + lane] = by_sample[lane * width + output]
+        turn(by_sample, logits)
         loss(logits, target, scratch, found)
 
     return forward_to_loss, workspace
