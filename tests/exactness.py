@@ -13,7 +13,6 @@ import pytest
 import torch
 from hypothesis import settings
 from hypothesis import strategies as st
-from numba import njit
 from torch import Tensor, nn
 
 from polystep.candidates import Candidates, ParticleCandidates
@@ -34,6 +33,7 @@ from polystep.evaluation.convolution import map_kernels
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator
 from polystep.evaluation.incremental import IncrementalEvaluator
+from polystep.evaluation.jit import njit
 from polystep.evaluation.layered import LayeredNetwork
 from polystep.evaluation.objective import Evaluator
 from polystep.evaluation.routing import kernels as routing_kernels

@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from polystep.evaluation.jit import njit
 from polystep.evaluation.kernels import LANES
 from polystep.evaluation.network_functions import NetworkFunctions
 

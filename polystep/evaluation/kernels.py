@@ -9,9 +9,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from polystep.evaluation.directions import whole_rows
+from polystep.evaluation.jit import njit
 from polystep.evaluation.layered import CompiledActivation
 from polystep.evaluation.vectors import LANES as LANES
 from polystep.evaluation.vectors import count_reached

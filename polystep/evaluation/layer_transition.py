@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from polystep.evaluation.jit import njit
 from polystep.evaluation.kernels import LANES
 from polystep.evaluation.layered import CompiledActivation
 from polystep.evaluation.vectors import add_scaled, copy_vector

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from polystep.evaluation.dense_kernels import build_take
+from polystep.evaluation.jit import njit
 from polystep.evaluation.kernels import LANES
 from polystep.evaluation.layer_transition import build_product
 from polystep.evaluation.network_functions import NetworkFunctions

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from polystep.evaluation.directions import ROWS
+from polystep.evaluation.jit import njit
 from polystep.evaluation.kernels import LANES, build_turn
 from polystep.evaluation.layer_transition import LayerTransition, build_transition
 from polystep.evaluation.layered import CompiledActivation, LayeredNetwork

@@ -7,9 +7,10 @@ the next pre-activation of a sample. That is kept sample by sample, (LANES, unit
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from polystep.evaluation.directions import ROWS
+from polystep.evaluation.jit import njit
 from polystep.evaluation.kernels import LANES, padded_rows
 from polystep.evaluation.layer_transition import TabulatedTransition
 from polystep.evaluation.vectors import add_scaled, copy_vector, multiply

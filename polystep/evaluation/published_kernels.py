@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from polystep.evaluation.directions import ROWS
+from polystep.evaluation.jit import njit
 from polystep.evaluation.kernels import LANES, padded_rows, relu
 from polystep.evaluation.layer_transition import TabulatedTransition
 from polystep.evaluation.network_functions import NetworkFunctions

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from polystep.evaluation.jit import njit
 from polystep.evaluation.kernels import LANES, relu
 from polystep.evaluation.network_functions import NetworkFunctions
 from polystep.evaluation.row_propagation import RowPropagation, build_plain_propagation, build_straight_propagation

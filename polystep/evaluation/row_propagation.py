@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from polystep.evaluation.jit import njit
 from polystep.evaluation.kernels import LANES
 
 

@@ -77,8 +77,7 @@ class ConstantCurrentSpikes:
 
     def compiled(self) -> CompiledActivation:
         """The same map for the fused path."""
-        from numba import njit
-
+        from polystep.evaluation.jit import njit
         from polystep.evaluation.vectors import LANES, count_reached
 
         steps = self.channels

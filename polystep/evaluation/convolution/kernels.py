@@ -12,9 +12,10 @@ them: where an index may be negative, as far as the compiler knows, loops are no
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from polystep.evaluation.convolution.map_kernels import NEVER_NEGATIVE, build_operate
+from polystep.evaluation.jit import njit
 from polystep.evaluation.kernels import LANES
 
 TILE = 4

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from numba import njit
-
+from polystep.evaluation.jit import njit
 from polystep.evaluation.kernels import LANES
 
 NEVER_NEGATIVE = 2**31 - 1

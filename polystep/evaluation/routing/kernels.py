@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from polystep.evaluation.jit import njit
 from polystep.evaluation.kernels import LANES, identity
 from polystep.evaluation.published_kernels import build_layer, build_project, dense_deltas, sparse_deltas
 from polystep.evaluation.routing.network import RoutedNetwork

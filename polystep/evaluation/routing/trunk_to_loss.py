@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from polystep.evaluation.jit import njit
 from polystep.evaluation.kernels import LANES, build_turn
 from polystep.evaluation.layer_transition import build_product
 from polystep.evaluation.vectors import copy_vector, multiply_one
