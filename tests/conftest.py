@@ -32,3 +32,9 @@ def one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def first_weights() -> None:
+    """Modules that a test builds start from the same weights, whichever tests its worker ran before."""
+    torch.manual_seed(0)

@@ -38,7 +38,7 @@ def read_bundle(path: Path) -> Iterator[RunRecord | RecordError]:
 
 
 def read_places(*places: Path) -> Iterator[tuple[Path, RunRecord | RecordError]]:
-    """Every record in folders and bundles, or what is wrong with it, with the file that it comes from.
+    """Every record in bundles, folders of runs and folders of one run, or what is wrong with it, with its file.
 
     Raises ExpectedError where a place does not exist.
     """
@@ -47,7 +47,7 @@ def read_places(*places: Path) -> Iterator[tuple[Path, RunRecord | RecordError]]
             raise ExpectedError(f"{place} does not exist; give a folder of runs, or bundles (.jsonl) of them")
         for bundle in [place] if place.is_file() else sorted(place.glob("*.jsonl")):
             yield from ((bundle, item) for item in read_bundle(bundle))
-        for file in sorted(place.glob("*/run.json")) if place.is_dir() else []:
+        for file in sorted([*place.glob("run.json"), *place.glob("*/run.json")]):
             try:
                 yield file, read_record(file.parent)
             except RecordError as error:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from polystep.records import RecordError, RunRecord, read_bundle, write_bundle
+from polystep.records import RecordError, RunRecord, read_bundle, read_places, write_bundle, write_record
 from tests.polystep.conftest import MakeRecord
 
 
@@ -34,3 +34,12 @@ def test_a_damaged_line_is_named_and_the_rest_is_read(make_record: MakeRecord, t
 def test_a_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"study\.jsonl cannot be read"):
         list(read_bundle(tmp_path / "study.jsonl"))
+
+
+def test_places_are_bundles_folders_of_runs_and_folders_of_one_run(make_record: MakeRecord, tmp_path: Path) -> None:
+    one, two, three = (make_record(name=name) for name in ("one", "two", "three"))
+    write_bundle(tmp_path / "bundles" / "study.jsonl", [one])
+    write_record(tmp_path / "runs" / "two", two)
+    write_record(tmp_path / "three", three)
+    places = tmp_path / "bundles", tmp_path / "runs", tmp_path / "three", tmp_path / "bundles" / "study.jsonl"
+    assert [record for _, record in read_places(*places)] == [one, two, three, one]
