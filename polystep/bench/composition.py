@@ -22,8 +22,8 @@ from polystep.bench.schema import ConfigError
 from polystep.bench.studies import ANY_TASK, find_settings, settings_files
 
 _SEARCH_PATH = "hydra.searchpath"
-_NOT_CHOSEN = ("profile", "settings")
-"""Folders of files that arguments do not choose: a sweep reads the one, a study chooses the other."""
+_NOT_CHOSEN = ("grid", "profile", "settings")
+"""Folders of files that arguments do not choose: commands read the first two, a study chooses the last."""
 
 
 class Composed(NamedTuple):

@@ -45,7 +45,12 @@ def plan_sweep(
     """
     planned = [PlannedRun(())] if profile is None else read_profile(config_dir, profile)
     combinations = [chosen for swept in expand_sweep(config_dir, overrides) for chosen in _of_study(config_dir, swept)]
-    composed = _composed(config_dir, [_with(run, chosen) for run, chosen in product(planned, combinations)])
+    return plan_runs(config_dir, [_with(run, chosen) for run, chosen in product(planned, combinations)], committed)
+
+
+def plan_runs(config_dir: Path, planned: Sequence[PlannedRun], committed: Path | None = None) -> list[SweepRun]:
+    """The runs that are listed; for the rest see `plan_sweep`."""
+    composed = _composed(config_dir, planned)
     recorded = RecordedMinutes(*{run.records for run, _ in composed}, *([] if committed is None else [committed]))
     runs: dict[str, SweepRun] = {}
     for run, known_by in composed:

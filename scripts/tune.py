@@ -1,0 +1,227 @@
+"""Choose settings by two-stage grids:  python -m scripts.tune study=equal_seconds task=snn optimizer=spsa,mezo
+
+Nine trials with the values of configs/grid/TASK/OPTIMIZER.yaml, then nine around the best of them; as many for every method.
+Trials are runs of the study that is named tuning_ instead of equal_, on a seed that no result uses, judged on validation data
+alone. The best settings are written to configs/settings/STUDY/TASK/OPTIMIZER.yaml. Finished trials are not repeated. Exit
+status: 0 all settings are chosen, 1 no trial of some method finished, 130 interrupted.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from polystep.bench.composition import expand_sweep
+from polystep.bench.grids import Grid, Point, grid_files, read_grid
+from polystep.bench.profiles import PlannedRun
+from polystep.bench.schema import ConfigError
+from polystep.bench.studies import find_settings, settings_files
+from polystep.bench.sweeps.local import LocalLauncher
+from polystep.bench.sweeps.plan import SweepRun, plan_runs
+from polystep.bench.sweeps.run_status import find_run_statuses
+from polystep.contracts import ExpectedError
+from polystep.files import write_text
+from polystep.records import RunRecord, read_places
+from scripts.console import COMMITTED, CONFIGS, EXIT_STATUS, add_config_dir, console, explain, guarded, overrides_of
+from scripts.sweep import launch, show_plan
+
+RESULTS, TRIALS = "equal_", "tuning_"
+"""How studies of results and those of their trials begin."""
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """An optimiser on a task, the grid of its settings, and the folder of configurations that they are written into.
+
+    study: of the results. settings: what trials are run with beside the grid.
+    """
+
+    study: str
+    task: str
+    optimizer: str
+    settings: tuple[str, ...]
+    grid: Grid
+    folder: Path
+
+    @property
+    def trials(self) -> str:
+        """The study of the trials."""
+        return TRIALS + self.study.removeprefix(RESULTS)
+
+    def run(self, point: Point) -> PlannedRun:
+        """One trial."""
+        names = f"study={self.trials}", f"task={self.task}", f"optimizer={self.optimizer}"
+        return PlannedRun((*names, *self.settings, *(f"{name}={value}" for name, value in point.items())))
+
+    @property
+    def file(self) -> Path:
+        """Where its settings are written."""
+        return self.folder / "settings" / self.study / self.task / f"{self.optimizer}.yaml"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A finished trial: its settings, its best validation, and the same so that larger is better."""
+
+    point: Point
+    validation: float
+    worth: float
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.tune", description="Choose settings by two-stage grids.")
+    parser.add_argument(
+        "settings",
+        nargs="+",
+        metavar="setting=value",
+        help="study=equal_..., task=NAMES and optimizer=NAMES, several with commas; others hold for all trials",
+    )
+    add_config_dir(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show the plan of the first stage only")
+    options = parser.parse_intermixed_args(arguments)
+    try:
+        methods = find_methods(
+            overrides_of(options), [CONFIGS] if options.config_dir is None else [options.config_dir, CONFIGS]
+        )
+        if options.dry_run:
+            runs = plan_runs(
+                CONFIGS, [method.run(point) for method in methods for point in method.grid.points], COMMITTED
+            )
+            show_plan("First of two equal stages", runs, find_run_statuses(runs))
+            return EXIT_STATUS["finished"]
+        return tune(methods)
+    except ExpectedError as error:
+        return explain(error)
+    except KeyboardInterrupt:
+        return EXIT_STATUS["interrupted"]
+
+
+def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Method]:
+    """The methods that a command line names; folders: of configurations, the one to write into first. Raises ConfigError."""
+    groups = {"study": "", "task": "", "optimizer": ""}
+    others = tuple(item for item in overrides if item.partition("=")[0] not in groups)
+    chosen = [item for item in overrides if item not in others]
+    if missing := groups.keys() - {item.partition("=")[0] for item in chosen}:
+        raise ConfigError(
+            f"{', '.join(sorted(missing))} must be chosen: study=equal_seconds task=snn optimizer=spsa,mezo"
+        )
+    grids = dict(chain.from_iterable(grid_files(folder).items() for folder in reversed(folders)))
+    files = [file for folder in folders for file in settings_files(folder)]
+    methods = []
+    for combination in expand_sweep(CONFIGS, chosen):
+        names = groups | dict(item.split("=", 1) for item in combination)
+        study, task, optimizer = names["study"], names["task"], names["optimizer"]
+        studies = sorted(path.stem for path in (CONFIGS / "study").glob(f"{RESULTS}*.yaml"))
+        if study not in studies:
+            raise ConfigError(f"study={study} cannot be tuned for; choose one of {', '.join(studies)}")
+        if (task, optimizer) not in grids:
+            raise ConfigError(
+                f"optimizer={optimizer} has no grid on task={task}; add configs/grid/{task}/{optimizer}.yaml with nine "
+                "combinations, such as optimizer.sigma: [0.01, 0.03, 0.1] and two more lines like it"
+            )
+        method = Method(study, task, optimizer, others, read_grid(grids[task, optimizer]), folders[0])
+        own = [file for file in files if (file.study, file.optimizer) == (study, optimizer) and task in file.tasks]
+        if any(file.tasks != (task,) for file in own):
+            raise ConfigError(
+                f"settings/{own[0].path}.yaml serves {task} and others; split it, so that {task} has its own file"
+            )
+        methods.append(method)
+    return methods
+
+
+def tune(methods: Sequence[Method]) -> int:
+    """Run both stages and write what they choose; returns the exit status."""
+    stages = {method: [method.grid] for method in methods}
+    found: dict[Method, list[Trial]] = {method: [] for method in methods}
+    for stage in range(2):
+        wanted = {method: grids[stage] for method, grids in stages.items() if len(grids) > stage}
+        finished = _trials(wanted)
+        if finished is None:
+            return EXIT_STATUS["interrupted"]
+        for method, trials in finished.items():
+            found[method] += [trial for trial in trials if trial.point not in [known.point for known in found[method]]]
+            if trials and stage == 0:
+                stages[method].append(method.grid.around(_best(trials).point))
+    for method, trials in found.items():
+        if not trials:
+            _say(f"no trial of {method.optimizer} on {method.task} finished: nothing is chosen")
+            continue
+        best = _best(trials)
+        write_text(method.file, settings_text(method, best, trials))
+        _say(
+            f"{method.optimizer} on {method.task}: {best.validation:.4f} on validation, {dict(best.point)}, {method.file}"
+        )
+    return EXIT_STATUS["finished" if all(found.values()) else "failed"]
+
+
+def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]] | None:
+    """Compute what is not there yet; None where that was interrupted."""
+    planned = {
+        (method, place): method.run(point) for method, grid in grids.items() for place, point in enumerate(grid.points)
+    }
+    runs = plan_runs(CONFIGS, list(planned.values()), COMMITTED)
+    identities = {run.planned: run.identity for run in runs}
+    statuses = find_run_statuses(runs)
+    show_plan("Trials", runs, statuses)
+    if launch(LocalLauncher(), runs, statuses) == EXIT_STATUS["interrupted"]:
+        return None
+    records = _finished(runs)
+    found: dict[Method, list[Trial]] = {method: [] for method in grids}
+    for (method, place), run in planned.items():
+        record = records.get(identities[run])
+        validation = None if record is None else record.scores["validation_selected"]
+        if record is not None and isinstance(validation, int | float) and math.isfinite(validation):
+            worth = -validation if record.metric["direction"] == "minimize" else validation
+            found[method].append(Trial(grids[method].points[place], validation, worth))
+    return found
+
+
+def _finished(runs: Sequence[SweepRun]) -> dict[str, RunRecord]:
+    """Records by the identity of their settings."""
+    wanted = {run.identity for run in runs}
+    places = {run.records for run in runs if run.records.exists()}
+    records = [item for _, item in read_places(*places) if isinstance(item, RunRecord) and item.status == "finished"]
+    return {record.settings_id: record for record in records if record.settings_id in wanted}
+
+
+def _best(trials: Sequence[Trial]) -> Trial:
+    """Of equal ones the first."""
+    return max(trials, key=lambda trial: trial.worth)
+
+
+def settings_text(method: Method, best: Trial, trials: Sequence[Trial]) -> str:
+    """The settings file: the grid's settings with the best values, on top of what the trials were run with."""
+    command = f"study={method.study} task={method.task} optimizer={method.optimizer}"
+    arguments = " ".join([command, *(item for item in method.settings if not item.startswith("hydra."))])
+    edges = [
+        name
+        for name, value in best.point.items()
+        if value in (min(trial.point[name] for trial in trials), max(trial.point[name] for trial in trials))
+    ]
+    files, is_own = find_settings(settings_files(method.folder), method.trials, method.task, method.optimizer)
+    content = OmegaConf.create({"defaults": [f"/settings/{files[0]}", "_self_"]} if is_own else {})
+    for name, value in best.point.items():
+        OmegaConf.update(content, name, value, force_add=True)
+    lines = [
+        "# @package _global_",
+        f"# python -m scripts.run {command}",
+        f"# Written by: python -m scripts.tune {arguments}",
+        f"# The best of {len(trials)} trials, {best.validation:.4f} on validation data (results/tables/tuning.csv).",
+        *(f"# {name} is the smallest or largest value that was tried." for name in edges),
+        OmegaConf.to_yaml(content),
+    ]
+    return "\n".join(lines)
+
+
+def _say(line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

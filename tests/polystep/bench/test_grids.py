@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import pytest
+
+from polystep.bench.composition import Composer
+from polystep.bench.grids import SIZE, Grid, grid_files, read_grid
+from polystep.bench.launch import resolve_settings
+from polystep.bench.schema import ConfigError
+from scripts.console import CONFIGS
+
+SQUARE = Grid({"a": (1.0, 2.0, 8.0), "b": (10, 30, 90)})
+LINE = Grid({"a": tuple(float(2**power) for power in range(9))})
+
+
+@pytest.mark.parametrize("grid", [SQUARE, LINE], ids=["two settings", "one setting"])
+def test_the_stages_share_the_best_of_the_first_alone(grid: Grid) -> None:
+    for best in grid.points:
+        second = grid.around(best).points
+        assert len(second) == SIZE
+        assert [point for point in second if point in grid.points] == [best]
+
+
+def test_the_second_stage_lies_between_the_neighbours_of_the_best() -> None:
+    around = SQUARE.around({"a": 2.0, "b": 30}).axes
+    # halfway to 1 and to 8 on a log scale; whole numbers stay whole
+    assert around == {"a": (1.414, 2.0, 4.0), "b": (17, 30, 52)}
+    fine = LINE.around({"a": 16.0}).axes["a"]
+    assert fine[4] == 16.0 and all(8 < value < 32 for value in fine) and list(fine) == sorted(fine)
+
+
+def test_at_an_edge_the_second_stage_goes_on_beyond_it() -> None:
+    around = SQUARE.around({"a": 8.0, "b": 10}).axes
+    assert around == {"a": (8.0, 32.0, 128.0), "b": (1, 3, 10)}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "must have 9 combinations"),
+        ("[1, 2]", "is not a grid"),
+        ("optimizer.sigma: []", r"sigma must hold rising positive values, got \[\]"),
+        ("optimizer.sigma: 3", "sigma must be a list of numbers, got 3"),
+        ("optimizer.sigma: [1, two, 3]", "sigma must be a list of numbers"),
+        ("optimizer.sigma: [1, 2, 3]", "must have 9 combinations"),
+        ("optimizer.sigma: [3, 2, 1]\noptimizer.a: [1, 2, 3]", "rising positive"),
+        ("optimizer.sigma: [0, 2, 3]\noptimizer.a: [1, 2, 3]", "rising positive"),
+        ("optimizer.sigma: [1, 2]\noptimizer.a: [1, 2, 3]", "three or nine values"),
+        ("optimizer.sigma: [1", "is not a grid"),
+    ],
+)
+def test_a_malformed_grid_is_refused(tmp_path: Path, text: str, fault: str) -> None:
+    path = tmp_path / "spsa.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=fault) as caught:
+        read_grid(path)
+    assert str(path) in str(caught.value)
+
+
+def test_two_grids_of_one_method_on_a_task_are_refused(tmp_path: Path) -> None:
+    for folder in ("snn", "int8+snn"):
+        (tmp_path / "grid" / folder).mkdir(parents=True)
+        (tmp_path / "grid" / folder / "spsa.yaml").write_text("")
+    with pytest.raises(ConfigError, match="both hold the grid of spsa on snn"):
+        grid_files(tmp_path)
+
+
+def test_the_settings_of_every_grid_exist() -> None:
+    composer = Composer(CONFIGS)
+    for (task, optimizer), path in grid_files(CONFIGS).items():
+        if path.parent.name.split("+")[0] == task:
+            names = "study=tuning_seconds", f"task={task}", f"optimizer={optimizer}"
+            for point in (read_grid(path).points[0], read_grid(path).points[-1]):
+                resolve_settings(*composer.compose([*names, *(f"{name}={value}" for name, value in point.items())]))
+
+
+@pytest.mark.parametrize("task", ["snn", "int8", "argmax", "maxsat", "cartpole", "acrobot"])
+def test_trials_get_a_fifth_of_the_seconds_that_results_get(task: str) -> None:
+    composer = Composer(CONFIGS)
+    seconds = [
+        resolve_settings(*composer.compose([f"study={study}", f"task={task}", "optimizer=polystep"]))["budget"][
+            "seconds"
+        ]
+        for study in ("tuning_seconds", "equal_seconds")
+    ]
+    assert 5 * seconds[0] == seconds[1]

@@ -1,0 +1,117 @@
+"""The command that chooses settings; its trials are computed in this process."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polystep.bench.composition import Composer, add_folder
+from polystep.bench.sweeps.plan import SweepRun
+from polystep.records import RunRecord, read_places
+from scripts import tune
+from scripts.console import CONFIGS, EXIT_STATUS, prepare
+
+FAULTY = Path(__file__).with_name("faulty_configs")
+SMALL = [
+    "study=equal_evaluations",
+    "task=snn_digits",
+    "task.evaluation=functional",
+    "task.batch_size=32",
+    "task.network.hidden=4",
+    "budget.candidate_evaluations=8",
+]
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Calls the command in a folder of its own, with grids of its own; returns the exit status and what was shown."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tune.console, "width", 200)
+    shutil.copytree(FAULTY, "own")
+    for optimizer, axes in {
+        "spsa": "optimizer.c: [0.01, 0.1, 1.0]\noptimizer.a: [0.001, 0.01, 0.1]",
+        "faulty": "evaluation.validations: [1, 2, 3, 4, 5, 6, 7, 8, 9]",
+    }.items():
+        path = Path(f"own/grid/snn_digits/{optimizer}.yaml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(axes)
+
+    def launch(_: Any, runs: Sequence[SweepRun], statuses: Mapping[str, Any]) -> int:
+        todo = [run for run in runs if statuses[run.identity].state != "done"]
+        return max((EXIT_STATUS[prepare(run.planned.overrides).execute().status] for run in todo), default=0)
+
+    monkeypatch.setattr(tune, "launch", launch)
+
+    def call(*arguments: str) -> tuple[int, str]:
+        found = tune.main(["--config-dir", "own", *SMALL, *arguments])
+        return found, capfd.readouterr().out
+
+    return call
+
+
+def trials() -> list[RunRecord]:
+    records = [item for _, item in read_places(Path("results/reproduction/records"))]
+    return [record for record in records if isinstance(record, RunRecord)]
+
+
+@pytest.mark.slow
+def test_the_best_of_two_stages_is_written_and_used(command: Command) -> None:
+    code, shown = command("optimizer=spsa")
+    assert code == 0 and len(trials()) == 17
+    assert {(record.study["name"], record.seed) for record in trials()} == {("tuning_evaluations", 7)}
+    best = max(record.scores["validation_selected"] for record in trials())
+    assert f"spsa on snn_digits: {best:.4f} on validation" in shown
+    path = Path("own/settings/equal_evaluations/snn_digits/spsa.yaml")
+    written = path.read_text()
+    assert f"The best of 17 trials, {best:.4f} on validation data" in written and "hydra" not in written
+
+    overrides = add_folder([item for item in SMALL if "candidate" not in item], Path("own"))
+    chosen = Composer(CONFIGS).compose([*overrides, "optimizer=spsa"]).config.optimizer
+    winners = [record for record in trials() if record.scores["validation_selected"] == best]
+    assert (chosen.c, chosen.a) in [
+        tuple(record.specification["optimizer"][name] for name in "ca") for record in winners
+    ]
+
+    # what is finished is not repeated, and the choice is the same
+    started = [record.started for record in trials()]
+    assert command("optimizer=spsa")[0] == 0
+    assert path.read_text() == written and [record.started for record in trials()] == started
+
+
+@pytest.mark.slow
+def test_a_method_that_fails_in_every_trial_stops_no_other(command: Command) -> None:
+    Path("faults").mkdir()
+    Path("faults/7").write_text("raise")
+    code, shown = command("optimizer=faulty,spsa")
+    assert code == 1 and "no trial of faulty on snn_digits finished: nothing is chosen" in shown
+    assert [path.name for path in Path("own/settings").rglob("*.yaml")] == ["spsa.yaml"]
+
+
+def test_the_plan_computes_nothing(command: Command) -> None:
+    code, shown = command("optimizer=spsa", "--dry-run")
+    assert code == 0 and "First of two equal stages: 9 runs" in shown and not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["optimizer=mezo"], "optimizer=mezo has no grid on task=snn_digits; add configs/grid/snn_digits/mezo.yaml"),
+        (["study=default", "optimizer=spsa"], "study=default cannot be tuned for; choose one of equal_evaluations"),
+        ([], "optimizer must be chosen"),
+    ],
+)
+def test_what_cannot_be_tuned_is_named(command: Command, arguments: list[str], fault: str) -> None:
+    code, shown = command(*arguments)
+    assert code == 2 and fault in " ".join(shown.split())
+
+
+def test_settings_that_serve_several_tasks_are_not_overwritten(command: Command) -> None:
+    path = Path("own/settings/equal_evaluations/snn_digits+int8/spsa.yaml")
+    path.parent.mkdir(parents=True)
+    path.write_text("optimizer:\n  c: 1.0\n")
+    code, shown = command("optimizer=spsa")
+    assert code == 2 and "settings/equal_evaluations/snn_digits+int8/spsa.yaml serves snn_digits and others" in shown
+    assert not Path("results").exists()
