@@ -31,23 +31,10 @@ class Observers:
     """Those who watch a run; one that fails is told nothing more, and the run goes on."""
 
     def __init__(self, observers: Iterable[Observer]):
-        self._observers = tuple(observers)
-        self._watching: list[Observer] = []
+        self._watching = list(observers)
 
-    def started(self, name: str, config: dict[str, Any], share: float) -> None:
-        """Tell all that the run begins or continues; of one that never does, nobody is told."""
-        self._watching = list(self._observers)
-        self._tell(lambda observer: observer.started(name, config, share))
-
-    def progressed(self, row: Row, share: float) -> None:
-        """Tell all of a row."""
-        self._tell(lambda observer: observer.progressed(row, share))
-
-    def ended(self, status: str, metrics: dict[str, Any]) -> None:
-        """Tell all that the run is over."""
-        self._tell(lambda observer: observer.ended(status, metrics))
-
-    def _tell(self, event: Callable[[Observer], None]) -> None:
+    def tell(self, event: Callable[[Observer], None]) -> None:
+        """Tell all of an event: `tell(lambda observer: observer.progressed(row, share))`."""
         for observer in tuple(self._watching):
             try:
                 event(observer)
@@ -79,9 +66,7 @@ class ConsoleObserver:
     def started(self, name: str, config: dict[str, Any], share: float) -> None:
         """Show the bar."""
         self._name, self._title = name, name.rsplit("-", 1)[0]
-        self._console.print(
-            f"run {name}" + (f": resuming at {share:.0%}" if share else ""), highlight=False, soft_wrap=True
-        )
+        self._say(f"run {name}" + (f": resuming at {share:.0%}" if share else ""))
         self._progress.update(self._task, description=self._title, completed=share)
         self._progress.start()
 
@@ -95,23 +80,19 @@ class ConsoleObserver:
         if validation and not self._console.is_terminal:
             seconds = row["seconds"] or 0.0
             left = f", about {seconds * (1 - share) / share:.0f} s left" if share else ""
-            self._console.print(
-                f"  {self._title} {share:4.0%} step {row['step']} {loss}{validation}, {seconds:.0f} s of steps{left}",
-                highlight=False,
-                soft_wrap=True,
+            self._say(
+                f"  {self._title} {share:4.0%} step {row['step']} {loss}{validation}, {seconds:.0f} s of steps{left}"
             )
 
     def ended(self, status: str, metrics: dict[str, Any]) -> None:
         """Remove the bar and print the outcome."""
         self._progress.stop()
-        numbers = ", ".join(
-            f"{key} {metrics[key]:.4f}"
-            for key in ("validation_selected", "test_selected", "test_last")
-            if metrics.get(key) is not None
-        )
-        self._console.print(
-            f"{status}: {self._name}" + (f": {numbers}" if numbers else ""), highlight=False, soft_wrap=True
-        )
+        known = [key for key in ("validation_selected", "test_selected", "test_last") if metrics.get(key) is not None]
+        numbers = ", ".join(f"{key} {metrics[key]:.4f}" for key in known)
+        self._say(f"{status}: {self._name}" + (f": {numbers}" if numbers else ""))
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
 
 
 class WandbObserver:

@@ -1,6 +1,5 @@
 """A run: an optimiser works on a task under a budget, and a record is left behind."""
 
-import datetime
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +12,14 @@ from polystep.bench.interruption import Interruption, heeded_signals
 from polystep.bench.ledger import Budget, Ledger
 from polystep.bench.lock import exclusive
 from polystep.bench.observers import Observer, Observers
-from polystep.bench.recording import make_record, run_name
+from polystep.bench.recording import make_record, now
 from polystep.bench.specification import specification
-from polystep.bench.state import RunCheckpoint, RunState
+from polystep.bench.state import Prepared, RunCheckpoint, RunState
 from polystep.bench.training import Training, follow, train
 from polystep.contracts import DiagnosableTask, ExpectedError, Optimizer, Task
 from polystep.evaluation.sharded import Processes, ProcessLost
 from polystep.files import StorageError
-from polystep.records import RecordError, Row, RunRecord, read_record, run_id, settings_id, write_record
+from polystep.records import RecordError, Row, RunRecord, read_record, write_record
 from polystep.records.identity import digest
 
 __all__ = ["Evaluation", "Run", "RunOutcome"]
@@ -33,24 +32,6 @@ class RunOutcome:
     status: Literal["finished", "skipped", "failed", "interrupted"]
     folder: Path
     record: RunRecord
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A run that is ready to take steps."""
-
-    task: Task
-    optimizer: Optimizer
-    ledger: Ledger
-    context: dict[str, Any]
-    data: str
-    specification: dict[str, Any]
-    run_id: str
-    settings_id: str
-    name: str
-    folder: Path
-    state: RunState
-    checkpoint: RunCheckpoint
 
 
 @dataclass
@@ -100,12 +81,11 @@ class Run:
             with interruption.at_once():
                 run = self._prepare()
             if not self.processes.broadcast(0.0):
-                self._resume(run)
+                self._resume(run, RunCheckpoint(run, self.checkpoint_seconds))
                 follow(run.task, run.optimizer, self.processes)
 
     def _prepare(self) -> Prepared:
-        ledger = Ledger()
-        started = _now()
+        ledger, state = Ledger(), RunState(now())
         with ledger.clock("preparation"):
             load = machine_load()
             task = self.build_task()
@@ -113,15 +93,7 @@ class Run:
             data = task.fingerprint
             decisive = specification(self.config)
             context = {**describe_context(str(self.config["device"])), "load_before": load}
-        identity = run_id(decisive, data, context)
-        name = run_name(self.config, identity)
-        folder, state = self.records / name, RunState(started)
-        path, seconds = folder / "checkpoint.safetensors", self.checkpoint_seconds
-        checkpoint = RunCheckpoint(path, identity, state, ledger, optimizer, task, seconds)
-        settings = settings_id(decisive)
-        return Prepared(
-            task, optimizer, ledger, context, data, decisive, identity, settings, name, folder, state, checkpoint
-        )
+        return Prepared(self.config, decisive, context, data, task, optimizer, ledger, state, self.records)
 
     def _finished_record(self, run: Prepared) -> RunRecord | None:
         if not (run.folder / "run.json").exists():
@@ -138,22 +110,22 @@ class Run:
         return record if record.status == "finished" else None
 
     def _work(self, run: Prepared, interruption: Interruption) -> RunOutcome:
-        observers = Observers(self.observers)
+        # of a run that never begins nobody is told
+        observers = Observers(())
 
         def show(row: Row, used: float) -> None:
             with run.ledger.clock("logging"):
-                observers.progressed(row, used)
+                observers.tell(lambda observer: observer.progressed(row, used))
 
-        training = Training(
-            run.task, run.optimizer, run.state, run.ledger, self.budget, self.evaluation, run.checkpoint, self.processes,
-            interruption, show,
-        )  # fmt: skip
+        checkpoint = RunCheckpoint(run, self.checkpoint_seconds)
+        training = Training(run, self.budget, self.evaluation, checkpoint, self.processes, interruption, show)
         status: Literal["finished", "failed", "interrupted"] = "finished"
         scores: dict[str, Any] = {}
         error: dict[str, str] | None = None
         try:
-            self._resume(run)
-            observers.started(run.name, self.config, training.used)
+            self._resume(run, checkpoint)
+            observers = Observers(self.observers)
+            observers.tell(lambda observer: observer.started(run.name, self.config, training.used))
             train(training)
             with interruption.at_once(), run.ledger.clock("test"):
                 scores = _scores(run)
@@ -163,37 +135,20 @@ class Run:
             raise
         except Exception as failure:
             status = "failed"
-            error = {
-                "type": type(failure).__name__,
-                "message": str(failure),
-                "traceback": traceback.format_exc(),
-            }
-        record = make_record(
-            self.config,
-            run.specification,
-            run.run_id,
-            run.data,
-            run.task,
-            run.state,
-            run.ledger,
-            status=status,
-            scores=scores,
-            error=error,
-            used_share=training.used,
-            context={**run.context, "load_after": machine_load()},
-            ended=_now(),
-        )
+            error = {"type": type(failure).__name__, "message": str(failure), "traceback": traceback.format_exc()}
+        record = make_record(run, status, scores, error, training.used)
         write_record(run.folder, record)
-        observers.ended(status, scores)
+        observers.tell(lambda observer: observer.ended(status, scores))
         return RunOutcome(status, run.folder, record)
 
-    def _resume(self, run: Prepared) -> None:
+    def _resume(self, run: Prepared, checkpoint: RunCheckpoint) -> None:
         """Continue at the checkpoint, if there is one, in all processes alike."""
-        if not self.processes.all_have(_number(digest([run.settings_id, run.data]))):
+        # as much of an identity as fits a number of 53 bits
+        if not self.processes.all_have(float(int(digest([run.settings_id, run.data])[:13], 16))):
             raise ProcessLost(
                 "the processes of this run have different settings, data or code; start them with the same"
             )
-        run.checkpoint.load(str(self.config["device"]))
+        checkpoint.load(str(self.config["device"]))
         if not self.processes.all_have(run.state.step):
             raise ProcessLost(
                 f"the processes of this run do not see the same checkpoint: in process {self.processes.rank}, {run.folder} "
@@ -215,12 +170,3 @@ def _scores(run: Prepared) -> dict[str, Any]:
             {"step": int(step), "test": task.test(point)} for step, point in run.state.test_checkpoints.items()
         ],
     }
-
-
-def _number(identity: str) -> float:
-    """As much of an identity as fits a number of 53 bits."""
-    return float(int(identity[:13], 16))
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

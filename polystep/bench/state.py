@@ -1,18 +1,20 @@
-"""What a run has done so far, and the checkpoint that holds all of it."""
+"""What a run is and has done so far, and the checkpoint that holds all of it."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
 from polystep.bench.ledger import Ledger
-from polystep.contracts import Metric, State
+from polystep.contracts import Metric, Optimizer, State, Task
 from polystep.files import StorageError
-from polystep.records import Row
+from polystep.records import Row, run_id, settings_id
 
 
 @dataclass
@@ -48,6 +50,43 @@ class RunState:
             setattr(self, f.name, state[f.name])
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to take steps. config: resolved settings. data: fingerprint. records: folder of its folder."""
+
+    config: Mapping[str, Any]
+    specification: dict[str, Any]
+    context: Mapping[str, Any]
+    data: str
+    task: Task
+    optimizer: Optimizer
+    ledger: Ledger
+    state: RunState
+    records: Path
+
+    @cached_property
+    def settings_id(self) -> str:
+        """See `polystep.records.identity`."""
+        return settings_id(self.specification)
+
+    @cached_property
+    def run_id(self) -> str:
+        """See `polystep.records.identity`."""
+        return run_id(self.specification, self.data, self.context)
+
+    @property
+    def name(self) -> str:
+        """task-optimizer-study-seed-identity: readable, and different for different runs."""
+        names = self.config["names"]
+        parts = (names["task"], names["optimizer"], names["study"], f"seed{self.config['seed']}", self.run_id)
+        return "-".join(parts)
+
+    @property
+    def folder(self) -> Path:
+        """Where its record and checkpoint lie."""
+        return self.records / self.name
+
+
 class Stateful(Protocol):
     """What a checkpoint holds a part of."""
 
@@ -58,31 +97,23 @@ class Stateful(Protocol):
 class RunCheckpoint:
     """The checkpoint of a run: the states of the run itself, its ledger, its optimiser and its task."""
 
-    def __init__(
-        self,
-        path: Path,
-        run_id: str,
-        state: RunState,
-        ledger: Ledger,
-        optimizer: Stateful,
-        task: Stateful,
-        seconds: float,
-    ):
+    def __init__(self, run: Prepared, seconds: float):
         """`seconds`: how much work may be lost with a process that is killed."""
-        self._path, self._run_id, self._state, self._ledger, self._seconds = path, run_id, state, ledger, seconds
-        self._parts: dict[str, Stateful] = {"run": state, "optimizer": optimizer, "task": task}
+        self._run, self._seconds = run, seconds
+        self._path = run.folder / "checkpoint.safetensors"
+        self._parts: dict[str, Stateful] = {"run": run.state, "optimizer": run.optimizer, "task": run.task}
         # there is nothing to lose at the start
         self._saved_step, self._saved_rows, self._saved_at = 0, 0, time.monotonic()
 
     @property
     def holds_every_step(self) -> bool:
         """Whether no step is lost where the process ends now."""
-        return self._saved_step == self._state.step
+        return self._saved_step == self._run.state.step
 
     @property
     def holds_everything(self) -> bool:
         """Whether no step and no validation is lost where the process ends now."""
-        return self.holds_every_step and self._saved_rows == len(self._state.history)
+        return self.holds_every_step and self._saved_rows == len(self._run.state.history)
 
     @property
     def is_due(self) -> bool:
@@ -91,27 +122,27 @@ class RunCheckpoint:
 
     def save(self) -> None:
         """Write the file; StorageError where that is impossible."""
-        with self._ledger.clock("checkpoint"):
+        with self._run.ledger.clock("checkpoint"):
             states = {name: part.state_dict() for name, part in self._parts.items()}
-            save_checkpoint(self._path, {"run_id": self._run_id, "ledger": self._ledger.summary(), **states})
+            save_checkpoint(self._path, {"run_id": self._run.run_id, "ledger": self._run.ledger.summary(), **states})
         self._note_saved()
 
     def load(self, device: torch.device | str) -> None:
         """Continue where the file was written, if there is one; StorageError where it is damaged or of another run."""
         if not self._path.exists():
             return
-        with self._ledger.clock("checkpoint"):
+        with self._run.ledger.clock("checkpoint"):
             stored = load_checkpoint(self._path, device)
-            if stored.get("run_id") != self._run_id:
+            if stored.get("run_id") != self._run.run_id:
                 raise StorageError(
-                    f"checkpoint {self._path} belongs to run {stored.get('run_id')}, not to {self._run_id}; delete it and "
+                    f"checkpoint {self._path} belongs to run {stored.get('run_id')}, not to {self._run.run_id}; delete it and "
                     "repeat the command"
                 )
             for name, part in self._parts.items():
                 part.load_state_dict(stored[name])
-            self._ledger.restore(stored["ledger"])
+            self._run.ledger.restore(stored["ledger"])
         self._note_saved()
 
     def _note_saved(self) -> None:
-        self._saved_step, self._saved_rows = self._state.step, len(self._state.history)
+        self._saved_step, self._saved_rows = self._run.state.step, len(self._run.state.history)
         self._saved_at = time.monotonic()

@@ -6,21 +6,18 @@ from dataclasses import dataclass
 
 from polystep.bench.evaluation import Evaluation
 from polystep.bench.interruption import Interruption
-from polystep.bench.ledger import Budget, Ledger, MeteredObjective
-from polystep.bench.state import RunCheckpoint, RunState
+from polystep.bench.ledger import Budget, MeteredObjective
+from polystep.bench.state import Prepared, RunCheckpoint
 from polystep.contracts import Optimizer, Task
 from polystep.evaluation.sharded import Processes
-from polystep.records import Row
+from polystep.records import COUNTERS, Row
 
 
 @dataclass(frozen=True)
 class Training:
     """What the loop works with. `show` is told each row, and the used share of the budget."""
 
-    task: Task
-    optimizer: Optimizer
-    state: RunState
-    ledger: Ledger
+    run: Prepared
     budget: Budget
     evaluation: Evaluation
     checkpoint: RunCheckpoint
@@ -31,7 +28,7 @@ class Training:
     @property
     def used(self) -> float:
         """Share of the budget that is used, at most 1."""
-        return min(1.0, self.budget.used(self.state.step, self.ledger))
+        return min(1.0, self.budget.used(self.run.state.step, self.run.ledger))
 
     def stoppable(self, nothing_is_lost: bool) -> contextlib.AbstractContextManager[None]:
         """Around work that a signal may stop at once, if nothing is lost and no other process waits for it."""
@@ -40,28 +37,28 @@ class Training:
         )
 
 
-def train(run: Training) -> None:
+def train(training: Training) -> None:
     """Take steps until the budget is used or the method finds nothing better.
 
     The start is validated, and so are the points after the steps that the evaluation names, and the last one; the best of
     them is selected. Now and then, and at the end, everything is saved. A signal to stop is heeded as soon as nothing is
     lost by it: then KeyboardInterrupt is raised, and the checkpoint holds the last step that was finished.
     """
-    state, checkpoint = run.state, run.checkpoint
+    state, checkpoint = training.run.state, training.checkpoint
     while True:
         if state.unvalidated is not None:
-            _validate(run)
+            _validate(training)
         if checkpoint.is_due and not checkpoint.holds_every_step:
             checkpoint.save()
-        stop = state.finished or run.interruption.requested
-        used = run.processes.broadcast(1.0 if stop else run.used)
+        stop = state.finished or training.interruption.requested
+        used = training.processes.broadcast(1.0 if stop else training.used)
         if used >= 1:
             break
-        with run.stoppable(checkpoint.holds_every_step):
-            _take_step(run, used)
+        with training.stoppable(checkpoint.holds_every_step):
+            _take_step(training, used)
     if not checkpoint.holds_everything:
         checkpoint.save()
-    if run.interruption.requested:
+    if training.interruption.requested:
         raise KeyboardInterrupt
 
 
@@ -71,52 +68,48 @@ def follow(task: Task, optimizer: Optimizer, processes: Processes) -> None:
         optimizer.step(processes.share(task.next_objective()), used)
 
 
-def _take_step(run: Training, used: float) -> None:
-    state, ledger = run.state, run.ledger
+def _take_step(training: Training, used: float) -> None:
+    state, ledger = training.run.state, training.run.ledger
     with ledger.clock("data"):
-        objective = MeteredObjective(run.processes.share(run.task.next_objective()), ledger)
+        objective = MeteredObjective(training.processes.share(training.run.task.next_objective()), ledger)
     with ledger.clock("optimizer"):
-        report = run.optimizer.step(objective, used)
+        report = training.run.optimizer.step(objective, used)
     state.step, state.finished = state.step + 1, report.finished
     if not state.finished:
-        run.budget.require_use(state.step, ledger)
-    if run.evaluation.test_is_due(state.step):
-        state.test_checkpoints[str(state.step)] = run.optimizer.solution.clone()
+        training.budget.require_use(state.step, ledger)
+    if training.evaluation.test_is_due(state.step):
+        state.test_checkpoints[str(state.step)] = training.run.optimizer.solution.clone()
     row = {"loss": report.loss, **report.diagnostics}
-    if run.used >= 1 or state.finished or run.evaluation.validation_is_due(state.step, used, run.used):
+    if training.used >= 1 or state.finished or training.evaluation.validation_is_due(state.step, used, training.used):
         state.unvalidated = row
-    elif run.evaluation.display_is_due(state.step, used, run.used):
-        run.show(_row(run, None, row), run.used)
+    elif training.evaluation.display_is_due(state.step, used, training.used):
+        training.show(_row(training, None, row), training.used)
 
 
-def _validate(run: Training) -> None:
-    state = run.state
+def _validate(training: Training) -> None:
+    state = training.run.state
     assert state.unvalidated is not None
     try:
-        with run.stoppable(True), run.ledger.clock("validation"):
-            score = run.task.validate(run.optimizer.solution)
+        with training.stoppable(True), training.run.ledger.clock("validation"):
+            score = training.run.task.validate(training.run.optimizer.solution)
     except KeyboardInterrupt:
         # the next process validates it
-        if not run.checkpoint.holds_every_step:
-            run.checkpoint.save()
+        if not training.checkpoint.holds_every_step:
+            training.checkpoint.save()
         raise
-    state.select(score, run.optimizer.solution, run.task.metric)
-    state.history.append(_row(run, score, state.unvalidated))
+    state.select(score, training.run.optimizer.solution, training.run.task.metric)
+    state.history.append(_row(training, score, state.unvalidated))
     state.unvalidated = None
-    run.show(state.history[-1], run.used)
+    training.show(state.history[-1], training.used)
 
 
-def _row(run: Training, score: float | None, details: Row) -> Row:
-    spent = run.ledger.spent
+def _row(training: Training, score: float | None, details: Row) -> Row:
+    spent = training.run.ledger.spent
     return {
-        "step": run.state.step,
-        "epoch": run.state.step / run.task.steps_per_epoch,
+        "step": training.run.state.step,
+        "epoch": training.run.state.step / training.run.task.steps_per_epoch,
         "validation": score,
-        "candidate_evaluations": spent.candidate_evaluations,
-        "sample_forwards": spent.sample_forwards,
-        "backward_passes": spent.backward_passes,
-        "clause_checks": spent.clause_checks,
-        "environment_steps": spent.environment_steps,
-        "seconds": run.ledger.step_seconds,
+        **{name: getattr(spent, name) for name in COUNTERS if name != "steps"},
+        "seconds": training.run.ledger.step_seconds,
         **details,
     }

@@ -8,7 +8,7 @@ from polystep.report.groups import Group, axis_order, boards_of, context_of, gro
 from polystep.report.rows import METHOD, SEEDS, STEP_SECONDS, TEST, difference_column, group_row
 from polystep.report.runs import COMMITTED, OWN
 from polystep.report.table import Table, text_column
-from polystep.report.tables.comparison import difference_values
+from polystep.report.tables.comparison import difference_of
 from polystep.report.text import number_text
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _row(group: Group, reference: Group) -> dict[str, Any]:
     return {
         **group_row(group, test="test_selected"),
         "origin": group["origin"],
-        **difference_values(group, None if remark else reference),
+        "difference": difference_of(group, None if remark else reference),
         "context": context_of(group.runs[0]),
         "remark": remark,
     }

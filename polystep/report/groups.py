@@ -95,7 +95,7 @@ class Group:
     @property
     def sign(self) -> int:
         """1 where larger scores are better, -1 where smaller ones are."""
-        return -1 if self["direction"] == "minimize" else 1
+        return sign_of(self["direction"])
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,16 @@ class Board:
     def __getitem__(self, column: str) -> Any:
         """What all runs share."""
         return self.groups[0][column]
+
+    @property
+    def edition(self) -> str | None:
+        """The edition whose settings all runs have; None where they have those of no edition."""
+        return self["edition"] if self["protocol"] == "published" else None
+
+    @property
+    def title(self) -> str:
+        """The task, and what tells the board from others of it."""
+        return f"{self.task}, {self.remark}" if self.remark else self.task
 
     @property
     def ranked(self) -> list[Group]:
@@ -137,6 +147,11 @@ class Board:
     def rivals(self) -> list[Group]:
         """The ranked groups of other methods that use losses alone."""
         return [group for group in self.ranked if group.is_black_box and group["optimizer"] != METHOD]
+
+
+def sign_of(direction: Any) -> int:
+    """1 where larger scores are better, -1 where smaller ones are."""
+    return -1 if direction == "minimize" else 1
 
 
 def spread_of(values: Sequence[float]) -> Spread | None:

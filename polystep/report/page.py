@@ -13,15 +13,15 @@ from polystep.report.claims.texts import value_text
 from polystep.report.groups import Group, context_of, settings_of
 from polystep.report.material import Material
 from polystep.report.svg import for_page
-from polystep.report.table import RUNS, Column, Table, is_best, number_column, text_column, to_markdown
-from polystep.report.text import for_markdown, number_text, plain
+from polystep.report.table import RUNS, Column, Table, is_best, number_column, number_of, text_column, to_markdown
+from polystep.report.text import for_markdown, plain
 
 EDITIONS = {"first": "First edition", "ours": "Our own protocols", "revised": "Revised edition"}
 _RUN_COLUMNS = (
     text_column("seed", "Seed"),
-    Column("Test, validation-selected", lambda run: number_text(run["test_selected"], run["unit"])),
-    Column("Test, last", lambda run: number_text(run["test_last"], run["unit"])),
-    Column("Validation", lambda run: number_text(run["validation_selected"], run["unit"])),
+    number_column("test_selected", "Test, validation-selected", None),
+    number_column("test_last", "Test, last", None),
+    number_column("validation_selected", "Validation", None),
     number_column("selected_step", "at step"),
     number_column("steps", "Steps"),
     number_column("candidate_evaluations", "Candidates"),
@@ -128,7 +128,7 @@ def _cells(table: Table) -> tuple[Table, list[tuple[list[tuple[str, Any, bool]],
     """Per row: the text, the number to sort by and the highlight of every cell, and the address of the runs behind it."""
     rows = []
     for row in table.rows:
-        cells = [(c.show(row), row.get(c.number) if c.number else None, is_best(c, row)) for c in table.columns]
+        cells = [(c.show(row), number_of(c, row), is_best(c, row)) for c in table.columns]
         rows.append((cells, f"#{row[RUNS]}" if row.get(RUNS) else None))
     return table, rows
 

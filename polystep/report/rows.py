@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from polystep.report.groups import Group
-from polystep.report.table import RUNS, interval_column, number_column, spread_column, spread_values, text_column
-from polystep.report.text import Spread, finite
+from polystep.report.table import RUNS, interval_column, number_column, spread_column, text_column
+from polystep.report.text import Interval, Spread, finite
 
 TASK, AXIS, METHOD = text_column("task", "Task"), text_column("axis", "Protocol"), text_column("method", "Method")
 STUDY, SEEDS, RANK = text_column("study", "Study"), number_column("seeds", "Seeds"), number_column("rank", "Rank")
@@ -14,7 +14,7 @@ STEP_SECONDS = spread_column("step_seconds", "Step seconds", "seconds")
 
 
 def difference_column(title: str) -> Any:
-    """A paired difference with its interval, `interval_values("difference", ...)`."""
+    """A paired difference with its interval."""
     return interval_column("difference", title, sign=True)
 
 
@@ -23,9 +23,7 @@ def group_row(group: Group, **spreads: str) -> dict[str, Any]:
     columns = spreads | {"step_seconds": "step_seconds"}
     names = {"task": group["task"], "axis": group.axis, "method": group.label, "study": group["study"]}
     row: dict[str, Any] = {**names, "seeds": len(group.runs), "unit": group["unit"], RUNS: group.key}
-    for key, column in columns.items():
-        row |= spread_values(key, group.spread(column))
-    return row
+    return row | {key: group.spread(column) for key, column in columns.items()}
 
 
 def mean_of(group: Group, column: str) -> float | None:
@@ -34,13 +32,13 @@ def mean_of(group: Group, column: str) -> float | None:
     return spread.mean if spread and spread.mean else None
 
 
-def interval_values(key: str, spread: Spread | None) -> dict[str, Any]:
+def interval_of(spread: Spread | None) -> Interval:
     """Mean and its 95 % interval by Student's t, mean ± t(0.975, n - 1) s / sqrt(n); no interval from one value."""
-    mean, half = None if spread is None else spread.mean, None
-    if spread is not None and spread.std is not None:
+    if spread is None:
+        return Interval()
+    half = None
+    if spread.std is not None:
         from scipy.stats import t
 
         half = finite(t.ppf(0.975, spread.n - 1) * spread.std / math.sqrt(spread.n))
-    if mean is None or half is None:
-        return {key: mean, f"{key}_low": None, f"{key}_high": None}
-    return {key: mean, f"{key}_low": mean - half, f"{key}_high": mean + half}
+    return Interval(spread.mean) if half is None else Interval(spread.mean, spread.mean - half, spread.mean + half)

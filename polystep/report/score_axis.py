@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy
 
-from polystep.report.curves import Numbers
-from polystep.report.groups import Board
+from polystep.report.charts import Line, Look
+from polystep.report.curves import Numbers, mean_curve
+from polystep.report.groups import Board, Group
 from polystep.report.text import finite, unit_of
 
 LEAST_SHARE = 1e-4
@@ -32,12 +33,25 @@ class ScoreAxis:
             values = numpy.maximum(abs(self.best - values), LEAST_SHARE * abs(self.best) or LEAST_SHARE)
         return self.scale * values
 
+    def validation(self, group: Group, cost: str, label: str, look: Look) -> Line | None:
+        """The learning curve of a group over what it spent, with a band over its seeds; None where it is not known."""
+        curve = mean_curve(group, cost)
+        if curve is None:
+            return None
+        mean, low, high = (self.shown(scores) for scores in (curve.mean, curve.low, curve.high))
+        return Line(label, look, curve.cost, mean, low, high)
+
+
+def linear_axis(board: Board) -> ScoreAxis:
+    """The axis that shows the scores of a board as they are."""
+    unit, solved, name = unit_of(board["unit"]), finite(board["solved"]), str(board["metric"])
+    label = f"{name} ({unit.symbol.strip()})" if unit.symbol else name
+    return ScoreAxis(label, unit.scale, None, None if solved is None else unit.scale * solved)
+
 
 def score_axis(board: Board) -> ScoreAxis:
     """The axis for the metric of a board: distances where the best value is known and no threshold is."""
-    unit, best, solved = unit_of(board["unit"]), finite(board["best"]), finite(board["solved"])
-    name = str(board["metric"])
-    if best is not None and solved is None:
-        return ScoreAxis(f"{unit.scale * best:g}{unit.symbol} - {name}", unit.scale, best, None)
-    label = f"{name} ({unit.symbol.strip()})" if unit.symbol else name
-    return ScoreAxis(label, unit.scale, None, None if solved is None else unit.scale * solved)
+    axis, unit, best = linear_axis(board), unit_of(board["unit"]), finite(board["best"])
+    if best is None or axis.level is not None:
+        return axis
+    return ScoreAxis(f"{unit.scale * best:g}{unit.symbol} - {board['metric']}", unit.scale, best, None)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from polystep.files import write_text
-from polystep.report.text import LONGEST, MISSING, Spread, for_markdown, interval_text, number_text, plain, spread_text
+from polystep.report.text import LONGEST, MISSING, for_markdown, interval_text, number_text, plain, spread_text
 
 Row = Mapping[str, Any]
 RUNS = "group"
@@ -18,19 +18,21 @@ RUNS = "group"
 class Column:
     """A column for readers.
 
-    show: the text of a row. number: the key of the value that the column is sorted by; None: it holds text. best: the key
-    that is true in rows whose cell is to be highlighted.
+    show: the text of a row. number: the key of the value that the column is sorted by, the first of a tuple; None: it holds
+    text. best: the key that is true in rows whose cell is to be highlighted. parts: of a tuple, as they end the names of
+    columns of the file.
     """
 
     title: str
     show: Callable[[Row], str]
     number: str | None = None
     best: str | None = None
+    parts: tuple[str, ...] = ("",)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of plain values (numbers, texts, None), the columns that show them, and sentences that belong to them.
+    """Rows of numbers, texts, `Spread`s, `Interval`s and None, the columns that show them, and sentences that belong to them.
 
     summary: shown by REPORT.md, else by the page, in `section` of either.
     """
@@ -49,42 +51,46 @@ def text_column(key: str, title: str, longest: int = LONGEST) -> Column:
     return Column(title, lambda row: MISSING if row.get(key) in (None, "") else plain(row[key], longest))
 
 
-def number_column(key: str, title: str, unit: str = "count", sign: bool = False) -> Column:
-    """A column of numbers of one unit."""
-    return Column(title, lambda row: number_text(row.get(key), unit, sign), key)
+def number_column(key: str, title: str, unit: str | None = "count") -> Column:
+    """A column of numbers; of the unit that the row names where `unit` is None."""
+    return Column(title, lambda row: number_text(row.get(key), row.get("unit") if unit is None else unit), key)
 
 
 def spread_column(key: str, title: str, unit: str | None = None, best: str | None = None) -> Column:
-    """A column of `spread_values`; of the unit that the row names where `unit` is None."""
+    """A column of `Spread`s; of the unit that the row names where `unit` is None."""
 
     def show(row: Row) -> str:
-        mean, std, n = (row.get(f"{key}_{part}") for part in Spread._fields)
-        return spread_text(mean, std, n, row.get("unit") if unit is None else unit)
+        return spread_text(row.get(key), row.get("unit") if unit is None else unit)
 
-    return Column(title, show, f"{key}_mean", best)
+    return Column(title, show, key, best, ("_mean", "_std", "_n"))
 
 
 def interval_column(key: str, title: str, sign: bool = False) -> Column:
-    """A column of a value KEY with its interval KEY_low to KEY_high, in the unit that the row names."""
+    """A column of `Interval`s in the unit that the row names."""
 
     def show(row: Row) -> str:
-        return interval_text(row.get(key), row.get(f"{key}_low"), row.get(f"{key}_high"), row.get("unit"), sign)
+        value, low, high = row[key]
+        return interval_text(value, low, high, row.get("unit"), sign)
 
-    return Column(title, show, key)
-
-
-def spread_values(key: str, spread: Spread | None) -> dict[str, Any]:
-    """The values of a spread for a row, as `spread_column` shows them."""
-    return {f"{key}_{part}": None if spread is None else getattr(spread, part) for part in Spread._fields}
+    return Column(title, show, key, parts=("", "_low", "_high"))
 
 
 def to_csv(table: Table) -> str:
     """All values to nine digits, in base units (fractions, seconds, bytes); unknown ones are empty cells."""
     import pandas
 
-    keys = dict.fromkeys(key for row in table.rows for key in row if key != RUNS)
-    rows = [[_cell(row.get(key)) for key in keys] for row in table.rows]
-    return str(pandas.DataFrame(rows, columns=list(keys), dtype=object).to_csv(index=False))
+    parts: dict[str, tuple[str, ...]] = {key: ("",) for row in table.rows for key in row if key != RUNS}
+    parts |= {column.number: column.parts for column in table.columns if column.number in parts}
+    names = [f"{key}{part}" for key, endings in parts.items() for part in endings]
+    rows = [
+        [_cell(value) for key, endings in parts.items() for value in _values(row.get(key), len(endings))]
+        for row in table.rows
+    ]
+    return str(pandas.DataFrame(rows, columns=names, dtype=object).to_csv(index=False))
+
+
+def _values(value: Any, count: int) -> Sequence[Any]:
+    return value[:count] if isinstance(value, tuple) else [value, *[None] * (count - 1)]
 
 
 def _cell(value: Any) -> Any:
@@ -116,6 +122,12 @@ def to_latex(table: Table) -> str:
 
 
 _LATEX = re.compile(r"[&%$#_{}]")
+
+
+def number_of(column: Column, row: Row) -> Any:
+    """The number that the row is sorted by; None where it has none."""
+    value = row.get(column.number) if column.number else None
+    return value[0] if isinstance(value, tuple) else value
 
 
 def is_best(column: Column, row: Row) -> bool:

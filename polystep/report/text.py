@@ -47,6 +47,14 @@ class Spread(NamedTuple):
     n: int
 
 
+class Interval(NamedTuple):
+    """A value with the ends of its interval; None for what is not known."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
 def unit_of(name: Any) -> Unit:
     """The unit of that name; numbers of any other are shown with four significant digits."""
     return UNITS.get(name, Unit(1, None)) if isinstance(name, str) else Unit(1, None)
@@ -66,14 +74,13 @@ def number_text(value: Any, unit: Any, sign: bool = False) -> str:
     return interval_text(value, None, None, unit, sign)
 
 
-def spread_text(mean: Any, std: Any, n: Any, unit: Any) -> str:
+def spread_text(spread: Spread | None, unit: Any) -> str:
     """Mean ± standard deviation, and n where it is below five."""
-    known, deviation, seeds = finite(mean), finite(std), finite(n)
-    if known is None:
+    if spread is None or finite(spread.mean) is None:
         return MISSING
-    texts, symbol = _digits([known] if deviation is None else [known, deviation], unit)
-    few = f" (n={seeds:.0f})" if seeds is not None and seeds < ENOUGH_SEEDS else ""
-    return " ± ".join(texts) + symbol + few
+    known = [number for number in (finite(spread.mean), finite(spread.std)) if number is not None]
+    texts, symbol = _digits(known, unit)
+    return " ± ".join(texts) + symbol + (f" (n={spread.n})" if spread.n < ENOUGH_SEEDS else "")
 
 
 def interval_text(value: Any, low: Any, high: Any, unit: Any, sign: bool = False) -> str:

@@ -1,7 +1,7 @@
 """Every condition of every statement judged by the table of runs, and one verdict per statement, edition and axis."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,8 @@ import pandas
 from polystep.report.claims.evidence import Evidence, Measured, incomparable, measure
 from polystep.report.claims.intervals import NEAR_BEST, against_bounds, interval
 from polystep.report.claims.statements import FILES, Condition, Statement
-from polystep.report.groups import Run, context_of, uses_gradients
-from polystep.report.published import published_curve
+from polystep.report.groups import Run, context_of, sign_of, uses_gradients
+from polystep.report.published import published_at_steps
 from polystep.report.runs import COMMITTED, OWN
 from polystep.report.text import finite
 
@@ -189,7 +189,7 @@ def _values(
     That range is known of a score, and of its difference to published numbers, but not of two measured scores.
     """
     first = sides[0].runs[0]
-    sign, best = -1 if first["direction"] == "minimize" else 1, finite(first["best"])
+    sign, best = sign_of(first["direction"]), finite(first["best"])
     saturated = any(_at_best(value, finite(side.runs[0]["best"])) for side in sides for value in side.values.values())
     values = list(sides[0].values.values())
     if len(sides) == 2:
@@ -209,10 +209,9 @@ def _at_best(value: float, best: float | None) -> bool:
     return best is not None and abs(value - best) <= NEAR_BEST * abs(best)
 
 
-def _published_by_seed(condition: Condition, edition: str) -> dict[int, float]:
-    curve = published_curve(edition, condition.score.task, condition.score.method)
-    marks = curve[curve["step"] == condition.score.step]
-    return dict(zip(map(int, marks["seed"]), map(float, marks["test"]), strict=True))
+def _published_by_seed(condition: Condition, edition: str) -> Mapping[float, float]:
+    score = condition.score
+    return published_at_steps(edition, score.task, score.method).get(score.step, {})
 
 
 def _published_value(statement: Statement, axis: str, condition: Condition) -> float | None:
@@ -220,8 +219,7 @@ def _published_value(statement: Statement, axis: str, condition: Condition) -> f
     if found is None or condition.minus is None:
         return None if found is None or condition.minus_published else found.mean
     other = condition.minus.published_value(statement.edition, axis)
-    sign = -1 if found.direction == "minimize" else 1
-    return None if other is None else sign * (found.mean - other.mean)
+    return None if other is None else sign_of(found.direction) * (found.mean - other.mean)
 
 
 def _margin(rows: pandas.DataFrame) -> "pandas.Series[float]":

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-from polystep.report.charts import Chart, Line, Look, Mark, Panel
-from polystep.report.curves import mean_curve
+from polystep.report.charts import Chart, Look, Mark, Panel
 from polystep.report.groups import METHOD, Board, Group
 from polystep.report.material import HEADLINE, Material
-from polystep.report.published_scores import EDITIONS, published
+from polystep.report.published import EDITIONS, published_score
 from polystep.report.score_axis import score_axis
 
 TASKS = ("int8", "snn", "argmax", "staircase", "moe")
@@ -38,17 +37,13 @@ def charts(material: Material) -> Iterator[Chart]:
 
 def _panel(material: Material, board: Board, cost: str) -> Panel:
     axis = score_axis(board)
-    lines, marks = [], []
-    for group, label, look in _chosen(material, board):
-        if curve := mean_curve(group, cost):
-            mean, low, high = (axis.shown(scores) for scores in (curve.mean, curve.low, curve.high))
-            lines.append(Line(label, look, curve.cost, mean, low, high))
+    curves = (axis.validation(group, cost, label, look) for group, label, look in _chosen(material, board))
+    marks = []
     for edition, title in EDITIONS.items():
-        if score := published(board.task, METHOD, edition):
+        if score := published_score(board.task, METHOD, edition):
             marks.append(Mark(f"PolyStep, published, {title}", _MARKERS[edition], float(axis.shown(score.mean))))
-    title = f"{board.task}, {board.remark}" if board.remark else board.task
-    is_log = axis.best is not None
-    return Panel(title, tuple(lines), tuple(marks), x_label=_COSTS[cost], y_label=axis.label, log_y=is_log)
+    lines, is_log = tuple(filter(None, curves)), axis.best is not None
+    return Panel(board.title, lines, tuple(marks), x_label=_COSTS[cost], y_label=axis.label, log_y=is_log)
 
 
 def _chosen(material: Material, board: Board) -> Iterator[tuple[Group, str, Look]]:

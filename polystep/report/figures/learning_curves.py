@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from polystep.report.charts import Chart, Line, Panel, rows_of
-from polystep.report.curves import mean_curve
+from polystep.report.charts import Chart, Panel, rows_of
 from polystep.report.groups import Board, method_title
 from polystep.report.material import Material, family_section
 from polystep.report.score_axis import score_axis
@@ -36,13 +35,9 @@ def charts(material: Material) -> Iterator[Chart]:
 def _panel(material: Material, board: Board) -> Panel:
     cost, x_label = _COSTS.get(str(board["protocol"]), _OTHER)
     axis = score_axis(board)
-    lines = []
-    for group in board.groups:
-        if curve := mean_curve(group, cost):
-            mean, low, high = (axis.shown(scores) for scores in (curve.mean, curve.low, curve.high))
-            look = material.looks[str(group["optimizer"])]
-            lines.append(Line(method_title(group.runs[0]), look, curve.cost, mean, low, high))
-    title = f"{board.task}, {board.remark}" if board.remark else board.task
-    return Panel(
-        title, tuple(lines), x_label=x_label, y_label=axis.label, log_y=axis.best is not None, level=axis.level
+    curves = (
+        axis.validation(group, cost, method_title(group.runs[0]), material.looks[str(group["optimizer"])])
+        for group in board.groups
     )
+    lines, is_log = tuple(filter(None, curves)), axis.best is not None
+    return Panel(board.title, lines, x_label=x_label, y_label=axis.label, log_y=is_log, level=axis.level)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from polystep.report.charts import Chart, Line, Panel
 from polystep.report.groups import Board, Group, is_about_sizes, method_title
 from polystep.report.material import Material, family_section
-from polystep.report.published_scores import edition_of, published
+from polystep.report.published import published_score
 from polystep.report.score_axis import score_axis
 from polystep.report.text import file_stem
 
@@ -27,13 +27,15 @@ def charts(material: Material) -> Iterator[Chart]:
 
 
 def _scores(material: Material, axis_name: str, boards: Sequence[Board]) -> Panel:
-    axis, edition = score_axis(boards[0]), edition_of(axis_name)
+    axis, edition = score_axis(boards[0]), boards[0].edition
     lines = []
     for optimizer, groups in _by_optimizer(boards).items():
         title, look = method_title(groups[0].runs[0]), material.looks[optimizer]
         here = [(float(g["size"]), score.mean) for g in groups if (score := g.spread("test_selected"))]
         lines.append(Line(title, look, [x for x, _ in here], axis.shown([y for _, y in here]), steps=False))
-        theirs = [(float(b["size"]), score.mean) for b in boards if (score := published(b.task, optimizer, edition))]
+        theirs = [
+            (float(b["size"]), score.mean) for b in boards if (score := published_score(b.task, optimizer, edition))
+        ]
         if theirs:
             scores = axis.shown([y for _, y in theirs])
             line = Line(f"{title}, published", look, [x for x, _ in theirs], scores, steps=False, published=True)

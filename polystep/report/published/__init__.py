@@ -3,32 +3,31 @@
 Tasks go by the name that the task itself has, methods by the name of their settings file, as in the table of runs.
 """
 
+import math
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas
 
-EDITIONS = ("first", "revised")
+from polystep.report.groups import METHOD, sign_of
+from polystep.report.text import Spread
+
+EDITIONS = {"first": "first edition", "revised": "revised edition"}
+_METRICS = {"first": ("test_best", "test_last"), "revised": ("test_selected", "test_last")}
+"""Of the score that an edition is about: the headline, else, of returns, that of the last policy."""
 _FOLDER = Path(__file__).parent
 
 
 class Published(NamedTuple):
-    """Mean and sample standard deviation over seeds, in the unit of the metric, and what one run cost; NaN where unknown.
-
-    direction: of the metric. seconds: wall time on `hardware`.
-    """
+    """Mean and sample standard deviation over seeds, in the unit of the metric; NaN where unknown. direction: of the metric."""
 
     mean: float
     std: float
     seeds: float
     direction: str
     unit: str
-    candidate_evaluations: float
-    steps: float
-    seconds: float
-    peak_memory_mb: float
-    hardware: str
 
 
 def published(edition: str, task: str, method: str, metric: str, axis: str = "") -> Published | None:
@@ -38,12 +37,25 @@ def published(edition: str, task: str, method: str, metric: str, axis: str = "")
     chose), test_last (the last model), validation_best. axis: equal_evaluations for runs made for that comparison alone; empty
     for the edition's main table.
     """
-    return _rows(edition).get((task, method, metric, axis))
+    return _numbers(edition).get((task, method, metric, axis))
 
 
-def published_table(edition: str) -> pandas.DataFrame:
-    """All that an edition reports, a row per task, method, metric and axis; README.md explains the columns."""
-    return _table(edition).copy()
+def published_score(task: str, method: str, edition: str | None) -> Spread | None:
+    """The score that an edition is about: of returns that of the last policy, else the headline; None where it has none."""
+    for metric in _METRICS.get(edition or "", ()):
+        row = published(str(edition), task, method, metric)
+        if row and (row.unit or metric == "test_last"):
+            seeds = 0 if math.isnan(row.seeds) else int(row.seeds)
+            return Spread(row.mean, None if math.isnan(row.std) else row.std, seeds)
+    return None
+
+
+def published_rival(task: str, edition: str, direction: str) -> Spread | None:
+    """The best published score of another method without gradients; None where that edition has none."""
+    table = published_table(edition)
+    rivals = table[(table["task"] == task) & (table["uses"] != "gradients") & (table["method"] != METHOD)]
+    scores = [score for method in sorted(set(rivals["method"])) if (score := published_score(task, method, edition))]
+    return max(scores, key=lambda score: sign_of(direction) * score.mean, default=None)
 
 
 def published_curve(edition: str, task: str, method: str) -> pandas.DataFrame:
@@ -56,25 +68,29 @@ def published_curve(edition: str, task: str, method: str) -> pandas.DataFrame:
     return curves[(curves["task"] == task) & (curves["method"] == method)].reset_index(drop=True)
 
 
-@cache
-def _table(edition: str) -> pandas.DataFrame:
-    text = dict.fromkeys(
-        ("task", "method", "uses", "metric", "axis", "direction", "unit", "hardware", "source", "note"), str
-    )
-    table = pandas.read_csv(_FOLDER / f"{edition}.csv", dtype=text)
-    return table.fillna(dict.fromkeys(text, ""))
+def published_at_steps(edition: str, task: str, method: str) -> Mapping[Any, Mapping[float, float]]:
+    """Test scores of an edition by step and seed, which is NaN for a mean over unknown ones; empty where it has no curve."""
+    curve = published_curve(edition, task, method)
+    return {
+        int(step): dict(zip(rows["seed"].astype(float), rows["test"].astype(float), strict=True))
+        for step, rows in curve.groupby("step")
+    }
 
 
 @cache
-def _rows(edition: str) -> dict[tuple[str, str, str, str], Published]:
-    table = _table(edition)
+def published_table(edition: str) -> pandas.DataFrame:
+    """All that an edition reports, a row per task, method, metric and axis; README.md explains the columns."""
+    text = ("task", "method", "uses", "metric", "axis", "direction", "unit", "hardware", "source", "note")
+    return pandas.read_csv(_FOLDER / f"{edition}.csv", dtype=dict.fromkeys(text, str)).fillna(dict.fromkeys(text, ""))
+
+
+@cache
+def _numbers(edition: str) -> dict[tuple[str, str, str, str], Published]:
+    table = published_table(edition)
     names = table[["task", "method", "metric", "axis"]].itertuples(index=False, name=None)
     return dict(zip(names, map(Published._make, table[[*Published._fields]].itertuples(index=False)), strict=True))
 
 
 @cache
 def _curves(edition: str) -> pandas.DataFrame:
-    path = _FOLDER / f"{edition}_curves.csv"
-    return (
-        pandas.read_csv(path) if path.exists() else pandas.DataFrame(columns=["task", "method", "seed", "step", "test"])
-    )
+    return pandas.read_csv(_FOLDER / f"{edition}_curves.csv")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from polystep.report.groups import Board, Group, spread_of
 from polystep.report.material import Material, family_section
-from polystep.report.published_scores import EDITIONS, edition_of, published
+from polystep.report.published import EDITIONS, published_score
 from polystep.report.rows import (
     METHOD,
     RANK,
@@ -15,11 +15,11 @@ from polystep.report.rows import (
     TEST,
     difference_column,
     group_row,
-    interval_values,
+    interval_of,
     mean_of,
 )
-from polystep.report.table import Row, Table, interval_column, number_column, spread_column, spread_values, text_column
-from polystep.report.text import file_stem
+from polystep.report.table import Row, Table, interval_column, number_column, spread_column, text_column
+from polystep.report.text import Interval, file_stem
 
 
 def tables(material: Material) -> Iterator[Table]:
@@ -28,7 +28,7 @@ def tables(material: Material) -> Iterator[Table]:
     for board in material.boards:
         boards.setdefault((board["family"], board.axis), []).append(board)
     for (family, axis), members in boards.items():
-        editions = {key: title for key, title in EDITIONS.items() if key == edition_of(axis)}
+        editions = {key: title for key, title in EDITIONS.items() if key == members[0].edition}
         columns = [
             TASK,
             text_column("board", "Compared within"),
@@ -71,21 +71,19 @@ def board_rows(board: Board, editions: Sequence[str] | dict[str, str] = ()) -> l
             "board": board.remark,
             "rank": ranks.get(group.key),
             "complete": group.is_complete,
-            **interval_values("interval", group.spread("test_selected")),
-            "interval": None,
-            **difference_values(group, board.own),
+            "interval": interval_of(group.spread("test_selected"))._replace(value=None),
+            "difference": difference_of(group, board.own),
             "candidates": mean_of(group, "candidate_evaluations"),
+            **{edition: published_score(board.task, str(group["optimizer"]), edition) for edition in editions},
         }
-        for edition in editions:
-            row |= spread_values(edition, published(board.task, str(group["optimizer"]), edition))
         rows.append(row)
     return rows
 
 
-def difference_values(group: Group, reference: Group | None) -> dict[str, float | None]:
+def difference_of(group: Group, reference: Group | None) -> Interval:
     """Mean difference of the test scores over common seeds with its interval; unknown where either is not complete."""
     pairs: list[float] = []
     if reference is not None and reference is not group and group.is_complete and reference.is_complete:
         base = reference.values("test_selected")
         pairs = [value - base[key] for key, value in group.values("test_selected").items() if key in base]
-    return interval_values("difference", spread_of(pairs))
+    return interval_of(spread_of(pairs))

@@ -1,30 +1,31 @@
-"""Where and with which code runs were made, and what mixes contexts."""
+"""Where and with which code runs were made, what mixes contexts, and a file of every run with all of its numbers."""
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
-from polystep.report.groups import context_of
+from polystep.report.groups import Run, context_of
 from polystep.report.material import CONTEXTS, Material
-from polystep.report.table import Column, Table, number_column, text_column
+from polystep.report.rows import AXIS, TASK
+from polystep.report.table import Table, number_column, text_column
 from polystep.report.text import plain
+
+_LEFT_OUT = ("history", "test_curve", "diagnostics", "packages", "error", "uses", "altered", "overrides")
+"""Columns of runs that hold no number or text."""
 
 
 def tables(material: Material) -> Iterator[Table]:
-    """One row per context and commit, and one per board whose runs come from several."""
+    """One row per context and commit, one per board whose runs come from several, and a file with one per run."""
     runs = [run for group in material.groups for run in group.runs]
     counts = Counter((context_of(run), *_code(run), _packages(run)) for run in runs)
-    rows = [
-        dict(zip(("context", "commit", "clean", "packages", "runs"), (*key, count), strict=True))
-        for key, count in sorted(counts.items(), key=lambda item: -item[1])
-    ]
-    columns: list[Column] = [
+    columns = [
         text_column("context", "Processor, threads, device"),
         text_column("commit", "Commit"),
         text_column("clean", "Uncommitted changes"),
         text_column("packages", "Versions"),
         number_column("runs", "Runs"),
     ]
+    names = ("context", "commit", "clean", "packages", "runs")
+    rows = [dict(zip(names, (*key, count), strict=True)) for key, count in counts.most_common()]
     note = "Runs of unknown or modified code count for no claim."
     yield Table("contexts", "Where the runs were made", columns, rows, (note,), CONTEXTS)
     mixed = []
@@ -32,29 +33,30 @@ def tables(material: Material) -> Iterator[Table]:
         members = [run for group in board.groups for run in group.runs]
         commits, machines = Counter(_code(run)[0] for run in members), Counter(context_of(run) for run in members)
         if len(commits) > 1 or len(machines) > 1:
-            mixed.append(
-                {
-                    "task": board.task,
-                    "axis": board.axis,
-                    "board": board.remark,
-                    "commits": _several(commits),
-                    "machines": _several(machines),
-                }
-            )
+            names_of_board = {"task": board.task, "axis": board.axis, "board": board.remark}
+            mixed.append({**names_of_board, "commits": _several(commits), "machines": _several(machines)})
     if mixed:
-        columns = [text_column("task", "Task"), text_column("axis", "Protocol"), text_column("board", "Compared within"),
-                   text_column("commits", "Commits"), text_column("machines", "Processors, threads, devices")]  # fmt: skip
+        machines_column = text_column("machines", "Processors, threads, devices")
+        columns = [
+            TASK,
+            AXIS,
+            text_column("board", "Compared within"),
+            text_column("commits", "Commits"),
+            machines_column,
+        ]
         note = "Where seconds decide, runs of several contexts are compared apart; everywhere else only versions could differ."
         yield Table("mixed_contexts", "Comparisons of several contexts", columns, mixed, (note,), CONTEXTS)
+    kept = [column for column in material.runs.columns if "." not in column and column not in _LEFT_OUT]
+    yield Table("runs", "Every run", (), material.runs[kept].to_dict("records"), (), CONTEXTS)
 
 
-def _code(run: Any) -> tuple[str, str]:
+def _code(run: Run) -> tuple[str, str]:
     commit = plain(run["commit"])[:9] if isinstance(run["commit"], str) else "unknown"
     clean = run["clean"]
     return commit, "unknown" if clean not in (True, False) else "no" if clean else "yes"
 
 
-def _packages(run: Any) -> str:
+def _packages(run: Run) -> str:
     packages = run["packages"] if isinstance(run["packages"], dict) else {}
     return ", ".join(f"{name} {version}" for name, version in {"python": run["python"], **packages}.items())
 

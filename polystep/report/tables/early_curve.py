@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from polystep.report.groups import Group, spread_of
 from polystep.report.material import Material, family_section
-from polystep.report.published_scores import published_at_steps
-from polystep.report.rows import METHOD, TASK, difference_column, interval_values
-from polystep.report.table import RUNS, Row, Table, number_column, spread_column, spread_values
+from polystep.report.published import published_at_steps
+from polystep.report.rows import METHOD, TASK, difference_column, interval_of
+from polystep.report.table import RUNS, Row, Table, number_column, spread_column
 from polystep.report.text import finite
 
 _CURVES = {
@@ -53,9 +53,9 @@ def _rows(group: Group, edition: str) -> Iterator[Row]:
                 "method": group.label,
                 "step": step,
                 "unit": group["unit"],
-                **spread_values("test", spread_of(list(here.values()))),
-                **spread_values("published", spread_of(list(theirs.values()))),
+                "test": spread_of(list(here.values())),
+                "published": spread_of(list(theirs.values())),
                 "common": len(pairs),
-                **interval_values("difference", spread_of(pairs)),
+                "difference": interval_of(spread_of(pairs)),
                 RUNS: group.key,
             }

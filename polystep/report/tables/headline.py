@@ -1,12 +1,13 @@
 """The headline: per task, what is published for the paper's method, what it reaches here, and who competes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from polystep.report.groups import METHOD, Board, Group
 from polystep.report.material import HEADLINE, Material, family_section
-from polystep.report.published_scores import EDITIONS, published
-from polystep.report.table import RUNS, Column, Table, number_column, spread_column, spread_values, text_column
+from polystep.report.published import EDITIONS, published_score
+from polystep.report.table import RUNS, Column, Table, number_column, spread_column, text_column
 from polystep.report.text import MISSING
 
 _OWN = {
@@ -38,7 +39,7 @@ def tables(material: Material) -> Iterator[Table]:
             _named("rival", "best black-box rival, equal seconds"),
             _named("gradients", "gradients, equal seconds"),
         ),
-        [row for row in rows if any(row[f"{key}_mean"] is not None for key in _OWN)],
+        [row for row in rows if any(row[key] for key in _OWN)],
         (
             "Test scores at the checkpoint that validation chose: mean ± sample standard deviation over n seeds (shown below "
             "five). Published by the first edition: the best of all looks at the test set; of policies, the last one.",
@@ -54,12 +55,11 @@ def _row(task: str, boards: dict[str, Board]) -> dict[str, Any]:
     first = next(iter(boards.values()))
     row: dict[str, Any] = {"family": family_section(first["family"]), "task": task, "metric": first["metric"]}
     row["unit"] = first["unit"]
-    for edition in EDITIONS:
-        row |= spread_values(edition, published(task, METHOD, edition))
+    row |= {edition: published_score(task, METHOD, edition) for edition in EDITIONS}
     shown: list[Group] = []
     for key, (axis, _) in _OWN.items():
         own = boards[axis].own if axis in boards else None
-        row |= spread_values(key, own.spread("test_selected") if own else None)
+        row[key] = own.spread("test_selected") if own else None
         shown += [own] if own else []
     equal = boards.get("equal seconds")
     row["seconds"] = equal["budget.seconds"] if equal else None
@@ -69,7 +69,7 @@ def _row(task: str, boards: dict[str, Board]) -> dict[str, Any]:
     }
     for key, group in rivals.items():
         row[f"{key}_method"] = group.label if group else None
-        row |= spread_values(key, group.spread("test_selected") if group else None)
+        row[key] = group.spread("test_selected") if group else None
         shown += [group] if group else []
     return row | {RUNS: ",".join(group.key for group in shown)}
 
@@ -80,4 +80,4 @@ def _named(key: str, title: str) -> Column:
     def show(row: Any) -> str:
         return f"{score.show(row)}, {row[f'{key}_method']}" if row[f"{key}_method"] else MISSING
 
-    return Column(title, show, score.number)
+    return replace(score, show=show)

@@ -5,19 +5,18 @@ from typing import Any
 
 from polystep.report.groups import Board, Group, method_title
 from polystep.report.material import Material, family_section
-from polystep.report.published_scores import edition_of, published
-from polystep.report.table import RUNS, Column, Row, Table, number_column, spread_column, spread_values, text_column
+from polystep.report.published import published_score
+from polystep.report.table import RUNS, Column, Row, Table, number_column, spread_column, text_column
 from polystep.report.text import file_stem, number_text
 
 
 def tables(material: Material) -> Iterator[Table]:
     """One table for each family and axis: mean test scores, the best one on every task highlighted."""
     for (family, axis), boards in material.main.items():
-        rows = [*_measured(boards), *_published(axis, boards)]
+        rows = [*_measured(boards), *_published(boards)]
         columns: list[Column] = [text_column("method", "Method")]
         for board in boards:
-            title = f"{board.task}, {board.remark}" if board.remark else board.task
-            columns.append(spread_column(board.task, title, board["unit"], f"{board.task}_best"))
+            columns.append(spread_column(board.task, board.title, board["unit"], f"{board.task}_best"))
         if len({(board["metric"], board["unit"], board["best"]) for board in boards}) == 1 and len(boards) > 1:
             columns.append(number_column("all", "All (IQM)", board["unit"]))
         title = f"{family_section(family)}: {axis}"
@@ -36,7 +35,7 @@ def _measured(boards: Sequence[Board]) -> list[Row]:
     for (label, study), groups in methods.items():
         row: dict[str, Any] = {"method": f"{label}, study {study}" if several else label}
         for task, group in groups.items():
-            row |= spread_values(task, group.spread("test_selected"))
+            row[task] = group.spread("test_selected")
             row[f"{task}_complete"] = group.is_complete
             row[f"{task}_best"] = group.is_complete and best.get(task) == _shown_score(group)
         scores = [
@@ -48,17 +47,15 @@ def _measured(boards: Sequence[Board]) -> list[Row]:
     return [row for _, _, row in sorted(rows, key=lambda item: item[:2])]
 
 
-def _published(axis: str, boards: Sequence[Board]) -> list[Row]:
+def _published(boards: Sequence[Board]) -> list[Row]:
     """What is published for the methods that were run with the published settings."""
-    edition = edition_of(axis)
+    edition = boards[0].edition
     titles = {str(group["optimizer"]): method_title(group.runs[0]) for board in boards for group in board.groups}
     rows: list[Row] = []
     for method, title in titles.items() if edition else ():
-        row: dict[str, Any] = {"method": f"{title}, published"}
-        for board in boards:
-            row |= spread_values(board.task, published(board.task, method, edition))
-        if any(row[f"{board.task}_mean"] is not None for board in boards):
-            rows.append(row)
+        scores = {board.task: published_score(board.task, method, edition) for board in boards}
+        if any(scores.values()):
+            rows.append({"method": f"{title}, published", **scores})
     return rows
 
 

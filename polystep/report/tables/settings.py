@@ -1,15 +1,18 @@
-"""Runs whose settings are not those of their study: shown apart, by what differs."""
+"""Runs that no comparison counts: those whose settings are not those of their study, and the trials of tuning grids."""
 
 from collections.abc import Iterator
+from itertools import groupby
 
-from polystep.report.material import Material, family_section
-from polystep.report.rows import AXIS, METHOD, SEEDS, STEP_SECONDS, TASK, TEST, group_row
-from polystep.report.table import Table, text_column
+from polystep.report.material import TUNING, Material, family_section
+from polystep.report.rows import AXIS, METHOD, RANK, SEEDS, STEP_SECONDS, STUDY, TASK, TEST, group_row, mean_of
+from polystep.report.table import Row, Table, number_column, spread_column, text_column
 from polystep.report.text import file_stem
+
+_SCORE = "validation_selected"
 
 
 def tables(material: Material) -> Iterator[Table]:
-    """One table for each family that has such runs."""
+    """One table for each family that has runs with other settings, and one of all trials."""
     altered = [group for group in material.groups if not group.is_own and group["protocol"] != "tuning"]
     for family in sorted({str(group["family"]) for group in altered}):
         rows = [
@@ -21,3 +24,18 @@ def tables(material: Material) -> Iterator[Table]:
         title = f"{family_section(family)}: other settings than those of the study"
         note = "These runs count for no claim and no rank."
         yield Table(file_stem("settings", family), title, columns, rows, (note,), family_section(family))
+    if trials := list(_trials(material)):
+        validation = spread_column("validation", "Validation, best")
+        columns = (TASK, STUDY, METHOD, RANK, validation, number_column("candidates", "Candidates"), STEP_SECONDS)
+        note = "Every method has as many trials and as large a budget for each. None of these runs counts as a result."
+        yield Table("tuning", "Trials of the tuning grids", columns, trials, (note,), TUNING)
+
+
+def _trials(material: Material) -> Iterator[Row]:
+    """One row per setting, the best of each task, study and method first, by validation data alone."""
+    trials = [group for group in material.groups if group["protocol"] == "tuning"]
+    for _, members in groupby(trials, key=lambda group: (group["task"], group["study"], group["optimizer"])):
+        scored = [(group.sign * score.mean, group) for group in members if (score := group.spread(_SCORE))]
+        for rank, (_, group) in enumerate(sorted(scored, key=lambda trial: -trial[0]), 1):
+            candidates = mean_of(group, "candidate_evaluations")
+            yield {**group_row(group, validation=_SCORE), "rank": rank, "candidates": candidates}

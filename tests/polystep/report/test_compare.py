@@ -24,15 +24,15 @@ def test_differences_are_to_the_own_runs(both, make_run):
     mine = [make_run("snn", "mine", seed, test_selected=0.8) for seed in (1, 2)]
     theirs = [make_run("snn", "polystep", seed, test_selected=0.9) for seed in (1, 2)]
     (shown,), _ = compare(both(mine, theirs), "snn", "mine")
-    assert rows(shown)["PolyStep", "committed"]["difference"] == pytest.approx(0.1)
-    assert rows(shown)["mine", "own"]["difference"] is None
+    assert rows(shown)["PolyStep", "committed"]["difference"].value == pytest.approx(0.1)
+    assert rows(shown)["mine", "own"]["difference"].value is None
     assert "AMD EPYC" in shown.title, "the context is said once"
 
 
 def test_a_repetition_stands_beside_the_committed_run(both, make_run):
     run = make_run("snn", "polystep")
     (shown,), _ = compare(both([run | {"test_selected": 0.5}], [run]), "snn", "polystep")
-    assert {key: row["test_mean"] for key, row in rows(shown).items()} == {
+    assert {key: row["test"].mean for key, row in rows(shown).items()} == {
         ("PolyStep", "own"): 0.5,
         ("PolyStep", "committed"): 0.9,
     }
@@ -51,7 +51,7 @@ def test_what_cannot_be_compared_says_why(both, make_run, columns, reason):
     runs = both([make_run("snn", "mine", **columns)], [make_run("snn", "polystep")])
     (shown,), _ = compare(runs, "snn", "mine")
     row = rows(shown)["PolyStep", "committed"]
-    assert row["difference"] is None
+    assert row["difference"].value is None
     assert reason in row["remark"]
 
 
@@ -61,7 +61,7 @@ def test_other_processors_do_not_matter_for_equal_steps(both, make_run):
         [make_run("snn", "polystep", protocol="equal_steps")],
     )
     (shown,), _ = compare(runs, "snn", "mine")
-    assert rows(shown)["PolyStep", "committed"]["difference"] is not None
+    assert rows(shown)["PolyStep", "committed"]["difference"].value is not None
     assert {row["context"] for row in shown.rows} == {"other, 1 thread", "AMD EPYC, 1 thread"}
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from polystep.report.text import (
     LONGEST,
+    Spread,
     file_stem,
     for_figure,
     for_markdown,
@@ -28,7 +29,9 @@ from polystep.report.text import (
     ],
 )
 def test_means_are_shown_with_their_spread_and_few_seeds(values, text):
-    assert spread_text(*values) == text
+    mean, std, n, unit = values
+    assert spread_text(Spread(mean, std, n), unit) == text
+    assert spread_text(None, unit) == "—"
 
 
 @pytest.mark.parametrize(
