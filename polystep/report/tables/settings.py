@@ -1,12 +1,13 @@
 """Runs that no comparison counts: those whose settings are not those of their study, and the trials of tuning grids."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from polystep.report.groups import Group
 from polystep.report.material import TUNING, Material, family_section
 from polystep.report.rows import AXIS, METHOD, RANK, SEEDS, STEP_SECONDS, STUDY, TASK, TEST, group_row, mean_of
 from polystep.report.table import Row, Table, number_column, spread_column, text_column
-from polystep.report.text import file_stem
+from polystep.report.text import file_stem, finite
 
 _SCORE = "validation_selected"
 
@@ -26,9 +27,13 @@ def tables(material: Material) -> Iterator[Table]:
         yield Table(file_stem("settings", family), title, columns, rows, (note,), family_section(family))
     if trials := list(_trials(material)):
         validation = spread_column("validation", "Validation, best")
-        columns = (TASK, STUDY, METHOD, RANK, validation, number_column("candidates", "Candidates"), STEP_SECONDS)
-        note = "Every method has as many trials and as large a budget for each. None of these runs counts as a result."
-        yield Table("tuning", "Trials of the tuning grids", columns, trials, (note,), TUNING)
+        candidates, edges = number_column("candidates", "Candidates"), text_column("edges", "Winner at the edge of")
+        columns = (TASK, STUDY, METHOD, RANK, validation, edges, candidates, STEP_SECONDS)
+        notes = (
+            "Every method has as many trials and as large a budget for each. None of these runs counts as a result.",
+            "A winner at an edge has the smallest or largest value of a setting that was tried: better ones may lie beyond.",
+        )
+        yield Table("tuning", "Trials of the tuning grids", columns, trials, notes, TUNING)
 
 
 def _trials(material: Material) -> Iterator[Row]:
@@ -36,6 +41,17 @@ def _trials(material: Material) -> Iterator[Row]:
     trials = [group for group in material.groups if group["protocol"] == "tuning"]
     for _, members in groupby(trials, key=lambda group: (group["task"], group["study"], group["optimizer"])):
         scored = [(group.sign * score.mean, group) for group in members if (score := group.spread(_SCORE))]
-        for rank, (_, group) in enumerate(sorted(scored, key=lambda trial: -trial[0]), 1):
+        ranked = [group for _, group in sorted(scored, key=lambda trial: -trial[0])]
+        for rank, group in enumerate(ranked, 1):
             candidates = mean_of(group, "candidate_evaluations")
-            yield {**group_row(group, validation=_SCORE), "rank": rank, "candidates": candidates}
+            edges = ", ".join(_edges(ranked)) if rank == 1 else None
+            yield {**group_row(group, validation=_SCORE), "rank": rank, "edges": edges, "candidates": candidates}
+
+
+def _edges(ranked: Sequence[Group]) -> Iterator[str]:
+    """The settings of the first trial that no other trial has both larger and smaller."""
+    for name in ranked[0].runs[0]:
+        if name.startswith("optimizer."):
+            tried = {value for group in ranked if (value := finite(group[name])) is not None}
+            if len(tried) > 1 and finite(ranked[0][name]) in (min(tried), max(tried)):
+                yield name.removeprefix("optimizer.")

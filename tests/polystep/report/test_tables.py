@@ -156,6 +156,22 @@ def test_tuning_is_ranked_by_validation_and_shows_no_test_score(made, make_run):
     assert not any(key.startswith("test") for row in shown.rows for key in row)
 
 
+@pytest.mark.parametrize(("scores", "edges"), [((0.2, 0.6, 0.4), None), ((0.2, 0.4, 0.6), "rate")])
+def test_a_winner_at_the_edge_of_its_grid_is_shown(made, make_run, scores, edges):
+    runs = [
+        make_run(
+            "snn",
+            "spsa",
+            protocol="tuning",
+            cell_id=str(rate),
+            validation_selected=score,
+            **{"optimizer.rate": rate, "optimizer.seed": 7, "optimizer.kind": "x"},
+        )
+        for rate, score in zip((1.0, 2.0, 3.0), scores, strict=True)
+    ]
+    assert [row["edges"] or None for row in made(*runs)["tuning"].rows] == [edges, None, None]
+
+
 def test_time_to_target_has_the_targets_of_the_task(made, make_run):
     targets = {
         row["target"]: row for row in made(make_run("cartpole", "polystep", test_selected=480.0))["targets"].rows
