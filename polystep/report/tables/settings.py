@@ -28,12 +28,12 @@ def tables(material: Material) -> Iterator[Table]:
     if trials := list(_trials(material)):
         validation = spread_column("validation", "Validation, best")
         candidates, edges = number_column("candidates", "Candidates"), text_column("edges", "Winner at the edge of")
-        columns = (TASK, STUDY, METHOD, RANK, validation, edges, candidates, STEP_SECONDS)
+        shown = (TASK, STUDY, METHOD, RANK, validation, edges, candidates, STEP_SECONDS)
         notes = (
             "Every method has as many trials and as large a budget for each. None of these runs counts as a result.",
             "A winner at an edge has the smallest or largest value of a setting that was tried: better ones may lie beyond.",
         )
-        yield Table("tuning", "Trials of the tuning grids", columns, trials, notes, TUNING)
+        yield Table("tuning", "Trials of the tuning grids", shown, trials, notes, TUNING)
 
 
 def _trials(material: Material) -> Iterator[Row]:
