@@ -7,6 +7,7 @@ from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.objective import BatchObjective
 from polystep.layout import ParameterLayout
 from polystep.search import Search
+from polystep.trainer import Trainer
 
 __all__ = [
     "BatchObjective",
@@ -14,6 +15,7 @@ __all__ = [
     "ParameterLayout",
     "PolyStep",
     "Search",
+    "Trainer",
     "fastest_evaluator",
     "minimize",
 ]

@@ -1,4 +1,4 @@
-"""Optimisers by name: PolyStep with its settings for black boxes, and what installed packages offer."""
+"""Optimisers by name: PolyStep with its settings for black boxes or for models, and what installed packages offer."""
 
 import difflib
 import math
@@ -13,8 +13,9 @@ from polystep.candidates import Candidates
 from polystep.contracts import ExpectedError, Optimizer, StepReport
 from polystep.layout import ParameterLayout
 from polystep.quasi_newton import QuasiNewton
-from polystep.schedule import Geometric
-from polystep.subspace import FullSpace
+from polystep.schedule import Cosine, Geometric
+from polystep.subspace import FullSpace, RowSubspace
+from polystep.update import Adaptive
 from polystep.weighting import LinearWeighting
 
 GROUP = "polystep.optimizers"
@@ -69,9 +70,26 @@ def for_black_boxes(layout: ParameterLayout, point: Tensor, seed: int, noisy: bo
     )
 
 
-def optimizer_factory(optimizer: str | Factory) -> Factory:
-    """That of PolyStep, the one of that name among the entry points of GROUP, or the factory itself; OptimizerError where
-    there is none.
+def for_models(layout: ParameterLayout, point: Tensor, seed: int) -> PolyStep:
+    """PolyStep for the parameters of a model whose inputs have a deviation of about 1.
+
+    Every output row of every weight is probed on its own, so that evaluators compute little for a candidate. The learning
+    rate falls to 0 over the budget.
+    """
+    coordinates = RowSubspace(layout, 1, seed).coordinates
+    return PolyStep(
+        layout,
+        point,
+        seed,
+        particle_dimension=min(8, coordinates),
+        probe_radius=0.5,
+        update=Adaptive(Cosine(0.03, 0.0), beta2=0.99, weight_decay=0.1),
+    )
+
+
+def optimizer_factory(optimizer: str | Factory, polystep: Factory) -> Factory:
+    """`polystep` for "polystep", the one of another name among the entry points of GROUP, or the factory itself; OptimizerError
+    where there is none.
     """
     if not isinstance(optimizer, str):
         if not callable(optimizer):
@@ -80,7 +98,7 @@ def optimizer_factory(optimizer: str | Factory) -> Factory:
             )
         return optimizer
     if optimizer == "polystep":
-        return for_black_boxes
+        return polystep
     offered = {entry.name: entry for entry in entry_points(group=GROUP)}
     if optimizer not in offered:
         names = ["polystep", *sorted(offered)]

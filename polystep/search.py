@@ -11,7 +11,7 @@ from torch import Tensor
 from polystep.ask_tell import NonFiniteLossError
 from polystep.candidates import Candidates
 from polystep.domain import BlackBoxError, Bounds, read_domain
-from polystep.factories import AskTell, Factory, build, optimizer_factory
+from polystep.factories import AskTell, Factory, build, for_black_boxes, optimizer_factory
 from polystep.layout import ParameterLayout
 
 SAME = 1e-6
@@ -64,7 +64,7 @@ class Search:
         self._budget = 1000 * len(self._domain.start) if budget is None else budget
         if isinstance(self._budget, bool) or not isinstance(self._budget, int) or self._budget < 1:
             raise BlackBoxError(f"budget must be a whole number of evaluations above 0, got {budget!r}")
-        self._factory, self._seed = optimizer_factory(optimizer), seed
+        self._factory, self._seed = optimizer_factory(optimizer, for_black_boxes), seed
         self._optimizer: AskTell | None = None
         self._asked: Tensor | None = None
         self._best, self._lowest, self._evaluations, self._noisy = self._domain.start, math.inf, 0, False

@@ -51,13 +51,17 @@ import sys
 for name in ("numba", "numpy", "pandas", "hydra", "omegaconf", "rich", "safetensors", "sklearn", "matplotlib"):
     sys.modules[name] = None
 import torch
-from polystep import BatchObjective, FunctionalEvaluator, PolyStep
+from polystep import BatchObjective, FunctionalEvaluator, PolyStep, Trainer
 model = torch.nn.Linear(3, 2)
 evaluator = FunctionalEvaluator(model, torch.nn.functional.mse_loss)
 optimizer = PolyStep(evaluator.layout, evaluator.layout.point_of(model), seed=0, particle_dimension=2)
 objective = BatchObjective(evaluator, torch.ones(4, 3), torch.zeros(4, 2))
 losses = [optimizer.step(objective, step / 30).loss for step in range(30)]
 assert losses[-1] < losses[0], losses
+trainer = Trainer(torch.nn.Sequential(torch.nn.Linear(3, 2)))
+batch = torch.eye(3), torch.tensor([0, 1, 0])
+fit = trainer.fit([batch], steps=20, validation=[batch], progress=False)
+assert fit.best < fit.history[0].validation, fit
 """
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program], cwd=ROOT, capture_output=True, text=True, check=False

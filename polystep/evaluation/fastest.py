@@ -7,8 +7,10 @@ anything else functionally, and a warning says why. Kernels are compiled where e
 import importlib.util
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polystep.contracts import ExpectedError
@@ -36,23 +38,73 @@ class ModuleEvaluator(Evaluator, Protocol):
     layout: ParameterLayout
 
 
-def fastest_evaluator(module: nn.Module, loss: SampleLoss | None = None) -> ModuleEvaluator:
-    """The fused, the incremental or the functional evaluator of `module`, the first that can take it.
+BatchLoss = Callable[[Tensor, Tensor], Tensor]
+"""A scalar of the outputs and the targets of a whole batch."""
 
-    A warning says why it is not the fused one. `loss`: of one sample, CrossEntropy where not given.
+
+@dataclass(frozen=True)
+class Choice:
+    """An evaluator; what it does, in words; and why it does not do what is faster, None where nothing is."""
+
+    evaluator: ModuleEvaluator
+    path: str
+    reason: str | None
+
+    def __str__(self) -> str:
+        return f"candidates are evaluated {self.path}" + ("" if self.reason is None else f": {self.reason}")
+
+
+def choose_evaluator(module: nn.Module, loss: SampleLoss | BatchLoss | None = None) -> Choice:
+    """The fused, the incremental or the functional evaluator of `module`, the first that can take it and its loss.
+
+    `loss`: CrossEntropy where not given. Of the functions of a batch, torch's mean cross-entropy alone is taken apart into
+    the losses of samples.
     """
-    layout, loss = ParameterLayout.of_module(module), loss or CrossEntropy()
-    whole = FunctionalEvaluator(module, _mean_loss(loss), layout)
+    layout, sample_loss = ParameterLayout.of_module(module), _sample_loss(loss)
+    mean_loss = loss if callable(loss) else _mean_loss(loss or CrossEntropy())
+    whole = FunctionalEvaluator(module, mean_loss, layout)
     try:
-        network = _network(module, loss)
+        if sample_loss is None:
+            raise NotLayered("the loss is a function of a whole batch, not torch's cross-entropy or a SampleLoss")
+        network = _network(module, sample_loss)
     except NotLayered as reason:
-        warnings.warn(f"candidates are evaluated by the whole module, which is slow: {reason}", stacklevel=2)
-        return whole
-    if reason_for_torch := _reason_for_torch(network):
-        warnings.warn(f"candidates are evaluated incrementally in torch; {reason_for_torch}", stacklevel=2)
-        if isinstance(network, ConvolutionalNetwork):
-            return ConvolutionalEvaluator(network, layout, whole)
-        return IncrementalEvaluator(network, layout)
+        return Choice(whole, "by the whole module, which is slow", str(reason))
+    on_cpu = next(module.parameters()).device.type == "cpu"
+    reason_for_torch = _reason_for_torch(network) if on_cpu else None
+    if on_cpu and reason_for_torch is None:
+        return Choice(_fused(network, layout, whole), "by compiled kernels", None)
+    if isinstance(network, ConvolutionalNetwork):
+        general: ModuleEvaluator = ConvolutionalEvaluator(network, layout, whole)
+    else:
+        general = IncrementalEvaluator(network, layout)
+    return Choice(general, "incrementally in torch", reason_for_torch)
+
+
+def fastest_evaluator(module: nn.Module, loss: SampleLoss | BatchLoss | None = None) -> ModuleEvaluator:
+    """The evaluator that `choose_evaluator` chooses; a warning says why it is not a faster one."""
+    choice = choose_evaluator(module, loss)
+    if choice.reason is not None:
+        warnings.warn(str(choice), stacklevel=2)
+    return choice.evaluator
+
+
+def _sample_loss(loss: SampleLoss | BatchLoss | None) -> SampleLoss | None:
+    """The loss of one sample of which `loss` is the mean, None where that is not known."""
+    if loss is None or loss is F.cross_entropy:
+        return CrossEntropy()
+    if isinstance(loss, nn.CrossEntropyLoss):
+        plain = nn.CrossEntropyLoss()
+        same = loss.weight is None and all(
+            getattr(loss, name) == getattr(plain, name) for name in ("ignore_index", "reduction", "label_smoothing")
+        )
+        return CrossEntropy() if same else None
+    return None if callable(loss) else loss
+
+
+def _fused(
+    network: LayeredNetwork | ConvolutionalNetwork, layout: ParameterLayout, whole: ModuleEvaluator
+) -> ModuleEvaluator:
+    # numba is needed from here on
     if isinstance(network, ConvolutionalNetwork):
         from polystep.evaluation.convolution.fused import FusedConvolutionalEvaluator
 

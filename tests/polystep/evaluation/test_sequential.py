@@ -367,7 +367,7 @@ def test_what_is_no_chain_of_layers_is_refused_with_the_reason(build: Callable[[
             perceptron(nn.Softmax(-1)),
             "by the whole module, which is slow: Softmax does not act on each number by itself",
         ),
-        (perceptron(Rounded()), "incrementally in torch; for compiled kernels give Rounded a static method scalar"),
+        (perceptron(Rounded()), "incrementally in torch: for compiled kernels give Rounded a static method scalar"),
     ],
 )
 def test_a_slower_path_says_why_once(module: nn.Module, says: str) -> None:

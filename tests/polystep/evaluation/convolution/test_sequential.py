@@ -217,7 +217,7 @@ def test_other_modules_are_refused(build: Callable[[], nn.Module], reason: str) 
 
 
 def test_activations_without_a_scalar_form_are_evaluated_in_torch() -> None:
-    with pytest.warns(UserWarning, match="incrementally in torch; for compiled kernels give Rounded a static method"):
+    with pytest.warns(UserWarning, match="incrementally in torch: for compiled kernels give Rounded a static method"):
         evaluator = fastest_evaluator(network(Rounded()))
     assert type(evaluator) is ConvolutionalEvaluator
     losses, expected, _ = losses_of(network(Rounded()))

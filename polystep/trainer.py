@@ -1,0 +1,229 @@
+"""Trainer: an nn.Module of your own, trained by forward passes alone."""
+
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from polystep.ask_tell import NonFiniteLossError
+from polystep.batches import Batches, TrainingError
+from polystep.contracts import State, StepReport
+from polystep.evaluation.fastest import choose_evaluator
+from polystep.evaluation.functional import evaluation_mode
+from polystep.evaluation.layered import SampleLoss
+from polystep.evaluation.objective import BatchObjective
+from polystep.factories import Factory, for_models, optimizer_factory
+from polystep.fitting import Fit, Fitting
+from polystep.progress import Progress
+
+Measure = Callable[[Tensor, Tensor], Any]
+"""A number, of any type, from outputs and targets of a batch or of a whole set."""
+
+
+class Trainer:
+    """Trains a model on batches, without a gradient: rounding, spikes, argmax and numpy in its forward are fine.
+
+        trainer = Trainer(model)
+        trainer.fit(loader, steps=1000, validation=validation_loader)
+
+    The model holds the current parameters after every step. Candidates are evaluated in eval mode, whatever mode the model
+    is in: dropout does nothing, and batch norm uses its stored averages, which stay as they are. `evaluation` says how they
+    are evaluated; where that is not the fastest way, a warning says why.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: SampleLoss | Measure = F.cross_entropy,
+        optimizer: str | Factory = "polystep",
+        *,
+        seed: int = 0,
+    ):
+        """`loss`: to be minimised, of the outputs and the targets of a batch; any function that returns a number, which may be
+        no mean over rows and have no gradient, as 1 - F1; or a SampleLoss. It must not grow with the number of rows. With
+        torch's mean cross-entropy, or a SampleLoss, chains of layers are evaluated incrementally. `optimizer`: "polystep"; a
+        name that an installed package offers in the entry point group "polystep.optimizers"; or a factory called with
+        `layout`, `point` and `seed`. It starts at the parameters that the model has. `seed`: equal seeds give equal results.
+
+        Raises TrainingError, OptimizerError, ValueError: what is wrong with the input, in a sentence.
+        """
+        if not isinstance(model, nn.Module):
+            raise TrainingError(
+                f"model must be an nn.Module, got {type(model).__name__}; polystep.minimize takes functions"
+            )
+        if any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in model.parameters()):
+            raise TrainingError("the model has lazy layers without parameters yet; call it once on a batch")
+        self.model, self._loss = model, _with_tensors(loss) if _is_own(loss) else loss
+        factory = optimizer_factory(optimizer, for_models)
+        self._batches = Batches.of(model)
+        choice = choose_evaluator(model, self._loss)
+        self.evaluator, self.evaluation = choice.evaluator, str(choice)
+        self.layout = self.evaluator.layout
+        self.optimizer = factory(layout=self.layout, point=self.layout.point_of(model), seed=seed)
+        self.steps = 0
+        if choice.reason is not None:
+            warnings.warn(self.evaluation, stacklevel=2)
+        _warn_of_training_mode(model)
+
+    def step(self, inputs: Any, targets: Any, used: float = 0.0) -> StepReport:
+        """One step of the optimiser on one batch; tensors or arrays, which are brought to the model's device.
+
+        used: share of the training that is behind, from 0 to 1, which schedules follow. The report's loss is the mean loss of
+        the candidates.
+        """
+        inputs, targets = self._batches.read((inputs, targets))
+        if self.steps == 0:
+            self._check_loss(inputs, targets)
+        try:
+            report = self.optimizer.step(BatchObjective(self.evaluator, inputs, targets), used)
+        except NonFiniteLossError:
+            raise TrainingError(self._why_not_finite(inputs)) from None
+        self.steps += 1
+        self.layout.write(self.optimizer.solution, self.model)
+        return report
+
+    def fit(
+        self,
+        batches: Iterable[Any],
+        steps: int,
+        *,
+        validation: Iterable[Any] | None = None,
+        score: Measure | None = None,
+        patience: int | None = None,
+        checkpoint: str | Path | None = None,
+        progress: bool = True,
+    ) -> Fit:
+        """Take `steps` steps and return what came of them.
+
+        batches: pairs (inputs, targets), gone through again and again; any iterable, such as a DataLoader, so that data
+        need not fit into memory. validation: pairs as well, judged at the start, at the end and 19 times between: by `score`
+        of all outputs and targets, of which higher is better, else by the loss. The model then ends with the parameters that
+        were best. patience: validations in a row without a better one after which training stops. checkpoint: a file that is
+        written at every validation and now and then; where it exists, training continues from it, with the data from their
+        beginning. progress: whether to show it on stderr.
+        """
+        path = None if checkpoint is None else Path(checkpoint)
+        fitting = Fitting(self, steps, validation, score, patience, path, Progress(progress))
+        return fitting.run(self._batches.endless(batches))
+
+    def evaluate(self, batches: Iterable[Any], measure: Measure | None = None) -> float:
+        """`measure`, or the loss, of the outputs and targets of all batches together, in eval mode."""
+        outputs, targets = [], []
+        with torch.no_grad(), evaluation_mode(self.model):
+            for batch in batches:
+                rows, wanted = self._batches.read(batch)
+                outputs.append(self.model(rows))
+                targets.append(wanted)
+        if not outputs:
+            raise TrainingError("there is nothing to evaluate: the data are empty, or a generator that is used up")
+        return float((measure or self.batch_loss)(torch.cat(outputs), torch.cat(targets)))
+
+    def batch_loss(self, outputs: Tensor, targets: Tensor) -> Any:
+        """The loss of given outputs."""
+        return self._loss(outputs, targets) if callable(self._loss) else self._loss.apply(outputs, targets).mean()
+
+    def state_dict(self) -> State:
+        """Everything that the next step depends on, the parameters included."""
+        kind = type(self.optimizer).__name__
+        return {
+            "steps": self.steps,
+            "parameters": self.layout.size,
+            "kind": kind,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue where `state` was taken, with the same model, loss and optimiser."""
+        for name, own, what in (
+            ("parameters", self.layout.size, "a model of {} parameters"),
+            ("kind", type(self.optimizer).__name__, "the optimizer {}"),
+        ):
+            if (found := state.get(name)) != own:
+                raise TrainingError(
+                    f"the state belongs to {what.format(found)}, not to {what.format(own)}; build the trainer as it was built"
+                )
+        self.optimizer.load_state_dict(_on_device(state["optimizer"], self._batches.device))
+        self.steps = state["steps"]
+        self.layout.write(self.optimizer.solution, self.model)
+
+    def _check_loss(self, inputs: Tensor, targets: Tensor) -> None:
+        """TrainingError where the loss of the model's outputs is no number, or grows with the rows as a sum does."""
+        outputs = self._outputs(inputs)
+        if not callable(self._loss):
+            return
+        once = self._loss(outputs, targets)
+        if once.ndim != 0:
+            raise TrainingError(
+                f"the loss must be one number for a batch, got shape {tuple(once.shape)}; take its mean over the batch"
+            )
+        twice = self._loss(torch.cat([outputs, outputs]), torch.cat([targets, targets]))
+        if float(once) and torch.isclose(twice, 2 * once, rtol=1e-4, atol=0.0):
+            raise TrainingError(
+                "the loss doubles when every row is there twice, so it is a sum; take the mean, with reduction='mean' for "
+                "example"
+            )
+
+    def _outputs(self, inputs: Tensor) -> Tensor:
+        """Those of the model in eval mode; TrainingError where it cannot take the inputs or gives no row for each."""
+        try:
+            with torch.no_grad(), evaluation_mode(self.model):
+                outputs: Any = self.model(inputs.clone())
+        except RuntimeError as error:
+            raise TrainingError(
+                f"the model cannot take inputs of shape {tuple(inputs.shape)} and type {inputs.dtype}: "
+                f"{str(error).strip().splitlines()[0]}"
+            ) from error
+        if not isinstance(outputs, Tensor) or outputs.shape[:1] != (len(inputs),):
+            found = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+            raise TrainingError(
+                f"the model must give one tensor with a row for each of its {len(inputs)} inputs, got {found}; wrap it in a "
+                "module that does"
+            )
+        return outputs
+
+    def _why_not_finite(self, inputs: Tensor) -> str:
+        bad = (~torch.isfinite(inputs)).flatten(1).any(1).nonzero()
+        if len(bad):
+            return f"row {int(bad[0])} of the inputs has NaN or infinite numbers; remove such rows or fill them in"
+        return (
+            f"every candidate's loss is NaN or infinite at step {self.steps}; check what the model and the loss make of this "
+            "batch (a logarithm of 0, a division by 0), and the scale of the inputs"
+        )
+
+
+def _is_own(loss: Any) -> bool:
+    """Whether `loss` is a function that is evaluated as it is."""
+    return callable(loss) and loss is not F.cross_entropy and not isinstance(loss, nn.CrossEntropyLoss)
+
+
+def _with_tensors(loss: Any) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss, whose plain numbers become tensors."""
+
+    def number(outputs: Tensor, targets: Tensor) -> Tensor:
+        value = loss(outputs, targets)
+        return (
+            value if isinstance(value, Tensor) else torch.as_tensor(value, dtype=torch.float32, device=outputs.device)
+        )
+
+    return number
+
+
+def _warn_of_training_mode(model: nn.Module) -> None:
+    kinds = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
+    if found := sorted({type(part).__name__ for part in model.modules() if part.training and isinstance(part, kinds)}):
+        warnings.warn(
+            f"the model is trained as it is in eval mode, where dropout does nothing and batch norm keeps its averages; call "
+            f"model.eval() if that is meant for {', '.join(found)}",
+            stacklevel=3,
+        )
+
+
+def _on_device(value: Any, device: torch.device) -> Any:
+    """A state with its tensors on a device; states of generators, which are bytes, stay where they are."""
+    if isinstance(value, dict):
+        return {key: _on_device(item, device) for key, item in value.items()}
+    return value.to(device) if isinstance(value, Tensor) and value.dtype != torch.uint8 else value
