@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help environment reproduce-paper report data speed test test-fast lint clean
+.PHONY: help environment reproduce-paper report theory data speed test test-fast lint clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -29,6 +29,9 @@ reproduce-paper: $(INSTALLED) ## get the data, run the experiments of PROFILE, b
 
 report: $(INSTALLED) ## rebuild tables and figures of your own runs (results/reproduction/)
 	@$(RUN) -m scripts.report
+
+theory: $(INSTALLED) ## check statements about the method, results/reproduction/THEORY.md (half an hour on two cores)
+	@$(RUN) -m scripts.theory
 
 data: $(INSTALLED) ## fetch and verify the data sets into data/
 	@$(RUN) -m scripts.fetch_data

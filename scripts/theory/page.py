@@ -1,0 +1,62 @@
+"""THEORY.md with its tables and figures, from the evidence that studies left."""
+
+from pathlib import Path
+
+from polystep.contracts import ExpectedError
+from polystep.files import atomic_write
+from polystep.report.drawing import render
+from polystep.report.table import to_markdown, write_page, write_table
+from scripts.theory.parameters import study_names
+from scripts.theory.study import Evidence, Section, restore
+
+HEAD = """# The theory, checked numerically
+
+Written by `python -m scripts.theory`. Every section asks one question of the method's own code, answers it with numbers, and
+says what they cannot tell. Constants and conditions of the papers' theorems are not public; where that matters, the section
+says what was checked instead. The rows behind every table, with parameters and context, are in `theory/`.
+"""
+
+
+def write_theory_page(output: Path) -> Path:
+    """Write OUTPUT/THEORY.md; raises ExpectedError where there is no evidence."""
+    files = [path for name in study_names() if (path := output / "theory" / f"{name}.json").exists()]
+    if not files:
+        raise ExpectedError(f"there is no evidence in {output / 'theory'}; compute some with python -m scripts.theory")
+    parts = [HEAD]
+    for evidence in map(restore, files):
+        section = evidence.section()
+        write_section_files(section, output)
+        parts.append(_markdown(section, evidence))
+    page = output / "THEORY.md"
+    write_page(page, "\n".join(parts))
+    return page
+
+
+def write_section_files(section: Section, output: Path) -> None:
+    """Write the tables and figures of a section."""
+    for table in section.tables:
+        write_table(table, output / "tables")
+    for chart in section.charts:
+        for kind, content in render(chart).items():
+            with atomic_write(output / "figures" / f"{chart.name}.{kind}") as file:
+                file.write(content)
+
+
+def _markdown(section: Section, evidence: Evidence) -> str:
+    lines = [f"## {section.title}\n", f"{section.question}\n"]
+    for table in section.tables:
+        lines += [f"{table.title}:\n", to_markdown(table)]
+    lines += [f"![{chart.title}](figures/{chart.name}.svg)\n" for chart in section.charts]
+    lines += [f"{paragraph}\n" for paragraph in section.answer]
+    return "\n".join([*lines, f"{_origin(evidence)}\n"])
+
+
+def _origin(evidence: Evidence) -> str:
+    context = evidence.context
+    changed = [*(context["modified"] or ()), *(context["untracked"] or ())]
+    commit = "unknown code" if context["commit"] is None else f"commit {context['commit'][:9]}"
+    state = f" with {len(changed)} changed files" if changed else ""
+    return (
+        f"*`theory/{evidence.study}.json`: {commit}{state}, torch {context['packages']['torch']}, {context['processor']}, "
+        f"{evidence.seconds:.0f} s.*"
+    )
