@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from polystep.bench.context import describe_context
 from polystep.contracts import ExpectedError
 from scripts.console import RESULTS, console, explain, guarded, show_data_sources
 from scripts.theory.page import write_section_files, write_theory_page
@@ -29,8 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen = {} if options.draw else read_parameters(options.choices)
         show_data_sources()
+        # once: what studies write is no change of the code behind those that follow
+        context = describe_context("cpu")
         for name, parameters in chosen.items():
-            _compute(name, parameters, options.output)
+            _compute(name, parameters, context, options.output)
         page = write_theory_page(options.output)
     except ExpectedError as error:
         return explain(error)
@@ -38,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _compute(name: str, parameters: dict[str, Any], output: Path) -> None:
+def _compute(name: str, parameters: dict[str, Any], context: dict[str, Any], output: Path) -> None:
     console.print(f"{name} ...", end=" ", markup=False, highlight=False)
-    evidence = compute(name, parameters)
+    evidence = compute(name, parameters, context)
     store(evidence, output / "theory")
     write_section_files(evidence.section(), output)
     console.print(f"{evidence.seconds:.0f} s", markup=False, highlight=False)

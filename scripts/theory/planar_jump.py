@@ -118,7 +118,7 @@ class PlanarJump:
             (
                 f"{'Yes' if worst <= 1e-12 else 'No'}: the largest difference is {worst:.1e}. The drift needs no gradient and "
                 "grows with J only until J ≫ ε, where it saturates at r ‖Rᵀn‖₁/d: it falls like 1/√d. The step "
-                "costs 2d candidates, so a candidate buys ",
+                "costs 2d candidates, so a candidate buys less in higher dimensions.",
                 "It says nothing of walls that do not pass through the point, of curved ones (below), nor of "
                 "polytopes without antipodal vertices.",
             ),

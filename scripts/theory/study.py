@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from polystep.bench.context import describe_context
 from polystep.bench.launch import build_component
 from polystep.files import read_json, write_json
 from polystep.report.charts import Chart
@@ -58,11 +57,9 @@ class Evidence:
         return built.section(self.found)
 
 
-def compute(name: str, parameters: Mapping[str, Any]) -> Evidence:
+def compute(name: str, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> Evidence:
     """Run a study, given by a node of the configuration."""
     study: Study = build_component(dict(parameters), name)
-    # the context of before: a file that is changed meanwhile has no part in it
-    context = describe_context("cpu")
     begin = time.perf_counter()
     found = study.run()
     return Evidence(name, parameters, context, round(time.perf_counter() - begin, 1), found)
