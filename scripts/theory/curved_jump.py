@@ -113,4 +113,4 @@ def curved_loss(position: Tensor, curvature: float) -> Tensor:
 
 def _share(decreases: int, frames: int) -> dict[str, Any]:
     low, high = binomial_interval(decreases, frames)
-    return {"share": decreases / frames, "share_low": low, "share_high": high, "unit": "fraction"}
+    return {"share": (decreases / frames, low, high), "unit": "fraction"}
