@@ -17,6 +17,7 @@ from torch import Tensor
 from polystep.component import component
 from polystep.layout import Entry, ParameterLayout
 from polystep.random import named_generator
+from polystep.sparse_product import sparse_product
 
 Placement = Literal["element", "dense", "sparse"]
 
@@ -259,7 +260,8 @@ class HybridSubspace(Subspace):
         flat = coordinates.reshape(math.prod(lead), self.particles * self.particle_dimension)[:, : self.coordinates]
         parts = flat.split(self._counts, dim=1)
         lifted = [
-            (projection.to(part.dtype) @ part.T).T for projection, part in zip(self._projections, parts, strict=True)
+            _product(projection.to(part.dtype), part.T).T
+            for projection, part in zip(self._projections, parts, strict=True)
         ]
         return torch.cat(lifted, dim=1).reshape(*lead, self.layout.size)
 
@@ -286,6 +288,10 @@ class HybridSubspace(Subspace):
             values.append(sparse.coalesce().values()[order])
             first += count
         return Columns(torch.cat(coordinates), torch.cat(elements), torch.cat(values))
+
+
+def _product(projection: Tensor, vectors: Tensor) -> Tensor:
+    return sparse_product(projection, vectors) if projection.is_sparse else projection @ vectors
 
 
 def _hybrid_coordinates(entry: Entry, rank: int) -> int:

@@ -16,11 +16,23 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 COORDINATES = {"snn": 4338, "int8": 10714, "argmax": 11738, "staircase": 5490, "moe": 14120, "mnist": 8538}
 LEFT_TO_EGGROLL = {"snn": 690, "int8": 2394, "argmax": 2458, "staircase": 1330, "moe": 5880, "mnist": 1242}
 RIVALS = {"openai_es": "sigma", "cma_es": "sigma", "spsa": "c", "mezo": "epsilon", "random_search": "sigma"}
-"""Rivals, and what they call their probe radius."""
+"""Rivals in PolyStep's coordinates, and what they call their probe radius."""
+NAMED = RIVALS | {"eggroll": "sigma"}
 
 
 def composed(*overrides: str) -> Any:
     return OmegaConf.to_container(compose_config(CONFIGS, overrides)[0], resolve=True)
+
+
+def multiples(rival: str) -> list[float]:
+    """Of the radius in the centre of a rival's grid."""
+    return [0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16] if rival == "random_search" else [0.25, 1, 4]
+
+
+def centre(task: str, rival: str) -> float:
+    """The radius there: PolyStep's last one over the root of the dimension that the rival searches."""
+    polystep = composed("study=equal_steps", f"task={task}", "optimizer=polystep")["optimizer"]
+    return last_probe_radius(polystep) / math.sqrt((LEFT_TO_EGGROLL if rival == "eggroll" else COORDINATES)[task])
 
 
 def last_probe_radius(polystep: Any) -> float:
@@ -34,29 +46,22 @@ def last_probe_radius(polystep: Any) -> float:
 
 
 @pytest.mark.parametrize("task", COORDINATES)
-@pytest.mark.parametrize("rival", RIVALS)
-def test_rivals_search_polysteps_coordinates_as_wide_as_it_probes(task: str, rival: str) -> None:
+@pytest.mark.parametrize("rival", NAMED)
+def test_rivals_search_polysteps_coordinates_with_a_radius_of_their_grids(task: str, rival: str) -> None:
+    """EGGROLL as many directions of the inputs as the subspace has ranks."""
     polystep, other = (
         composed("study=equal_steps", f"task={task}", f"optimizer={name}") for name in ("polystep", rival)
     )
-    assert other["optimizer"]["subspace"] == polystep["optimizer"]["subspace"]
-    expected = last_probe_radius(polystep["optimizer"]) / math.sqrt(COORDINATES[task])
-    assert other["optimizer"][RIVALS[rival]] == pytest.approx(expected, rel=0.002)
+    if rival == "eggroll":
+        assert other["optimizer"]["input_directions"] == polystep["optimizer"]["subspace"]["rank"]
+    else:
+        assert other["optimizer"]["subspace"] == polystep["optimizer"]["subspace"]
+    factor = other["optimizer"][NAMED[rival]] / centre(task, rival)
+    assert any(factor == pytest.approx(multiple, rel=3e-3) for multiple in multiples(rival))
     for config in (polystep, other):
         assert config["study"]["protocol"] == "equal_steps"
         assert config["budget"]["steps"] == (6330 if task == "moe" else 3180)
         assert config["evaluation"]["validate_every"] == (211 if task == "moe" else 106)
-
-
-@pytest.mark.parametrize("task", COORDINATES)
-def test_eggroll_is_confined_to_as_many_inputs_as_the_subspace_has_ranks(task: str) -> None:
-    polystep, eggroll = (
-        composed("study=equal_steps", f"task={task}", f"optimizer={name}")["optimizer"]
-        for name in ("polystep", "eggroll")
-    )
-    assert eggroll["input_directions"] == polystep["subspace"]["rank"]
-    expected = last_probe_radius(polystep) / math.sqrt(LEFT_TO_EGGROLL[task])
-    assert eggroll["sigma"] == pytest.approx(expected, rel=0.002)
 
 
 @pytest.mark.parametrize("noise", ["low_rank", "rows"])
@@ -97,26 +102,25 @@ def test_evaluations_on_maxsat_are_those_of_polystep() -> None:
 
 
 def test_grids_have_nine_settings_of_every_rival_on_every_network() -> None:
-    """Multiples of the probe radius that is the centre, in the space of the comparison, over a tenth of its steps."""
-    named = RIVALS | {"eggroll": "sigma"}
+    """In the space of the comparison, over a tenth of its steps, or all where a step has two candidates."""
     found: dict[tuple[str, str], set[float]] = {}
     runs = read_profile(CONFIGS, "tuning_steps")
     for run in runs:
         chosen = dict(override.split("=", 1) for override in run.overrides)
         assert chosen["study"] == "tuning_steps"
-        radius = float(chosen[f"optimizer.{named[chosen['optimizer']]}"])
+        radius = float(chosen[f"optimizer.{NAMED[chosen['optimizer']]}"])
         found.setdefault((chosen["task"], chosen["optimizer"]), set()).add(radius)
-    assert found.keys() == {(task, rival) for task in COORDINATES for rival in named}
+        share = 1 if chosen["optimizer"] in ("spsa", "mezo", "random_search") else 10
+        assert composed(*run.overrides)["budget"]["steps"] * share == (6330 if chosen["task"] == "moe" else 3180)
+    assert found.keys() == {(task, rival) for task in COORDINATES for rival in NAMED}
     assert len(runs) == len({run.overrides for run in runs}) == 9 * len(found)
     for (task, rival), radii in found.items():
-        polystep, final, tuned = (
-            composed(f"study={study}", f"task={task}", f"optimizer={name}")
-            for study, name in (("equal_steps", "polystep"), ("equal_steps", rival), ("tuning_steps", rival))
+        final, tuned = (
+            composed(f"study={study}", f"task={task}", f"optimizer={rival}")
+            for study in ("equal_steps", "tuning_steps")
         )
         for place in ("subspace", "input_directions"):
             assert tuned["optimizer"].get(place) == final["optimizer"].get(place)
-        assert tuned["budget"]["steps"] * 10 == final["budget"]["steps"] and tuned["seed"] == 7
-        searched = (LEFT_TO_EGGROLL if rival == "eggroll" else COORDINATES)[task]
-        centre = last_probe_radius(polystep["optimizer"]) / math.sqrt(searched)
-        multiples = [0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16] if rival == "random_search" else [0.25, 1, 4]
-        assert sorted(radii) == pytest.approx([centre * factor for factor in multiples], rel=3e-3)
+        assert tuned["seed"] == 7
+        expected = [centre(task, rival) * factor for factor in multiples(rival)]
+        assert sorted(radii) == pytest.approx(expected, rel=3e-3)

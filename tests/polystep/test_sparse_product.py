@@ -1,0 +1,35 @@
+"""Products of a sparse matrix and a few vectors: those of torch, to the last bit."""
+
+import pytest
+import torch
+
+from polystep.sparse_product import sparse_product
+
+GENERATOR = torch.Generator().manual_seed(3)
+
+
+def sparse_matrix() -> torch.Tensor:
+    """Many entries a row, rows without any, and entries that fall together."""
+    places = torch.stack([torch.randint(bound, (4000,), generator=GENERATOR) for bound in (90, 40)])
+    values = torch.randn(4000, generator=GENERATOR)
+    return torch.sparse_coo_tensor(places, values, (100, 40), check_invariants=True).coalesce()
+
+
+@pytest.mark.parametrize("count", [1, 3, 32])
+def test_every_bit_is_that_of_torch(count: int) -> None:
+    matrix, vectors = sparse_matrix(), torch.randn(count, 40, generator=GENERATOR)
+    found = sparse_product(matrix, vectors.T)
+    assert torch.equal(found, matrix @ vectors.T)
+    torch.testing.assert_close(found, matrix.to_dense() @ vectors.T)
+
+
+def test_double_precision() -> None:
+    matrix, vectors = sparse_matrix().double(), torch.randn(40, 2, generator=GENERATOR).double()
+    torch.testing.assert_close(sparse_product(matrix, vectors), matrix.to_dense() @ vectors)
+
+
+def test_what_is_not_finite_stays_where_it_belongs() -> None:
+    places, values = torch.tensor([[0, 2], [0, 1]]), torch.tensor([2.0, 3.0])
+    matrix = torch.sparse_coo_tensor(places, values, (3, 2), check_invariants=True).coalesce()
+    found = sparse_product(matrix, torch.tensor([[torch.nan], [1.0]]))
+    assert found[0].isnan() and found[1:, 0].tolist() == [0.0, 3.0]
