@@ -12,6 +12,9 @@ from polystep.capabilities import GradientKind
 from polystep.component import component
 from polystep.contracts import Metric, State, TaskInfo
 from polystep.evaluation.activations import mean_cross_entropy
+from polystep.evaluation.convolution.fused import FusedConvolutionalEvaluator
+from polystep.evaluation.convolution.incremental import ConvolutionalEvaluator
+from polystep.evaluation.convolution.network import ConvolutionalNetwork
 from polystep.evaluation.functional import FunctionalEvaluator, outputs_at
 from polystep.evaluation.fused import FusedEvaluator
 from polystep.evaluation.gradients import GradientEvaluator
@@ -44,9 +47,9 @@ class ClassificationNetwork(Protocol):
         """
         ...
 
-    def layered(self) -> LayeredNetwork | RoutedNetwork | None:
-        """The same network for incremental evaluation; None where it is neither a chain of layers and unit-wise activations
-        nor routed.
+    def layered(self) -> LayeredNetwork | RoutedNetwork | ConvolutionalNetwork | None:
+        """The same network for incremental evaluation; None where it is neither a chain of layers and unit-wise activations,
+        with convolutions before them or without, nor routed.
         """
         ...
 
@@ -68,25 +71,29 @@ class ClassificationTask:
         dataset: str,
         data_dir: str,
         seed: int,
-        batch_size: int = 512,
-        validation_size: int = 6000,
+        batch_size: int | None = 512,
+        validation_size: float = 6000,
         evaluation: Literal["fused", "incremental", "functional"] = "fused",
         device: str = "cpu",
         title: str = "",
     ):
-        """`name`, `title`: what records and reports call the task. `validation_size`: images held out of the training set.
+        """`name`, `title`: what records and reports call the task. `batch_size`: None means
+        all training rows. `validation_size`: rows held out of the training set, their share of it where it is below 1.
         `evaluation`: the path that computes losses; all agree,
         "fused" runs on the CPU only and falls back to "incremental" elsewhere, and both fall back to "functional", with a
         warning, where the network has no form for them.
         """
         data = load_dataset(dataset, Path(data_dir))
         available = len(data.train_labels)
-        if not 1 <= validation_size < available:
+        held_out = round(validation_size * available) if 0 < validation_size < 1 else int(validation_size)
+        if not 1 <= held_out < available:
             raise ValueError(
-                f"task.validation_size must lie in 1..{available - 1} for {dataset}, got {validation_size}"
+                f"task.validation_size must lie in 1..{available - 1} for {dataset}, got {validation_size:g}; below 1 it is a "
+                "share, of at least one row"
             )
-        if not 1 <= batch_size <= available - validation_size:
-            raise ValueError(f"task.batch_size must lie in 1..{available - validation_size}, got {batch_size}")
+        batch_size = available - held_out if batch_size is None else batch_size
+        if not 1 <= batch_size <= available - held_out:
+            raise ValueError(f"task.batch_size must lie in 1..{available - held_out}, got {batch_size}")
         self.fingerprint = data.fingerprint
         self.batch_size = batch_size
         self._device = torch.device(device)
@@ -96,14 +103,14 @@ class ClassificationTask:
         self.info = TaskInfo(
             name, title or name, "networks", self.layout.size, evaluation_cost={"sample_forwards": batch_size}
         )
-        self._layered: LayeredNetwork | RoutedNetwork | None = self._module.layered()  # type: ignore[operator]
+        self._layered: LayeredNetwork | RoutedNetwork | ConvolutionalNetwork | None = self._module.layered()  # type: ignore[operator]
         self._evaluator = self._build_evaluator(evaluation)
         self._differentiator = GradientEvaluator(
             self._module.differentiable(),  # type: ignore[operator]
             mean_cross_entropy,
             self.layout,
         )
-        self._split(data, validation_size, seed)
+        self._split(data, held_out, seed)
         self._generator = named_generator(seed, "batches")
         self._start_epoch()
 
@@ -172,8 +179,12 @@ class ClassificationTask:
                 "network is run for every candidate, which is slow; task.evaluation=functional asks for that",
                 stacklevel=3,
             )
+        whole = FunctionalEvaluator(self._module, mean_cross_entropy, self.layout)
         if self._layered is None or evaluation == "functional":
-            return FunctionalEvaluator(self._module, mean_cross_entropy, self.layout)
+            return whole
+        if isinstance(self._layered, ConvolutionalNetwork):
+            convolutional = FusedConvolutionalEvaluator if evaluation == "fused" else ConvolutionalEvaluator
+            return convolutional(self._layered, self.layout, whole)
         if isinstance(self._layered, RoutedNetwork):
             return (FusedRoutedEvaluator if evaluation == "fused" else RoutedEvaluator)(self._layered, self.layout)
         return (FusedEvaluator if evaluation == "fused" else IncrementalEvaluator)(self._layered, self.layout)

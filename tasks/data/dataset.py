@@ -1,7 +1,7 @@
 """A labelled image data set in memory."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -111,16 +111,8 @@ class ImageDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the name and the type, shape and content of the four arrays, as 64 hexadecimal digits.
-
-        The arrays are hashed in row-major, little-endian order, so the value is the same on every machine.
-        """
-        digest = hashlib.sha256(self.name.encode())
-        for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
-            portable = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-            digest.update(f"|{array.dtype.name}{array.shape}|".encode())
-            digest.update(portable.data)
-        return digest.hexdigest()
+        """SHA-256 of the content, as 64 hexadecimal digits."""
+        return fingerprint(self.name, (self.train_images, self.train_labels, self.test_images, self.test_labels))
 
     def train_inputs(self) -> NDArray[np.float32]:
         """A new array (N, pixels) of normalised training images."""
@@ -151,3 +143,16 @@ class ImageDataset:
         inputs -= self.mean
         inputs /= self.std
         return inputs
+
+
+def fingerprint(name: str, arrays: Sequence[NDArray[Any]]) -> str:
+    """SHA-256 over a name and the type, shape and content of arrays, as 64 hexadecimal digits.
+
+    The arrays are hashed in row-major, little-endian order, so the value is the same on every machine.
+    """
+    digest = hashlib.sha256(name.encode())
+    for array in arrays:
+        portable = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        digest.update(f"|{array.dtype.name}{array.shape}|".encode())
+        digest.update(portable.data)
+    return digest.hexdigest()

@@ -10,11 +10,13 @@ from tasks.data.digits import load_digits_dataset
 from tasks.data.errors import UnknownDataset
 from tasks.data.fashion_mnist import FASHION_MNIST
 from tasks.data.mnist import MNIST
+from tasks.data.tabular import TABLES, tabular_loader
 
 LOADERS: Mapping[str, Loader] = {
     "mnist": MNIST.load,
     "fashion_mnist": FASHION_MNIST.load,
     "digits": load_digits_dataset,
+    **{name: tabular_loader(name) for name in TABLES},
 }
 
 _logger = logging.getLogger(__name__)

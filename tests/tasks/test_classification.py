@@ -278,3 +278,12 @@ def test_diagnostics_say_how_a_router_uses_its_routes(build: Build) -> None:
 def test_other_networks_have_no_diagnostics(build: Build) -> None:
     task = build()
     assert task.diagnostics(task.initial_point(0)) == {}
+
+
+def test_sizes_may_be_a_share_and_everything(build: Build) -> None:
+    """1437 training images, a quarter of which are 359."""
+    task = build(batch_size=None, validation_size=0.25)
+    assert task.steps_per_epoch == 1
+    assert len(task.next_objective().inputs) == 1437 - 359
+    with pytest.raises(ValueError, match=r"got 0\.0001; below 1 it is a share, of at least one row"):
+        build(validation_size=0.0001)
