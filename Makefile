@@ -21,7 +21,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "Python 3.11 or newer is needed, $(PYTHON) is older; name another one: make PYTHON=/path/to/python"; exit 1; }
 	@echo "creating the environment in $(VENV) (about a minute)"
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench,dev,rl]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench,dev,rl,wandb]'
 	@touch $@
 
 reproduce-paper: $(INSTALLED) ## get the data, run the experiments of PROFILE, build tables and figures in results/reproduction/

@@ -101,3 +101,16 @@ def test_a_missing_wandb_names_the_install_command(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(ValueError, match=r"install it with: pip install -c constraints.txt '\.\[wandb\]'"):
         WandbObserver()
+
+
+@pytest.mark.slow
+def test_the_real_package_keeps_a_run_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    for name in ("HOME", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    watch(WandbObserver(folder=str(tmp_path / "runs")))
+    (written,) = (tmp_path / "runs" / "wandb").glob("offline-run-*/run-0123456789abcdef.wandb")
+    content = written.read_bytes()
+    for part in (b"candidate_evaluations", b"snn-polystep-default-seed1-0123456789abcdef", *map(str.encode, METRICS)):
+        assert part in content, part
