@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numba
 import pytest
 import torch
 from hypothesis import settings
@@ -16,20 +17,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from polystep.candidates import Candidates, ParticleCandidates
-from polystep.evaluation import (
-    dense_kernels,
-    kernels,
-    layer_transition,
-    low_rank_kernels,
-    network_functions,
-    patched_kernels,
-    published_kernels,
-    row_kernels,
-    row_propagation,
-)
+from polystep.evaluation import dense_kernels, low_rank_kernels, patched_kernels, published_kernels, row_kernels
 from polystep.evaluation.activations import mean_cross_entropy
 from polystep.evaluation.convolution import kernels as convolution_kernels
-from polystep.evaluation.convolution import map_kernels
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator
 from polystep.evaluation.incremental import IncrementalEvaluator
@@ -37,7 +27,6 @@ from polystep.evaluation.jit import njit
 from polystep.evaluation.layered import LayeredNetwork
 from polystep.evaluation.objective import Evaluator
 from polystep.evaluation.routing import kernels as routing_kernels
-from polystep.evaluation.routing import trunk_to_loss
 from polystep.evaluation.routing.fused import FusedRoutedEvaluator
 from polystep.evaluation.routing.incremental import RoutedEvaluator
 from polystep.evaluation.routing.network import RoutedNetwork
@@ -54,18 +43,13 @@ INPUTS, CLASSES = 6, 4
 KERNEL_MODULES = (
     convolution_kernels,
     dense_kernels,
-    kernels,
-    layer_transition,
     low_rank_kernels,
-    map_kernels,
-    network_functions,
     patched_kernels,
     published_kernels,
     routing_kernels,
     row_kernels,
-    row_propagation,
-    trunk_to_loss,
 )
+"""Those with parallel loops."""
 
 
 def build_without_threads(evaluator: Any) -> None:
@@ -134,13 +118,26 @@ class Paths:
             torch.testing.assert_close(losses, expected, rtol=tolerance, atol=tolerance, equal_nan=equal_nan)
 
 
+def assert_threads_change_nothing(
+    evaluator: Evaluator, candidates: Candidates, inputs: Tensor, targets: Tensor
+) -> None:
+    before = numba.get_num_threads()
+    losses = []
+    # whatever number an earlier run in this process has asked for
+    for threads in (1, numba.config.NUMBA_NUM_THREADS):
+        numba.set_num_threads(threads)
+        losses.append(evaluator.losses(candidates, inputs, targets))
+    numba.set_num_threads(before)
+    assert torch.equal(*losses)
+
+
 NETWORKS = {
-    "snn": Paths(SpikingNetwork(INPUTS, CLASSES, hidden=4, steps=6), threads=True),
+    "snn": Paths(SpikingNetwork(INPUTS, CLASSES, hidden=4, steps=6)),
     "mnist": Paths(MultilayerPerceptron(INPUTS, CLASSES, hidden=[4])),
     "int8": Paths(Int8Network(INPUTS, CLASSES, hidden=4)),
     "staircase": Paths(StaircaseNetwork(INPUTS, CLASSES, hidden=[4, 4])),
     "argmax": Paths(ArgmaxAttentionNetwork(INPUTS, CLASSES, hidden=4, slots=4)),
-    "moe": Paths(MixtureOfExperts(INPUTS, CLASSES, hidden=4, experts=4), threads=True),
+    "moe": Paths(MixtureOfExperts(INPUTS, CLASSES, hidden=4, experts=4)),
 }
 """Small versions of the paper's networks; their kernels compile once for all tests of a process."""
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from polystep.evaluation.jit import njit
+from polystep.evaluation.jit import njit, njit_inner
 from polystep.evaluation.kernels import LANES
 from polystep.evaluation.network_functions import NetworkFunctions
 
@@ -46,13 +46,13 @@ def build_take(length: int) -> Any:
     position = length - 1
     if length == 1:
 
-        @njit
+        @njit_inner
         def take(stacks, n):
             return (stacks[position][n],)
     else:
         head = build_take(length - 1)
 
-        @njit
+        @njit_inner
         def take(stacks, n):
             return (*head(stacks, n), stacks[position][n])
 

@@ -61,6 +61,7 @@ def build_turn(units: int, padded: int) -> Any:
     return turn
 
 
+@cache
 def elementwise(scalar: Any) -> CompiledActivation:
     """The activation post = scalar(pre) of a function that numba can compile; one for all modules that share the function."""
     function = njit(scalar)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from polystep.evaluation.jit import njit
+from polystep.evaluation.jit import njit_inner
 from polystep.evaluation.kernels import LANES
 from polystep.evaluation.layered import CompiledActivation
 from polystep.evaluation.vectors import add_scaled, copy_vector
@@ -59,7 +59,7 @@ def build_transition(
 def _build_direct(activate: Any, channels: int, units: int, width: int) -> LayerTransition:
     product = build_product(channels, units, width)
 
-    @njit
+    @njit_inner
     def forward(pre, weight, bias, scratch, following):
         activate(pre, scratch, units * LANES)
         product(scratch, weight, bias, following)
@@ -77,7 +77,7 @@ def _build_plain_product(channels: int, units: int, width: int) -> Any:
     # eight weights at once, so that the sums are loaded and stored rarely
     whole = units // 8 * 8
 
-    @njit(fastmath={"contract"})
+    @njit_inner(fastmath={"contract"})
     def product(post, weight, bias, following):
         for channel in range(channels):
             source, target = channel * units, channel * width
@@ -114,7 +114,7 @@ def _build_plain_product(channels: int, units: int, width: int) -> Any:
 
 
 def _build_tiled_product(channels: int, units: int, width: int) -> Any:
-    @njit(fastmath={"contract"})
+    @njit_inner(fastmath={"contract"})
     def product(post, weight, bias, following):
         for channel in range(channels):
             source, target = channel * units * LANES, channel * width * LANES
@@ -178,7 +178,7 @@ def _build_stepped(activation: CompiledActivation, units: int, width: int, padde
     direct = _build_direct(activation.activate, 1, units, width)
     row_of, values = activation.row, np.ascontiguousarray(activation.table[:, 0])
 
-    @njit
+    @njit_inner
     def begin(pre, weight, state):
         state[:] = 0
         for unit in range(units):
@@ -187,13 +187,13 @@ def _build_stepped(activation: CompiledActivation, units: int, width: int, padde
                 for output in range(0, padded, LANES):
                     add_scaled(state, lane * padded + output, weight, unit * padded + output, value)
 
-    @njit
+    @njit_inner
     def patch(before, after, weight, unit, state, lane):
         step = values[after] - values[before]
         for output in range(0, padded, LANES):
             add_scaled(state, lane * padded + output, weight, unit * padded + output, step)
 
-    @njit
+    @njit_inner
     def finish(state, bias, following):
         for lane in range(LANES):
             for output in range(0, padded, LANES):
@@ -215,7 +215,7 @@ def _build_tabulated(
     columns = LANES * padded
     one = np.float32(1)
 
-    @njit
+    @njit_inner
     def begin(pre, weight, state):
         state[:] = 0
         for unit in range(units):
@@ -224,14 +224,14 @@ def _build_tabulated(
                 for output in range(0, padded, LANES):
                     add_scaled(state, row * columns + lane * padded + output, weight, unit * padded + output, one)
 
-    @njit
+    @njit_inner
     def patch(before, after, weight, unit, state, lane):
         for output in range(0, padded, LANES):
             place, source = lane * padded + output, unit * padded + output
             add_scaled(state, before * columns + place, weight, source, -one)
             add_scaled(state, after * columns + place, weight, source, one)
 
-    @njit
+    @njit_inner
     def finish(state, bias, following):
         for channel in range(channels):
             for lane in range(LANES):
@@ -242,7 +242,7 @@ def _build_tabulated(
                 for column in range(0, columns, LANES):
                     add_scaled(following, channel * columns + column, state, row * columns + column, value)
 
-    @njit
+    @njit_inner
     def forward(pre, weight, bias, scratch, following):
         state = scratch[channels * columns : (channels + rows) * columns].reshape(rows, LANES, padded)
         begin(pre, weight, state)

@@ -6,12 +6,13 @@ that the compiler knows all distances and every inner loop is a vector operation
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from polystep.evaluation.directions import ROWS
-from polystep.evaluation.jit import njit
+from polystep.evaluation.jit import njit, njit_inner
 from polystep.evaluation.kernels import LANES, build_turn
 from polystep.evaluation.layer_transition import LayerTransition, build_transition
 from polystep.evaluation.layered import CompiledActivation, LayeredNetwork
@@ -80,6 +81,7 @@ def build_functions(network: LayeredNetwork, units: Sequence[int], padded: Seque
     return NetworkFunctions(units, padded, channels, activations, transitions, forward_to_loss, plateaus, loss)
 
 
+@cache
 def _build_plateaus(plateau: Any) -> Any:
     @njit
     def plateaus(z):
@@ -96,13 +98,13 @@ def _build_workspace(pre_sizes: Sequence[int], scratch_sizes: Sequence[int]) -> 
     pre_size, scratch_size = pre_sizes[-1], scratch_sizes[-1]
     if len(scratch_sizes) == 1:
 
-        @njit
+        @njit_inner
         def workspace():
             return ((np.empty(pre_size, np.float32), np.empty(scratch_size, np.float32)),)
     else:
         head = _build_workspace(pre_sizes[:-1], scratch_sizes[:-1])
 
-        @njit
+        @njit_inner
         def workspace():
             return (*head(), (np.empty(pre_size, np.float32), np.empty(scratch_size, np.float32)))
 
@@ -112,7 +114,7 @@ def _build_workspace(pre_sizes: Sequence[int], scratch_sizes: Sequence[int]) -> 
 def _build_last_to_loss(index: int, activate: Any, loss: Any, outputs: int) -> Any:
     size = outputs * LANES
 
-    @njit
+    @njit_inner
     def forward_to_loss(pre, targets, weights, work, found):
         scratch = work[index][1]
         logits = scratch[:size]
@@ -126,7 +128,7 @@ def _build_to_loss(index: int, forward: Any, following_to_loss: Any) -> Any:
     # numba indexes tuples by constants only
     following_index, weight_slot, bias_slot = index + 1, 2 * index + 2, 2 * index + 3
 
-    @njit
+    @njit_inner
     def forward_to_loss(pre, targets, weights, work, found):
         following = work[following_index][0]
         forward(pre, weights[weight_slot], weights[bias_slot], work[index][1], following)
@@ -140,7 +142,7 @@ def _build_by_sample(index: int, activate: Any, following_to_loss: Any, sizes: t
     units, padded, width = sizes
     size, following_index, weight_slot, bias_slot = padded * LANES, index + 1, 2 * index + 2, 2 * index + 3
 
-    @njit
+    @njit_inner
     def to_loss(by_sample, targets, weights, work, found):
         post, following, weight, bias = (
             work[index][1],
@@ -165,7 +167,7 @@ def _build_turned(index: int, forward_to_loss: Any, sizes: tuple[int, int, int])
     """For any layer: the pre-activation is turned to lie unit by unit."""
     channels, units, padded = sizes
 
-    @njit
+    @njit_inner
     def to_loss(by_sample, targets, weights, work, found):
         pre = work[index][0]
         for channel in range(channels):
@@ -180,7 +182,7 @@ def _build_turned(index: int, forward_to_loss: Any, sizes: tuple[int, int, int])
 def _build_last_by_sample(index: int, activate: Any, loss: Any, outputs: int, padded: int) -> Any:
     size, turn = padded * LANES, build_turn(outputs, padded)
 
-    @njit
+    @njit_inner
     def to_loss(by_sample, targets, weights, work, found):
         scratch = work[index][1]
         post, logits = scratch[:size], scratch[size:]

@@ -10,7 +10,7 @@ import numpy as np
 from numba import prange
 
 from polystep.evaluation.directions import ROWS
-from polystep.evaluation.jit import njit
+from polystep.evaluation.jit import njit, njit_inner
 from polystep.evaluation.kernels import LANES, padded_rows
 from polystep.evaluation.layer_transition import TabulatedTransition
 from polystep.evaluation.vectors import add_scaled, copy_vector, multiply
@@ -55,7 +55,7 @@ def build_patched_layer(
     patch, finish, row_of, sums = transition.patch, transition.finish, transition.row, transition.rows
     weight_slot, bias_slot, size = 2 * following_index, 2 * following_index + 1, units * LANES
 
-    @njit
+    @njit_inner
     def leave(z, side, steps, low, high, moved, left, which):
         """Fill `which` with the places unit x LANES + lane that leave their plateau; returns how many do."""
         for place in range(size):
@@ -64,7 +64,7 @@ def build_patched_layer(
             left[place] = not ((low[place] <= value) & (value < high[place]))
         return _compact(left, which)
 
-    @njit
+    @njit_inner
     def patch_all(which, count, moved, before, after, weight, state, changed):
         for i in range(count):
             after[i] = row_of(moved[which[i]])
@@ -127,7 +127,7 @@ def build_bent_layer(
     """
     weight_slot, size, following_size, zero = 2 * following_index, units * LANES, width * LANES, np.float32(0)
 
-    @njit
+    @njit_inner
     def pass_on(z, steps, weight, active, linear):
         """linear (LANES, width): what the active units pass on."""
         for place in range(size):
@@ -137,7 +137,7 @@ def build_bent_layer(
             for output in range(0, width, LANES):
                 multiply(linear, lane * width + output, width, active, lane, 1, LANES, weight, output, width, units)
 
-    @njit
+    @njit_inner
     def turn(z, side, steps, excess, left, which):
         """Fill `which` with the places unit x LANES + lane whose sign turns and `excess`; returns how many do."""
         for place in range(size):
@@ -189,7 +189,7 @@ def build_bent_layer(
     return layer
 
 
-@njit
+@njit_inner
 def _compact(left, which):
     """Fill `which` with the places that left; returns how many did. Without branches, which would be unforeseeable."""
     found = 0

@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 
 from polystep.evaluation.directions import ROWS
-from polystep.evaluation.jit import njit
+from polystep.evaluation.jit import njit, njit_inner
 from polystep.evaluation.kernels import LANES, padded_rows, relu
 from polystep.evaluation.layer_transition import TabulatedTransition
 from polystep.evaluation.network_functions import NetworkFunctions
@@ -48,8 +48,9 @@ def build_published_kernels(functions: NetworkFunctions) -> PublishedKernels:
                 states = build_states(transition, units, functions.padded[following])
             elif functions.activations[index].activate is relu and following < functions.last:
                 build, sizes, bent = build_bent_layer, (units, *rest), True
-        kernels.sparse.append(build(*sizes, workspace, sparse_deltas, build_project(units)) if one_channel else None)
-        kernels.dense.append(build(*sizes, workspace, dense_deltas, build_project(units)))
+        project = build_project(units)
+        kernels.sparse.append(build(*sizes, workspace, sparse_deltas, project) if one_channel else None)
+        kernels.dense.append(build(*sizes, workspace, dense_deltas, project))
         kernels.states.append(states)
         kernels.bent.append(bent)
     return kernels
@@ -94,7 +95,7 @@ def build_layer(channels: int, units: int, forward_to_loss: Any, workspace: Any,
     return layer
 
 
-@njit
+@njit_inner
 def sparse_deltas(r, columns, signal, delta):
     """Fill delta (U d, LANES): how the pre-activations of LANES samples answer to each coordinate of particle r.
 
@@ -109,7 +110,7 @@ def sparse_deltas(r, columns, signal, delta):
             add_scaled(delta, slot[entry] * LANES, signal, level, value[entry])
 
 
-@njit
+@njit_inner
 def dense_deltas(r, columns, signal, delta):
     """As `sparse_deltas`; columns (R, U d, inputs + 1), padded to whole ROWS."""
     delta[:] = 0
@@ -124,7 +125,7 @@ def build_project(units: int) -> Any:
     direction from `first` on adds to the pre-activations.
     """
 
-    @njit
+    @njit_inner
     def project(offset, first, delta, steps, channel):
         directions, size = steps.shape
         dimension, start = offset.shape[1], channel * units * LANES

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from polystep.evaluation.jit import njit
+from polystep.evaluation.jit import njit, njit_inner
 from polystep.evaluation.kernels import LANES, relu
 from polystep.evaluation.network_functions import NetworkFunctions
 from polystep.evaluation.row_propagation import RowPropagation, build_plain_propagation, build_straight_propagation
@@ -59,7 +59,7 @@ def build_hidden_rows(
     one_channel, weight_slot = in_channels == 1, 2 * following_index
     move, prepare, propagate = _build_move(in_channels), propagation.prepare, propagation.propagate
 
-    @njit
+    @njit_inner
     def leaving(moved, b, low, high, which):
         """Fill `which` with the candidates that leave the plateau of sample b; returns how many do."""
         count = 0
@@ -68,7 +68,7 @@ def build_hidden_rows(
             count += not ((low <= moved[v, 0, b]) & (moved[v, 0, b] < high)) if one_channel else 1
         return count
 
-    @njit
+    @njit_inner
     def steps_of(z, moved, b, count, which, after, new, old, steps):
         """Fill `steps` (C', candidates) with the changes of the unit's signal, and `which` with those that are not zero."""
         for channel in range(in_channels):
@@ -89,7 +89,7 @@ def build_hidden_rows(
             found += changed
         return found
 
-    @njit
+    @njit_inner
     def group_losses(
         start,
         stop,
@@ -154,7 +154,7 @@ def build_output_rows(activate: Any, channels: int, outputs: int, loss: Any) -> 
     """Losses of candidates that move a row of the last layer; logits (outputs, 1, B), else as in `build_hidden_rows`."""
     move = _build_move(channels)
 
-    @njit
+    @njit_inner
     def loss_of(unit, first, offset, z, projected, logits, targets, base_losses):
         samples = len(base_losses)
         moved = np.empty((channels, z.shape[2]), np.float32)
@@ -195,7 +195,7 @@ def build_output_rows(activate: Any, channels: int, outputs: int, loss: Any) -> 
 
 
 def _build_move(channels: int) -> Any:
-    @njit
+    @njit_inner
     def move(row, offset, first, projected, moved):
         """moved (C, B): the row's pre-activations after a step along a particle's directions."""
         for channel in range(channels):

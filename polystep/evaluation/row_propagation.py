@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from polystep.evaluation.jit import njit
+from polystep.evaluation.jit import njit_inner
 from polystep.evaluation.kernels import LANES
 
 
@@ -27,11 +27,11 @@ class RowPropagation:
 def build_plain_propagation(channels: int, units: int, index: int, forward_to_loss: Any) -> RowPropagation:
     """Computes layer `index` of `units` units and all that follows anew, by forward_to_loss of that layer."""
 
-    @njit
+    @njit_inner
     def prepare(following, b, column, steps, count, weights, work):
         pass
 
-    @njit
+    @njit_inner
     def propagate(following, beyond, b, column, steps, place, targets, weights, work, found):
         pre = work[index][0]
         for channel in range(channels):
@@ -57,7 +57,7 @@ def build_straight_propagation(units: int, width: int, padded: int, index: int, 
     # in the scratch memory of layer `index`: the slope, then the units that may turn
     turning = padded
 
-    @njit(fastmath={"contract"})
+    @njit_inner(fastmath={"contract"})
     def prepare(following, b, column, steps, count, weights, work):
         scratch, weight = work[index][1], weights[weight_slot]
         reach = np.float32(0)
@@ -76,7 +76,7 @@ def build_straight_propagation(units: int, width: int, padded: int, index: int, 
             for output in range(padded):
                 scratch[output] += proportion * weight[unit, output]
 
-    @njit(fastmath={"contract"})
+    @njit_inner(fastmath={"contract"})
     def propagate(following, beyond, b, column, steps, place, targets, weights, work, found):
         scratch, weight, pre = work[index][1], weights[weight_slot], work[index + 1][0]
         for output in range(width):

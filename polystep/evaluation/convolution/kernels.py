@@ -15,14 +15,14 @@ import numpy as np
 from numba import prange
 
 from polystep.evaluation.convolution.map_kernels import NEVER_NEGATIVE, build_operate
-from polystep.evaluation.jit import njit
+from polystep.evaluation.jit import njit, njit_inner
 from polystep.evaluation.kernels import LANES
 
 TILE = 4
 """Numbers of a window and units that one pass of the inner loop takes; weights are padded to multiples of it."""
 
 
-@njit
+@njit_inner
 def spread(layer, change, touched, channels, first, weights, padded, window, added):
     """Fill `added` (positions, padded units, LANES) with what the changes of `channels` maps, from input map `first` on, add to
     the pre-activation of a layer. Scratch memory: padded, zero around the map, and window, longer than needed by a TILE.
@@ -50,7 +50,7 @@ def spread(layer, change, touched, channels, first, weights, padded, window, add
                     add(own, weight, added[(row * columns + column) * units * LANES :])
 
 
-@njit
+@njit_inner
 def stand(strip, row_length, down, window):
     """Copy `down` rows of a map column by column, so that every window is one stretch of memory."""
     for y in range(down):
@@ -61,7 +61,7 @@ def stand(strip, row_length, down, window):
                 window[place + lane] = row[x * LANES + lane]
 
 
-@njit(fastmath={"contract"})
+@njit_inner(fastmath={"contract"})
 def add(window, weight, added):
     """added[o LANES + lane] += sum_t weight[t, o] window[t LANES + lane]."""
     # four numbers of the window and four units at once, so that a number that is loaded serves four sums
@@ -89,7 +89,7 @@ def add(window, weight, added):
                     added[there + 3 * LANES + lane] = sum3
 
 
-@njit
+@njit_inner
 def add_unit(layer, change, unit, weights, added):
     """As `spread`, where the inputs are the units of a linear layer and one of them has changed."""
     weight = weights[layer.weight + unit * layer.padded_units :]
@@ -99,7 +99,7 @@ def add_unit(layer, change, unit, weights, added):
             added[here + lane] = own * change[lane]
 
 
-@njit
+@njit_inner
 def combine(layer, number, base, added, moved):
     """Map `number` of the pre-activation: that of the base point plus what was added."""
     positions = layer.positions
@@ -114,7 +114,7 @@ def combine(layer, number, base, added, moved):
         moved[i] += still[i]
 
 
-@njit
+@njit_inner
 def subtract(result, still, length, change):
     """change = result - still; returns whether any of it is not zero."""
     touched = False
@@ -125,7 +125,7 @@ def subtract(result, still, length, change):
     return touched
 
 
-@njit
+@njit_inner
 def scratch(sizes):
     """Scratch memory of a thread, of the sizes in `Plan.sizes`."""
     change, maps, added, single, padded, window = sizes
@@ -138,7 +138,7 @@ def build_rows(activations: list[Any], loss: Any) -> Any:
     """The kernel of candidates that move a row, for networks with these numba functions of activations and loss."""
     operate = build_operate(activations)
 
-    @njit
+    @njit_inner
     def finish(number, base, layers, operations, weights, target, work, found):
         """Losses (LANES,) where `added` is what is added to the pre-activation of layer `number`."""
         change, touched, added, moved, spare, padded, window = work
@@ -156,7 +156,7 @@ def build_rows(activations: list[Any], loss: Any) -> Any:
             number += 1
             spread(layers[number], change, touched, layer.maps, 0, weights, padded, window, added)
 
-    @njit
+    @njit_inner
     def block_changes(
         start, index, row, first, offset, projected, base, layers, operations, weights, targets, losses, sizes, total
     ):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from polystep.evaluation.jit import njit
+from polystep.evaluation.jit import njit_inner
 from polystep.evaluation.kernels import LANES
 
 NEVER_NEGATIVE = 2**31 - 1
@@ -19,7 +19,7 @@ def build_operate(activations: list[Any]) -> Any:
     """
     activate = _build_activate(activations)
 
-    @njit
+    @njit_inner
     def operate(operations, first, stop, positions, source, spare):
         for number in range(first, stop):
             operation = operations[number]
@@ -38,14 +38,14 @@ def _build_activate(activations: list[Any]) -> Any:
     """activate(number, source, target, numbers): activation `number` of the list."""
     if not activations:
 
-        @njit
+        @njit_inner
         def none(number, source, target, numbers):
             pass
 
         return none
     last, own, others = len(activations) - 1, activations[-1], _build_activate(activations[:-1])
 
-    @njit
+    @njit_inner
     def activate(number, source, target, numbers):
         if number == last:
             own(source, target, numbers)
@@ -55,7 +55,7 @@ def _build_activate(activations: list[Any]) -> Any:
     return activate
 
 
-@njit
+@njit_inner
 def pool(operation, source, target):
     """Maxima or averages over windows."""
     kind, height, width, columns = operation.kind, operation.height, operation.width, operation.columns

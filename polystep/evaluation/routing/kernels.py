@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from polystep.evaluation.jit import njit
+from polystep.evaluation.jit import njit, njit_inner
 from polystep.evaluation.kernels import LANES, identity
 from polystep.evaluation.published_kernels import build_layer, build_project, dense_deltas, sparse_deltas
 from polystep.evaluation.routing.network import RoutedNetwork
@@ -72,7 +72,7 @@ def _build_map(activate: Any, loss: Any, units: int, outputs: int) -> Any:
     )
 
 
-@njit
+@njit_inner
 def _deltas(offset, first, projected, deltas):
     """What a row's pre-activation of each sample changes by, for a step along a particle's directions."""
     deltas[:] = 0
@@ -82,7 +82,7 @@ def _deltas(offset, first, projected, deltas):
             deltas[b] += step * direction[b]
 
 
-@njit(fastmath={"reassoc", "contract"})
+@njit_inner(fastmath={"reassoc", "contract"})
 def _product(one, other):
     """Inner product; that its terms may be added in any order is what lets the compiler vectorise it."""
     total = np.float32(0)
@@ -91,7 +91,7 @@ def _product(one, other):
     return total
 
 
-@njit
+@njit_inner
 def _winner(scores, routes):
     """The first of the largest scores."""
     best = 0
@@ -102,7 +102,7 @@ def _winner(scores, routes):
 
 
 def _build_flush(loss: Any) -> Any:
-    @njit
+    @njit_inner
     def flush(logits, targets, scratch, found, filled):
         """Sum of the losses of the first `filled` lanes."""
         loss(logits, targets, scratch, found)
@@ -162,7 +162,7 @@ def _build_route_rows(activate: Any, loss: Any, outputs: int) -> Any:
 
 
 def _build_shift(outputs: int) -> Any:
-    @njit
+    @njit_inner
     def follow(b, route, unit, step, tables, work, patched, lane):
         """Logits of a sample on a route without an activation, where a unit of the trunk changes by `step`."""
         logits, columns = tables
@@ -173,7 +173,7 @@ def _build_shift(outputs: int) -> Any:
 
 
 def _build_follow(activate: Any, outputs: int) -> Any:
-    @njit
+    @njit_inner
     def follow(b, route, unit, step, tables, work, patched, lane):
         """Logits of a sample on a route, where a unit of the trunk changes by `step`."""
         logits, inner, active, columns, readout = tables

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from polystep.evaluation.jit import njit
+from polystep.evaluation.jit import njit_inner
 from polystep.evaluation.kernels import LANES, build_turn
 from polystep.evaluation.layer_transition import build_product
 from polystep.evaluation.vectors import copy_vector, multiply_one
@@ -28,7 +28,7 @@ def build_trunk_to_loss(activate: Any, read_out: Any, loss: Any, sizes: tuple[in
     score, inputs, width = build_product(1, units, routes), whole(units, TERMS), whole(outputs, LANES)
     turn = build_turn(outputs, width)
 
-    @njit
+    @njit_inner
     def workspace():
         hidden, scores = np.zeros(inputs * LANES, np.float32), np.empty(routes * LANES, np.float32)
         by_sample, winner = np.empty(LANES * width, np.float32), np.empty(LANES, np.int64)
@@ -41,7 +41,7 @@ def build_trunk_to_loss(activate: Any, read_out: Any, loss: Any, sizes: tuple[in
             np.empty(outputs * LANES, np.float32),
         )
 
-    @njit
+    @njit_inner
     def forward_to_loss(pre, targets, weights, work, found):
         hidden, scores, by_sample, winner, logits, scratch = work
         activate(pre, hidden, units * LANES)
@@ -66,7 +66,7 @@ def _build_map(inputs: int, width: int, step: int, apart: int) -> Any:
     width) of their routes; input i of lane l is signal[i step + l apart].
     """
 
-    @njit
+    @njit_inner
     def image(signal, route, table, bias, images):
         # lanes innermost: what they read of the tables stays in the fast cache
         for output in range(0, width, LANES):
@@ -85,7 +85,7 @@ def build_route_to_loss(activate: Any, loss: Any, units: int, outputs: int) -> t
     inputs, width = whole(units, TERMS), whole(outputs, LANES)
     image, turn = _build_map(inputs, width, LANES, 1), build_turn(outputs, width)
 
-    @njit
+    @njit_inner
     def workspace():
         post, by_sample = np.zeros(inputs * LANES, np.float32), np.empty(LANES * width, np.float32)
         target, route = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
@@ -98,7 +98,7 @@ def build_route_to_loss(activate: Any, loss: Any, units: int, outputs: int) -> t
             np.empty(outputs * LANES, np.float32),
         )
 
-    @njit
+    @njit_inner
     def forward_to_loss(pre, targets, weights, work, found):
         post, by_sample, target, route, logits, scratch = work
         activate(pre, post, units * LANES)
@@ -115,7 +115,7 @@ def build_linear_read_out(units: int, outputs: int) -> Any:
     """For routes without an activation, whose logits are linear in the trunk."""
     image = _build_map(whole(units, TERMS), whole(outputs, LANES), LANES, 1)
 
-    @njit
+    @njit_inner
     def read_out(hidden, winner, weights, logits):
         """Logits (LANES, outputs); weights[2:]: (R, units, outputs) and (R, outputs)."""
         image(hidden, winner, weights[2], weights[3], logits)
@@ -129,7 +129,7 @@ def build_read_out(activate: Any, units: int, inner_units: int, outputs: int) ->
     first = _build_map(whole(units, TERMS), inner, LANES, 1)
     second = _build_map(inner, whole(outputs, LANES), 1, inner)
 
-    @njit
+    @njit_inner
     def read_out(hidden, winner, weights, logits):
         """Logits (LANES, outputs); weights[2:]: images before its activation and logits from it, each with bias."""
         pre, post = np.empty(size, np.float32), np.empty(size, np.float32)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from polystep.evaluation.activations import CrossEntropy, Identity, ReLU, mean_cross_entropy
-from polystep.evaluation.kernels import LANES, exponential
+from polystep.evaluation.kernels import LANES, elementwise, exponential
 from polystep.evaluation.layered import Activation
 
 VALUES = [0.0, -0.0, 1e-45, -1e-45, 0.5, -0.5, 3e38, -3e38, math.inf, -math.inf, math.nan]
@@ -49,6 +49,10 @@ def test_output_is_constant_within_a_plateau(activation: Activation) -> None:
 def test_negative_inputs_of_relu_share_a_plateau() -> None:
     low, high = ReLU().compiled().plateau(np.float32(-0.5))
     assert (low, high) == (-math.inf, 0)
+
+
+def test_modules_that_share_a_function_share_its_compiled_form() -> None:
+    assert elementwise(math.tanh) is elementwise(math.tanh)
 
 
 def test_cross_entropy_of_any_leading_dimensions(logits: Tensor, targets: Tensor) -> None:
