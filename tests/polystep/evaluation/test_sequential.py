@@ -135,8 +135,12 @@ class ForgetsItsMode(nn.Module):
         return nn.functional.dropout(z, 0.5)
 
 
+HIDDEN = 4
+"""As in `tests.exactness.NETWORKS`, so that networks share kernels."""
+
+
 def perceptron(*between: nn.Module) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(INPUTS, 5), *between, nn.Linear(5, CLASSES))
+    return nn.Sequential(nn.Linear(INPUTS, HIDDEN), *between, nn.Linear(HIDDEN, CLASSES))
 
 
 def assert_equals_functional(module: nn.Module, kind: type, tolerance: float = 1e-5) -> None:
@@ -174,18 +178,21 @@ def loop_losses(module: nn.Module, candidates: Candidates, inputs: Tensor, targe
 
 
 @pytest.mark.parametrize(
-    "module",
+    "build",
     [
-        perceptron(Ternary()),
-        perceptron(nn.Hardtanh(-0.5, 0.7)),
-        nn.Sequential(
-            nn.Sequential(nn.Linear(INPUTS, 5), nn.Tanh()), Halved(5, 5), nn.Dropout(), nn.Linear(5, CLASSES)
+        lambda: perceptron(Ternary()),
+        lambda: perceptron(nn.Hardtanh(-0.5, 0.7)),
+        lambda: nn.Sequential(
+            nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.Tanh()),
+            Halved(HIDDEN, HIDDEN),
+            nn.Dropout(),
+            nn.Linear(HIDDEN, CLASSES),
         ),
     ],
     ids=["own", "bounds", "nested"],
 )
-def test_compiled_networks_equal_the_module(module: nn.Module) -> None:
-    assert_equals_functional(module, FusedEvaluator)
+def test_compiled_networks_equal_the_module(build: Callable[[], nn.Module]) -> None:
+    assert_equals_functional(build(), FusedEvaluator)
 
 
 @pytest.mark.parametrize(
@@ -213,10 +220,20 @@ def test_modules_that_work_in_place(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "between", [(nn.ReLU(inplace=True), nn.Flatten()), (nn.ReLU6(inplace=True),), (nn.Hardtanh(-0.5, 0.7, True),)]
+    "between", [(nn.ReLU(inplace=True), nn.Flatten()), (nn.Hardtanh(-0.5, 0.7, True),)], ids=["relu", "bounds"]
 )
 def test_compiled_modules_that_work_in_place(between: tuple[nn.Module, ...]) -> None:
     assert_equals_functional(perceptron(*between), FusedEvaluator)
+
+
+def test_a_bounded_relu_that_works_in_place_is_compiled() -> None:
+    module = perceptron(nn.ReLU6(inplace=True))
+    assert type(fastest_evaluator(module)) is FusedEvaluator
+    numbers = torch.linspace(-9, 9, 41)
+    found = torch.empty_like(numbers)
+    activation = layered_network(module).layers[0].activation
+    activation.compiled().activate(numbers.numpy(), found.numpy(), len(numbers))
+    assert torch.equal(found, numbers.clamp(0, 6)) and torch.equal(activation.apply(numbers), found)
 
 
 def hooked() -> nn.Module:
@@ -226,29 +243,29 @@ def hooked() -> nn.Module:
 
 
 def used_twice() -> nn.Module:
-    layer = nn.Linear(5, 5)
-    return nn.Sequential(nn.Linear(INPUTS, 5), layer, nn.Tanh(), layer, nn.Linear(5, CLASSES))
+    layer = nn.Linear(HIDDEN, HIDDEN)
+    return nn.Sequential(nn.Linear(INPUTS, HIDDEN), layer, nn.Tanh(), layer, nn.Linear(HIDDEN, CLASSES))
 
 
 def weight_normed() -> nn.Module:
-    return nn.Sequential(nn.Linear(INPUTS, 5), nn.utils.weight_norm(nn.Linear(5, CLASSES)))
+    return nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.utils.weight_norm(nn.Linear(HIDDEN, CLASSES)))
 
 
 WHOLE = {
     "own forward": lambda: SkipsSequential(*perceptron(nn.ReLU())),
     "own forward inside": lambda: nn.Sequential(
-        SkipsSequential(nn.Linear(INPUTS, 5), nn.ReLU()), nn.Linear(5, CLASSES)
+        SkipsSequential(nn.Linear(INPUTS, HIDDEN), nn.ReLU()), nn.Linear(HIDDEN, CLASSES)
     ),
-    "own forward of a layer": lambda: nn.Sequential(nn.Linear(INPUTS, 5), SkipsHalved(5, CLASSES)),
-    "coupled transform": lambda: nn.Sequential(nn.Linear(INPUTS, 5), nn.ReLU(), Normed(5, CLASSES)),
-    "transform in place": lambda: nn.Sequential(nn.Linear(INPUTS, 5), nn.ReLU(), ClippedInPlace(5, CLASSES)),
+    "own forward of a layer": lambda: nn.Sequential(nn.Linear(INPUTS, HIDDEN), SkipsHalved(HIDDEN, CLASSES)),
+    "coupled transform": lambda: nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.ReLU(), Normed(HIDDEN, CLASSES)),
+    "transform in place": lambda: nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.ReLU(), ClippedInPlace(HIDDEN, CLASSES)),
     "hook": hooked,
     "twice": used_twice,
-    "tied": lambda: nn.Sequential(nn.Linear(INPUTS, 5), tied(), nn.Linear(5, CLASSES)),
+    "tied": lambda: nn.Sequential(nn.Linear(INPUTS, HIDDEN), tied(), nn.Linear(HIDDEN, CLASSES)),
     "activation in place": lambda: perceptron(OwnActivationInPlace()),
     "other activation": lambda: perceptron(OtherActivation()),
     "flattened first": lambda: nn.Sequential(nn.Flatten(), *perceptron(nn.ReLU())),
-    "batch norm": lambda: perceptron(nn.BatchNorm1d(5, momentum=0.9)),
+    "batch norm": lambda: perceptron(nn.BatchNorm1d(HIDDEN, momentum=0.9)),
 }
 
 
@@ -301,14 +318,19 @@ def test_inputs_that_do_not_suit_are_refused(shape: tuple[int, ...]) -> None:
         evaluator.losses(candidates, case.numbers(7, INPUTS).double(), targets)
 
 
-@pytest.mark.parametrize("module", [perceptron(nn.Softmax(-1)), perceptron(nn.LayerNorm(5))], ids=["softmax", "norm"])
-def test_other_networks_are_evaluated_as_a_whole(module: nn.Module) -> None:
-    assert_equals_functional(module, FunctionalEvaluator)
+@pytest.mark.parametrize("part", [nn.Softmax(-1), nn.LayerNorm(HIDDEN)], ids=["softmax", "norm"])
+def test_other_networks_are_evaluated_as_a_whole(part: nn.Module) -> None:
+    assert_equals_functional(perceptron(part), FunctionalEvaluator)
 
 
 def test_layers_are_recognised() -> None:
     module = nn.Sequential(
-        nn.Linear(INPUTS, 5), nn.ReLU(), Halved(5, 5), OwnActivation(), nn.Linear(5, 5), nn.Linear(5, 2)
+        nn.Linear(INPUTS, HIDDEN),
+        nn.ReLU(),
+        Halved(HIDDEN, HIDDEN),
+        OwnActivation(),
+        nn.Linear(HIDDEN, HIDDEN),
+        nn.Linear(HIDDEN, 2),
     )
     layers = layered_network(module).layers
     assert [layer.weight for layer in layers] == ["0.weight", "2.weight", "4.weight", "5.weight"]
@@ -319,7 +341,7 @@ def test_layers_are_recognised() -> None:
 
 
 def tied() -> nn.Module:
-    module = nn.Sequential(nn.Linear(5, 5), nn.ReLU(), nn.Linear(5, 5))
+    module = nn.Sequential(nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN))
     module[2].weight = module[0].weight
     return module
 

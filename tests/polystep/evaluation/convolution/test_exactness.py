@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import numba
 import pytest
 import torch
 from hypothesis import given
@@ -13,7 +12,7 @@ from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates,
 from polystep.evaluation.convolution.fused import FusedConvolutionalEvaluator
 from polystep.evaluation.kernels import LANES
 from polystep.subspace import HybridSubspace, RowSubspace
-from tests.exactness import sampled, seeds
+from tests.exactness import assert_threads_change_nothing, sampled, seeds
 from tests.polystep.evaluation.convolution.networks import (
     Drawn,
     DyadicDrawn,
@@ -162,11 +161,4 @@ def test_production_size(activation: Callable[[], nn.Module]) -> None:
 def test_threads_change_nothing() -> None:
     drawn = Drawn(5)
     paths = Paths(drawn.module, threads=True)
-    candidates, batch = drawn.candidates(paths.layout), drawn.batch(5 * LANES + 3)
-    before = numba.get_num_threads()
-    losses = []
-    for threads in (1, min(2, before)):
-        numba.set_num_threads(threads)
-        losses.append(paths.fused.losses(candidates, *batch))
-    numba.set_num_threads(before)
-    assert torch.equal(*losses)
+    assert_threads_change_nothing(paths.fused, drawn.candidates(paths.layout), *drawn.batch(5 * LANES + 3))
