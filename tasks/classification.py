@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -51,6 +51,15 @@ class ClassificationNetwork(Protocol):
         """The same network for incremental evaluation; None where it is neither a chain of layers and unit-wise activations,
         with convolutions before them or without, nor routed.
         """
+        ...
+
+
+@runtime_checkable
+class OffersEvaluator(Protocol):
+    """A network with an evaluator of its own, where its structure is none that `layered` could describe."""
+
+    def evaluator(self, layout: ParameterLayout) -> Evaluator:
+        """Computes the losses that the functional evaluator computes."""
         ...
 
 
@@ -173,6 +182,8 @@ class ClassificationTask:
     def _build_evaluator(self, evaluation: str) -> Evaluator:
         if evaluation not in ("fused", "incremental", "functional"):
             raise ValueError(f"task.evaluation must be fused, incremental or functional, got {evaluation!r}")
+        if isinstance(self._module, OffersEvaluator) and evaluation != "functional":
+            return self._module.evaluator(self.layout)
         if self._layered is None and evaluation != "functional":
             warnings.warn(
                 f"task.evaluation={evaluation} does not know how {type(self._module).__name__} is built, so the whole "

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from polystep.capabilities import GradientKind
 from polystep.component import component
 from polystep.evaluation.layered import LayeredNetwork
+from polystep.layout import ParameterLayout
 from tasks.networks.initialisation import initialise_linear_layers
+from tasks.networks.tree_evaluation import TreeEvaluator
 
 Decision = Callable[[Tensor], Tensor]
 """The share of an input that goes to the right, (..., nodes), from the distances to the hyperplanes."""
@@ -71,6 +73,10 @@ class DecisionTree(nn.Module):
     def layered(self) -> LayeredNetwork | None:
         """None: what follows a decision is the way to the leaves."""
         return None
+
+    def evaluator(self, layout: ParameterLayout) -> TreeEvaluator:
+        """Computes the losses of many hard trees."""
+        return TreeEvaluator(self.depth, layout)
 
     def _with(self, decision: Decision) -> "DecisionTree":
         """The same parameters, not copies of them, with other decisions."""
