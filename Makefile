@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help environment reproduce-paper report theory data speed test test-fast lint clean
+.PHONY: help environment demo reproduce-paper report theory data speed test test-fast lint clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -23,6 +23,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench,dev,rl,wandb]'
 	@touch $@
+
+demo: $(INSTALLED) ## a first look in a minute: train a spiking network without gradients, draw what happened (results/demo/)
+	@$(RUN) -m scripts.demo
 
 reproduce-paper: $(INSTALLED) ## get the data, run the experiments of PROFILE, build tables and figures in results/reproduction/
 	@$(RUN) -m scripts.reproduce --profile $(PROFILE) $(if $(filter-out 0,$(DRY_RUN)),--dry-run)

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from baselines import memory
 from baselines.pycma_state import restore_strategy, strategy_state
+from polystep import machine
 from polystep.ask_tell import PointOptimizer, replace_non_finite, search_space
 from polystep.candidates import DenseCandidates
 from polystep.component import component
@@ -151,8 +151,8 @@ def _require_memory(parameters: int, population: int, diagonal: bool) -> None:
     samples = 9 * 8 * parameters * population
     matrices = 0 if diagonal else 9 * 8 * parameters**2
     remedy = "use a smaller population or a smaller model"
-    if matrices and samples <= memory.available_memory():
+    if matrices and samples <= machine.available_memory():
         remedy = f"covariance=diagonal needs {samples / 1e9:.2g} GB"
     kind = "diagonal" if diagonal else "full"
     what = f"covariance={kind} of {parameters} parameters with a population of {population}"
-    memory.require_memory(samples + matrices, what, remedy)
+    machine.require_memory(samples + matrices, what, remedy)

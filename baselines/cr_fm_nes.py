@@ -5,12 +5,12 @@ import math
 import torch
 from torch import Tensor
 
-from baselines.memory import require_memory
 from polystep.ask_tell import PointOptimizer
 from polystep.candidates import DenseCandidates
 from polystep.component import component
 from polystep.contracts import State
 from polystep.layout import ParameterLayout
+from polystep.machine import require_memory
 from polystep.random import named_generator
 from polystep.validation import SettingError, positive
 

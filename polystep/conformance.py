@@ -1,9 +1,10 @@
 """Conformance checks that every optimiser and every task must pass.
 
 They raise AssertionError with a sentence about what is violated, so that they serve tests here and in other packages.
+`optimizer_checks` and `task_checks` say, one by one, what holds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import get_args
 
 import torch
@@ -68,11 +69,16 @@ class SomeClauses:
 
 
 def check_optimizer(factory: Callable[..., Optimizer], steps: int = 5) -> None:
-    """Check an optimiser, built as `factory(layout=..., point=..., seed=...)`, against its contract.
+    """All of `optimizer_checks`; AssertionError at the first that does not hold."""
+    for _ in optimizer_checks(factory, steps):
+        pass
 
-    Shapes; determinism by seed; another seed moves otherwise, unless the method follows gradients alone; the start is not
-    changed in place; resuming from a state after some steps continues bit for bit; evaluations go through the objective;
-    the global random state of torch is left alone.
+
+def optimizer_checks(factory: Callable[..., Optimizer], steps: int = 5) -> Iterator[str]:
+    """What an optimiser, built as `factory(layout=..., point=..., seed=...)`, owes by its contract: a sentence for each thing
+    that holds, AssertionError at the first that does not.
+
+    Another seed must move otherwise, unless the method follows gradients alone. Resuming must continue bit for bit.
     """
     layout = ParameterLayout({"first.weight": (6, 7), "first.bias": (6,), "second.weight": (4, 6), "second.bias": (4,)})
     start = torch.linspace(-0.5, 0.5, layout.size)
@@ -84,17 +90,23 @@ def check_optimizer(factory: Callable[..., Optimizer], steps: int = 5) -> None:
     optimizer = build(0)
     assert optimizer.solution.shape == start.shape, f"solution must have shape {tuple(start.shape)}"
     assert torch.equal(optimizer.solution, start), "before the first step the solution must be the starting point"
+    yield "its solution is the starting point before the first step"
     trajectory = _trajectory(optimizer, 0, steps)
     assert torch.equal(start, torch.linspace(-0.5, 0.5, layout.size)), "the starting point was changed in place"
+    yield "steps leave the starting point that it was given as it is"
     assert torch.equal(torch.stack(trajectory), torch.stack(_trajectory(build(0), 0, steps))), (
         "same seed, different steps"
     )
+    yield f"the same seed gives the same {steps} steps"
     objective = QuadraticObjective()
     build(0).step(objective, 0.0)
     assert objective.spent != Spent(), "the first step evaluated neither candidates nor gradients through the objective"
+    yield "the objective is charged for what a step evaluates"
     if objective.spent.candidate_evaluations:
         assert not torch.equal(trajectory[-1], _trajectory(build(1), 0, steps)[-1]), "the seed changes nothing"
+        yield "another seed gives other steps"
     assert torch.isfinite(trajectory[-1]).all(), "the solution is not finite"
+    yield "the solution stays finite"
     for interrupted_after in range(steps):
         first = build(0)
         _trajectory(first, 0, interrupted_after, steps)
@@ -103,15 +115,22 @@ def check_optimizer(factory: Callable[..., Optimizer], steps: int = 5) -> None:
         second.load_state_dict(state)
         resumed = _trajectory(second, interrupted_after, steps)
         assert torch.equal(resumed[-1], trajectory[-1]), f"resuming after {interrupted_after} steps gives other numbers"
+    yield f"resuming after any of the {steps} steps continues bit for bit"
     assert torch.equal(torch.get_rng_state(), global_state), "the global random state was used"
+    yield "the global random state of torch is left alone"
 
 
 def check_task(factory: Callable[[int], Task], steps: int = 3) -> None:
-    """Check a task, built as `factory(seed)`, against its contract.
+    """All of `task_checks`; AssertionError at the first that does not hold."""
+    for _ in task_checks(factory, steps):
+        pass
 
-    Shapes; determinism by seed; finite losses; the ledger is charged by the number of candidates; the data stream resumes
-    exactly; scores are repeatable; the global random state of torch is left alone. Where gradients are offered: shape,
-    finiteness, charge, and that all but smooth ones belong to the same loss.
+
+def task_checks(factory: Callable[[int], Task], steps: int = 3) -> Iterator[str]:
+    """What a task, built as `factory(seed)`, owes by its contract: a sentence for each thing that holds, AssertionError at the
+    first that does not.
+
+    Of gradients, where they are offered: shape, finiteness, charge, and that all but smooth ones belong to the same loss.
     """
     global_state = torch.get_rng_state()
     task, twin = factory(0), factory(0)
@@ -119,12 +138,16 @@ def check_task(factory: Callable[[int], Task], steps: int = 3) -> None:
     assert point.shape == (task.layout.size,), f"initial_point must have shape ({task.layout.size},)"
     assert torch.equal(point, twin.initial_point(0)), "initial_point is not determined by the seed"
     assert not torch.equal(point, task.initial_point(1)), "initial_point ignores the seed"
+    yield "the starting point follows from the seed"
     assert task.fingerprint == twin.fingerprint, "the fingerprint of the same data differs"
     assert task.steps_per_epoch >= 1, "steps_per_epoch must be at least 1"
+    yield "the same data have the same fingerprint"
     candidates = DenseCandidates(torch.stack([point, point + 0.1, point]))
     losses = [_check_objective(task.next_objective(), candidates) for _ in range(steps)]
+    yield "losses are finite, one for each candidate, equal for equal ones, and charged; gradients belong to them"
     repeated = [twin.next_objective().losses(candidates) for _ in range(steps)]
     assert torch.equal(torch.stack(losses), torch.stack(repeated)), "the data stream is not determined by the seed"
+    yield f"the same seed gives the same {steps} objectives"
     state = _copy(task.state_dict())
     continued = task.next_objective().losses(candidates)
     resumed = factory(0)
@@ -132,12 +155,15 @@ def check_task(factory: Callable[[int], Task], steps: int = 3) -> None:
     assert torch.equal(resumed.next_objective().losses(candidates), continued), (
         "the data stream does not resume exactly"
     )
+    yield "the stream of objectives resumes exactly"
     for judge in (task.validate, task.test):
         score = judge(point)
-        assert score == judge(point), f"{judge.__name__} gives another score for the same point"
         assert score == score, f"{judge.__name__} gives NaN for the initial point"
+        assert score == judge(point), f"{judge.__name__} gives another score for the same point"
     assert task.metric.direction in ("maximize", "minimize"), "metric.direction must be maximize or minimize"
+    yield "the same point has the same validation and test score"
     assert torch.equal(torch.get_rng_state(), global_state), "the global random state was used"
+    yield "the global random state of torch is left alone"
 
 
 def _check_objective(objective: Objective, candidates: Candidates) -> Tensor:

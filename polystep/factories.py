@@ -1,6 +1,5 @@
 """Optimisers by name: PolyStep with its settings for black boxes or for models, and what installed packages offer."""
 
-import difflib
 import math
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -16,6 +15,7 @@ from polystep.quasi_newton import QuasiNewton
 from polystep.schedule import Cosine, Geometric
 from polystep.subspace import FullSpace, RowSubspace
 from polystep.update import Adaptive
+from polystep.validation import did_you_mean
 from polystep.weighting import LinearWeighting
 
 GROUP = "polystep.optimizers"
@@ -102,9 +102,10 @@ def optimizer_factory(optimizer: str | Factory, polystep: Factory) -> Factory:
     offered = {entry.name: entry for entry in entry_points(group=GROUP)}
     if optimizer not in offered:
         names = ["polystep", *sorted(offered)]
-        near = difflib.get_close_matches(optimizer, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}, or pass a factory"
-        raise OptimizerError(f"there is no optimizer {optimizer!r}; {hint}")
+        raise OptimizerError(
+            f"there is no optimizer {optimizer!r}{did_you_mean(optimizer, names)}; choose one of {', '.join(names)}, or pass "
+            "a factory"
+        )
     factory: Factory = offered[optimizer].load()
     return factory
 

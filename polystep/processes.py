@@ -1,10 +1,11 @@
 """Work that is done side by side, in as many processes as there are cores."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, TypeVar
+
+from polystep.machine import available_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,7 +23,7 @@ def map_in_processes(
     are sent by pickle. A process that is killed raises BrokenProcessPool.
     """
     global _inherited
-    processes = min(len(os.sched_getaffinity(0)), len(items) // worth_a_process)
+    processes = min(available_cores(), len(items) // worth_a_process)
     if processes < 2:
         return [function(item) for item in items]
     # Forked children have function and items already, whatever they refer to; through a pipe they would take long.

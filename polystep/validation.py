@@ -1,6 +1,8 @@
 """Checks of settings that several methods share; the message names the setting, its value and what is allowed."""
 
+import difflib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from polystep.contracts import ExpectedError
@@ -23,6 +25,12 @@ def non_negative(value: float, name: str) -> float:
     if not 0 <= value < math.inf:
         raise SettingError(f"{name} must be a number of at least 0, got {value}")
     return value
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """A question after a blank, for the one of `names` that is nearest to `name`; nothing where none is near."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from polystep.bench.sweeps.run_status import find_run_statuses
 from polystep.contracts import ExpectedError
 from polystep.report import load_runs
 from polystep.report.repeats import repetition_lines, repetitions
-from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, RESULTS, console, explain
+from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, RESULTS, console, explain, guarded
 from scripts.report import show_summary, write_report
 from scripts.sweep import launch, minutes_left, plan, show_plan
 
@@ -54,4 +54,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -6,7 +6,6 @@ before), 1 the run failed, 2 wrong settings or unusable files, 3 another process
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
@@ -14,7 +13,7 @@ from omegaconf import OmegaConf
 
 from polystep.bench.composition import compose_config
 from polystep.contracts import ExpectedError
-from polystep.evaluation.sharded import ProcessLost, joined_processes
+from polystep.evaluation.sharded import ProcessLost, joined_processes, place_among_processes
 from scripts import sweep
 from scripts.console import (
     CONFIGS,
@@ -43,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cfg", "-c", choices=["job"], help="show the configuration, and compute nothing")
     parser.add_argument("--multirun", "-m", action="store_true", help="several runs, as scripts.sweep makes them")
     options = parser.parse_intermixed_args(arguments)
-    console.quiet = os.environ.get("RANK", "0") != "0"
     try:
+        console.quiet = place_among_processes().rank != 0
         overrides = overrides_of(options)
         if options.cfg:
             sys.stdout.write(OmegaConf.to_yaml(compose_config(CONFIGS, overrides).config))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from polystep.bench.sweeps.run_status import find_run_statuses
 from polystep.contracts import ExpectedError
-from scripts.console import EXIT_STATUS, explain, overrides_of
+from scripts.console import EXIT_STATUS, explain, guarded, overrides_of
 from scripts.sweep import add_settings, launch, plan, show_plan, show_unfinished
 
 
@@ -33,4 +33,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

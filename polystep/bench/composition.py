@@ -4,6 +4,7 @@ Settings that do not exist are accepted here; `polystep.bench.launch.resolve_set
 """
 
 import copy
+import difflib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import product
@@ -20,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from polystep.bench.schema import ConfigError
 from polystep.bench.studies import ANY_TASK, find_settings, settings_files
+from polystep.validation import did_you_mean
 
 _SEARCH_PATH = "hydra.searchpath"
 _NOT_CHOSEN = ("grid", "profile", "settings")
@@ -51,10 +53,13 @@ class Composer:
 
     def compose(self, overrides: Sequence[str]) -> Composed:
         """The configuration of one run; raises ConfigError for what cannot be composed."""
+        _refuse_words(self._config_dir, overrides)
         parsed = [_parse(override) for override in overrides]
         several = [str(item.input_line) for item in parsed if item.is_sweep_override()]
         if several:
-            raise ConfigError(f"{several[0]} asks for several runs, which python -m scripts.sweep makes")
+            raise ConfigError(
+                f"{several[0]} asks for several runs, which python -m scripts.sweep makes; {_as_one_value(several[0])}"
+            )
         folders = (self._config_dir, *_search_path(parsed))
         if folders not in self._groups:
             self._groups[folders] = group_names(folders)
@@ -105,11 +110,14 @@ class Composer:
                 config = compose(self._name, overrides=overrides, return_hydra_config=True)
         except MissingConfigException as error:
             group, _, name = str(error.missing_cfg_file).rpartition("/")
+            options = error.options or []
             raise ConfigError(
-                f"{group}={name} does not exist; choose one of {', '.join(error.options or [])}"
+                f"{group}={name} does not exist{did_you_mean(name, options)}; choose one of {', '.join(options)}"
             ) from None
         except (HydraException, OmegaConfBaseException, ValueError) as error:
-            raise ConfigError(_one_line(error)) from None
+            # YAML reads on, off, yes and no as truth values
+            remedy = "; quote on, off, yes and no in lists of defaults" if "in defaults : bool" in str(error) else ""
+            raise ConfigError(f"{_one_line(error)}{remedy}") from None
         OmegaConf.set_struct(config, False)
         return config
 
@@ -119,6 +127,7 @@ def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, 
 
     Raises ConfigError for what cannot be parsed and for a pattern that nothing matches.
     """
+    _refuse_words(config_dir, overrides)
     with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     choices = []
@@ -167,6 +176,27 @@ def group_names(folders: Sequence[Path]) -> set[str]:
     return {group.as_posix() for group in found if group.parts and group.parts[0] not in _NOT_CHOSEN}
 
 
+def _refuse_words(config_dir: Path, overrides: Sequence[str]) -> None:
+    """ConfigError for a word without an equals sign, with the setting that was meant, as far as the folders of choices tell."""
+    words = [override for override in overrides if "=" not in override and not override.startswith("~")]
+    if not words:
+        return
+    folders = [config_dir, *_search_path([_parse(override) for override in overrides if override not in words])]
+    settings: Any = OmegaConf.to_container(OmegaConf.load(config_dir / "config.yaml"))
+    choices = {name: [f"{name}=VALUE"] for name in settings if name != "defaults"}
+    for path in (path.relative_to(folder) for folder in folders for path in sorted(folder.rglob("*.yaml"))):
+        if len(path.parts) > 1 and path.parts[0] not in ("settings", "statements"):
+            choices.setdefault(path.stem, []).append(f"{path.parent.as_posix()}={path.stem}")
+    word = words[0]
+    close = [word] if word in choices else difflib.get_close_matches(word, choices, n=1)
+    # a choice of a run or sweep before one of a component
+    meant = sorted(choices[close[0]], key=lambda choice: choice.count("/")) if close else []
+    hint = (
+        f"did you mean {' or '.join(meant)}?" if meant else "python -m scripts.list shows tasks, optimizers and studies"
+    )
+    raise ConfigError(f"{word} is not of the form setting=value; {hint}")
+
+
 def _set(config: DictConfig, override: Override) -> None:
     """Apply an override of a value. A setting that does not exist is added, for the check of what was composed to refuse it."""
     key = str(override.key_or_group)
@@ -188,7 +218,14 @@ def _parse(override: str, parser: OverridesParser | None = None) -> Override:
     try:
         return (parser or OverridesParser.create()).parse_overrides([override])[0]
     except HydraException as error:
-        raise ConfigError(_one_line(error)) from None
+        reason = _one_line(error).partition(" See https")[0]
+        raise ConfigError(f"{override} cannot be read: {reason}; {_as_one_value(override)}") from None
+
+
+def _as_one_value(override: str) -> str:
+    """How to write an override whose value has blanks, commas, brackets or the like."""
+    name, _, value = override.partition("=")
+    return f'if that is one value, quote it twice: "{name}={_quoted(value)}"'
 
 
 def _by_size(size: float, values: Mapping[float, Any]) -> Any:

@@ -34,7 +34,7 @@ def machine_load() -> float | None:
     """Processes that wanted to run in the last minute, on average; None where the system does not say."""
     try:
         return os.getloadavg()[0]
-    except OSError:
+    except (OSError, AttributeError):
         return None
 
 

@@ -1,6 +1,5 @@
 """From a composed Hydra configuration to a run."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ from polystep.bench.schema import ConfigError, check_node, check_settings, descr
 from polystep.bench.studies import Study
 from polystep.component import component_of
 from polystep.evaluation.compilation import require_numba
+from polystep.evaluation.sharded import place_among_processes
 from polystep.files import json_value
+from polystep.machine import available_cores
 
 SECTIONS = ("task", "optimizer", "budget", "evaluation", "logger")
 SETTINGS: dict[str, Any] = {
@@ -181,8 +182,7 @@ def _check_top_level(config: dict[str, Any]) -> None:
 def use_threads(threads: int | None) -> None:
     import numba
 
-    # torchrun starts several processes on a machine
-    count = threads or max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    count = threads or max(1, available_cores() // place_among_processes().local_count)
     # the first call starts numba's threads, which sets torch's number, too; so torch comes last
     numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     torch.set_num_threads(count)

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from polystep.bench.schema import ConfigError, check_settings
+from polystep.validation import did_you_mean
 
 Several = str | list[str]
 Value = str | float | bool | None
@@ -78,8 +79,8 @@ def read_profile(config_dir: Path, name: str) -> list[PlannedRun]:
     Raises ConfigError for an unknown or malformed profile.
     """
     path = config_dir / "profile" / f"{name}.yaml"
-    if name not in profile_names(config_dir):
-        raise ConfigError(f"profile {name} does not exist; choose one of {', '.join(profile_names(config_dir))}")
+    if name not in (names := profile_names(config_dir)):
+        raise ConfigError(f"profile {name} does not exist{did_you_mean(name, names)}; choose one of {', '.join(names)}")
     try:
         profile = _checked(Profile, OmegaConf.to_container(OmegaConf.load(path)), "")
         entries = [_checked(Entry, entry, f"runs.{place}") for place, entry in enumerate(profile.runs)]

@@ -1,6 +1,5 @@
 """The signature of what a configuration builds is its schema: unknown settings and wrong types fail before anything runs."""
 
-import difflib
 import inspect
 import pkgutil
 import types
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from polystep.contracts import ExpectedError
+from polystep.validation import did_you_mean
 
 
 class ConfigError(ExpectedError):
@@ -74,9 +74,7 @@ _COLLECTING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def unknown(path: str, key: str, valid: Iterable[str]) -> str:
     """The message for a setting that does not exist."""
     choices = sorted(set(valid))
-    close = difflib.get_close_matches(key, choices, n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
-    return f"unknown setting {path}{hint}; valid settings there: {', '.join(choices) or 'none'}"
+    return f"unknown setting {path}{did_you_mean(key, choices)}; valid settings there: {', '.join(choices) or 'none'}"
 
 
 def describe(hint: Any) -> str:

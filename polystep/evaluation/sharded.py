@@ -8,7 +8,7 @@ import contextlib
 import datetime
 import os
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -102,19 +102,61 @@ def share_of(candidates: int, rank: int, count: int) -> slice:
     return slice(min(candidates, 2 * (pairs * rank // count)), min(candidates, 2 * (pairs * (rank + 1) // count)))
 
 
+SET_BY_TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this process stands among those of one run: its rank and their number, of all and on this machine."""
+
+    rank: int = 0
+    count: int = 1
+    local_rank: int = 0
+    local_count: int = 1
+
+
+def place_among_processes() -> Place:
+    """As torchrun's variables say. Some of them alone, left over from another program, say nothing: the run has one process.
+
+    Raises ExpectedError where their numbers make no sense.
+    """
+    found = {name: os.environ[name] for name in SET_BY_TORCHRUN if name in os.environ}
+    if len(found) < len(SET_BY_TORCHRUN):
+        return Place()
+    try:
+        place = Place(*(int(found[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
+    except ValueError:
+        place = Place(count=0)
+    if not (0 <= place.rank < place.count and 0 <= place.local_rank < place.local_count):
+        told = ", ".join(f"{name}={value}" for name, value in found.items())
+        raise ExpectedError(
+            f"the environment describes no processes of torchrun ({told}); use torchrun, or unset these"
+        )
+    return place
+
+
 @contextlib.contextmanager
 def joined_processes(device: str, timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Processes]:
     """The processes that torchrun started, connected (gloo on CPU, NCCL on GPUs, one for each).
 
-    Raises ProcessLost.
+    Raises ProcessLost, and ExpectedError where they do not find each other.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    place = place_among_processes()
+    if place.count == 1:
         yield Processes()
         return
     on_gpu = torch.device(device).type == "cuda"
     if on_gpu:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=datetime.timedelta(seconds=timeout_seconds))
+        torch.cuda.set_device(place.local_rank)
+    try:
+        timeout = datetime.timedelta(seconds=timeout_seconds)
+        distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=timeout)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ExpectedError(
+            f"the {place.count} processes of this run did not find each other ({reason}); start them with torchrun, or unset "
+            "WORLD_SIZE for a run in one process"
+        ) from error
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
     finally:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from polystep.validation import did_you_mean
 from tasks.data.combination import Combination
 from tasks.data.dataset import Dataset, Loader, Progress
 from tasks.data.digits import load_digits_dataset
@@ -32,7 +33,8 @@ def find_loader(name: str) -> Loader:
     for part in name.split("+"):
         if part not in LOADERS:
             raise UnknownDataset(
-                f"Data set {part!r} is unknown; choose one of: {', '.join(LOADERS)}, or several joined by '+'."
+                f"Data set {part!r} is unknown{did_you_mean(part, LOADERS)}; choose one of: {', '.join(LOADERS)}, or several "
+                "joined by '+'."
             )
         loaders.append(LOADERS[part])
 

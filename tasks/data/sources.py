@@ -1,6 +1,7 @@
 """Where files of a data set come from when they are not on the disk."""
 
 import gzip
+import os
 import queue
 import shutil
 import subprocess
@@ -75,6 +76,9 @@ def _open_within(url: str, seconds: float) -> HTTPResponse:
             outcome.put(urllib.request.urlopen(url, timeout=seconds))
         except (OSError, HTTPException) as error:
             outcome.put(error)
+        except ValueError:
+            # an address that cannot be read; ours can. What was read may hold a password
+            outcome.put(OSError(f"no address of a proxy can be read from {_proxies()}; correct or unset it"))
 
     threading.Thread(target=connect, daemon=True).start()
     try:
@@ -84,6 +88,11 @@ def _open_within(url: str, seconds: float) -> HTTPResponse:
     if isinstance(result, Exception):
         raise result
     return result
+
+
+def _proxies() -> str:
+    """The names of the variables that set proxies."""
+    return " or ".join(sorted(name for name in os.environ if name.lower().endswith("_proxy")))
 
 
 @dataclass(frozen=True)

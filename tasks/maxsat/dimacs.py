@@ -14,9 +14,9 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 
 from polystep.contracts import ExpectedError
+from polystep.machine import TooLarge, available_memory, require_memory
 from tasks.maxsat import dimacs_scanner as scanner
-from tasks.maxsat.formula import MOST_VARIABLES, Formula
-from tasks.maxsat.memory import BYTES_PER_VARIABLE, TooLarge, available_memory, require_memory
+from tasks.maxsat.formula import BYTES_PER_VARIABLE, MOST_VARIABLES, Formula
 
 OPENERS: dict[bytes, Any] = {
     b"\x1f\x8b": gzip.open,
@@ -142,7 +142,7 @@ def _problem_line(path: Path, line: int, content: bytes) -> Header:
             path, line, f"a top weight of {top}", "write a smaller one, up to 2^63 - 1, here and in the hard clauses"
         )
     try:
-        require_memory(f"an instance of {variables} variables", BYTES_PER_VARIABLE * variables)
+        require_memory(BYTES_PER_VARIABLE * variables, f"an instance of {variables} variables", "use a larger machine")
     except TooLarge as error:
         raise InstanceError(f"{path}, line {line}: {error}") from None
     return Header(kind, variables, clauses, top)

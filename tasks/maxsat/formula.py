@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+BYTES_PER_VARIABLE = 200
+"""What a task and an optimiser need for each variable."""
 MOST_VARIABLES = 2**30 - 1
 """A literal is kept as 2 v + sign in 32 bits."""
 GREATEST_TOTAL_WEIGHT = 2**62

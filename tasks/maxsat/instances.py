@@ -9,9 +9,9 @@ import torch
 from numba import njit
 from numpy.typing import NDArray
 
+from polystep.machine import require_memory
 from polystep.random import named_generator
-from tasks.maxsat.formula import MOST_VARIABLES, Formula
-from tasks.maxsat.memory import BYTES_PER_VARIABLE, require_memory
+from tasks.maxsat.formula import BYTES_PER_VARIABLE, MOST_VARIABLES, Formula
 
 BLOCK = 1 << 20
 """Words of the Mersenne Twister that are drawn at once."""
@@ -120,7 +120,8 @@ def _clause_count(variables: int, length: int, ratio: float) -> int:
         )
     clauses = int(ratio * variables)
     needed = BYTES_PER_VARIABLE * variables + BYTES_PER_LITERAL * length * clauses
-    require_memory(f"an instance of {variables} variables and {clauses} clauses", needed)
+    what = f"an instance of {variables} variables and {clauses} clauses"
+    require_memory(needed, what, "use a larger machine or a smaller instance")
     return clauses
 
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines import memory
 from baselines.cma_es import CMAES
+from polystep import machine
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 
@@ -230,12 +230,12 @@ def test_nothing_is_printed_and_warning_filters_stay(
 
 
 def test_what_cannot_fit_is_refused_before_it_is_allocated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available_memory", lambda: 2e9)
+    monkeypatch.setattr(machine, "available_memory", lambda: 2e9)
     full = partial(build, 101770, population=16, covariance="full")
     with pytest.raises(ValueError, match=r"needs about 746 GB of memory, but 2 GB are available; covariance=diagonal"):
         full()
-    monkeypatch.setattr(memory, "available_memory", lambda: 1e8)
+    monkeypatch.setattr(machine, "available_memory", lambda: 1e8)
     with pytest.raises(ValueError, match=r"needs about 0.117 GB .* use a smaller population or a smaller model"):
         build(101770, population=16)
     monkeypatch.undo()
-    assert 1e8 < memory.available_memory() < 1e14
+    assert 1e8 < machine.available_memory() < 1e14

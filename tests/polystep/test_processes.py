@@ -6,12 +6,13 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
+from polystep import processes
 from polystep.processes import map_in_processes
 
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(processes, "available_cores", lambda: 2)
 
 
 @pytest.mark.parametrize("worth_a_process", [1, 100])

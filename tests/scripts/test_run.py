@@ -253,7 +253,7 @@ def test_a_second_process_on_the_same_run_leaves(command: Command, tmp_path: Pat
 
 
 REFUSED = [
-    ("optimizer=polystp", "choose one of"),
+    ("optimizer=polystp", "optimizer=polystp does not exist (did you mean polystep?); choose one of"),
     ("task=emnist", "choose one of"),
     ("optimizer/subspace=rows", "choose one of dense, full, global, hybrid, row"),
     ("study=first", "study=first does not know task=snn_digits; it has settings for acrobot, "),
@@ -265,7 +265,7 @@ REFUSED = [
     ("seed=one", "seed='one' is not valid; expected a whole number, at least 0"),
     ("optimizer.particle_dimension=16", "particle_dimension must lie in 1..8, the rank of each row, got 16"),
     ("optimizer.polytope=[ball", "'[ball'"),
-    ("seed", "missing EQUAL"),
+    ("spsa", "spsa is not of the form setting=value; did you mean optimizer=spsa?"),
     ("seed=1,2", "seed=1,2 asks for several runs, which python -m scripts.sweep makes"),
     ("~task", "task"),
     ("task.device=cuda", "task.device='cuda' is not where the run is computed, device='cpu'"),
@@ -291,7 +291,7 @@ def test_data_that_cannot_be_had_gives_status_2(command: Command) -> None:
     unavailable = "original('mnits', a[1])"
     refused = command(*SMALL, **{"tasks.classification.load_dataset": unavailable})
     assert refused.status == 2
-    assert refused.output.startswith("error: Data set 'mnits' is unknown; choose one of: mnist, ")
+    assert refused.output.startswith("error: Data set 'mnits' is unknown (did you mean mnist?); choose")
 
 
 def test_a_gradient_that_the_task_lacks_is_refused_before_training_without_a_record(command: Command) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -110,6 +111,19 @@ def test_an_interruption_starts_no_further_run(command: Command) -> None:
     assert command(sweep, "seed=1,2")[0] == 0
 
 
+def test_sigterm_of_the_sweep_alone_stops_its_runs_with_a_checkpoint(command: Command, tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    # a session of its own: nobody else hears the signal
+    arguments = [sys.executable, "-m", "scripts.sweep", *SMALL, "seed=1,2", "budget.steps=1000000"]
+    started = subprocess.Popen(arguments, env=environment, start_new_session=True)
+    while not list(tmp_path.glob("results/reproduction/records/*/checkpoint.safetensors")):
+        assert started.poll() is None
+        time.sleep(0.05)
+    os.kill(started.pid, signal.SIGTERM)
+    assert started.wait(60) == 130
+    assert [(record.seed, record.status) for record in records()] == [(1, "interrupted")]
+
+
 def test_a_second_sweep_leaves_alone_what_the_first_has_begun_or_will_begin(command: Command, tmp_path: Path) -> None:
     ask_for("wait", 1)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
@@ -140,13 +154,13 @@ def test_a_damaged_record_is_named_with_the_remedy_and_stops_no_other(command: C
 
 
 REFUSED = [
-    (["task=snnn,snn"], "task=snnn does not exist; choose one of"),
+    (["task=snnn,snn"], "task=snnn does not exist (did you mean snn?); choose one of"),
     (["launcher=condor"], "launcher=condor does not exist; choose one of local, ray, slurm"),
     (["launcher=slurm", "launcher.queue=1"], "unknown setting launcher.queue"),
     (["launcher=ray", "launcher.cores=0"], "launcher.cores must be at least 1, got 0"),
     (["launcher=slurm", "launcher.minutes=long"], "launcher.minutes='long' is not valid"),
-    (["profile=tiny"], "profile tiny does not exist; choose one of"),
-    (["seed"], "missing EQUAL"),
+    (["profile=tiny"], "profile tiny does not exist"),
+    (["quick"], "quick is not of the form setting=value; did you mean budget=quick or profile=quick?"),
     (["records=/proc/none/records"], "cannot write /proc/none/sweeps"),
 ]
 

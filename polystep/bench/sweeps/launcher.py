@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -46,9 +47,14 @@ class Launcher(Protocol):
         ...
 
 
-def own_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+LONGEST_FOLDER = 60
+"""Bytes of a folder's path in which sockets find room: paths of sockets have at most 104 bytes on macOS, 108 on Linux."""
+
+
+def folder_for_sockets() -> str:
+    """The folder for temporary files, or /tmp where its path is too long for the sockets by which processes talk."""
+    folder = tempfile.gettempdir()
+    return folder if len(os.fsencode(folder)) <= LONGEST_FOLDER else "/tmp"
 
 
 def module_folders() -> list[str]:

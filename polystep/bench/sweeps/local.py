@@ -4,18 +4,26 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from polystep.bench.lock import exclusive
 from polystep.bench.sweeps.folder import SweepFolder
-from polystep.bench.sweeps.launcher import INTERRUPTED_STATUS, KILLED_STATUS, Perform, SweepObserver, own_cores
+from polystep.bench.sweeps.launcher import (
+    INTERRUPTED_STATUS,
+    KILLED_STATUS,
+    Perform,
+    SweepObserver,
+    folder_for_sockets,
+)
 from polystep.bench.sweeps.plan import SweepRun
+from polystep.machine import available_cores
 
 
 class LocalLauncher:
@@ -24,17 +32,23 @@ class LocalLauncher:
     def launch(
         self, runs: Sequence[SweepRun], folder: SweepFolder, perform: Perform, observer: SweepObserver
     ) -> Mapping[str, int]:
-        """The exit statuses by identity, when all have ended; Ctrl-C ends those under way and starts no more."""
+        """The exit statuses by identity, when all have ended; Ctrl-C and SIGTERM end those under way and start no more."""
         statuses: dict[str, int] = {}
+        begun: list[BaseProcess] = []
         # its processes start with everything imported
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([perform.__module__, "numba"])
+        tempfile.tempdir = folder_for_sockets()
 
         def compute(run: SweepRun, cores: int, log: Path | None) -> None:
-            if INTERRUPTED_STATUS in statuses.values():
-                return
-            observer.started(run)
-            statuses[run.identity] = _in_own_process(context, perform, run, folder, cores, log)
+            process = context.Process(target=_work, args=(perform, run, folder, cores, log))
+            with _processes:
+                if INTERRUPTED_STATUS in statuses.values():
+                    return
+                observer.started(run)
+                process.start()
+                begun.append(process)
+            statuses[run.identity] = _status(process, run, folder)
             observer.ended(run, statuses[run.identity])
 
         with exclusive(folder.path):
@@ -45,12 +59,17 @@ class LocalLauncher:
                 pool = ThreadPoolExecutor(several)
                 try:
                     waiting = [
-                        pool.submit(compute, run, run.cores or own_cores(), logs.get(run.identity)) for run in group
+                        pool.submit(compute, run, run.cores or available_cores(), logs.get(run.identity))
+                        for run in group
                     ]
                     for future in waiting:
                         future.result()
                 except KeyboardInterrupt:
                     statuses[""] = INTERRUPTED_STATUS
+                    # Ctrl-C in a terminal has told them already, SIGTERM told this process alone
+                    with _processes:
+                        for process in begun:
+                            process.terminate()
                 finally:
                     pool.shutdown(cancel_futures=True)
         return statuses
@@ -58,7 +77,7 @@ class LocalLauncher:
 
 def at_a_time(cores: int | None) -> int:
     """How many runs of `cores` cores fit on this machine together; None: of all cores."""
-    return 1 if cores is None else max(1, own_cores() // cores)
+    return 1 if cores is None else max(1, available_cores() // cores)
 
 
 _processes = threading.Lock()
@@ -67,16 +86,15 @@ run that is done counts as dead.
 """
 
 
-def _in_own_process(
-    context: ForkServerContext, perform: Perform, run: SweepRun, folder: SweepFolder, cores: int, log: Path | None
-) -> int:
-    process = context.Process(target=_work, args=(perform, run, folder, cores, log))
-    with _processes:
-        process.start()
+def _status(process: BaseProcess, run: SweepRun, folder: SweepFolder) -> int:
+    """The exit status of a run's process, when it has ended."""
     wait([process.sentinel])
     with _processes:
         process.join()
     status = process.exitcode or 0
+    if status == -signal.SIGTERM:
+        # before the run could heed it
+        return INTERRUPTED_STATUS
     if status < 0:
         status, name = KILLED_STATUS, signal.Signals(-status).name
         folder.end(run, status, f"its process was ended by {name} (killed, or out of memory)")

@@ -12,10 +12,11 @@ from polystep.bench.sweeps.launcher import (
     LauncherUnavailable,
     Perform,
     SweepObserver,
+    folder_for_sockets,
     module_folders,
-    own_cores,
 )
 from polystep.bench.sweeps.plan import SweepRun
+from polystep.machine import available_cores
 
 RESTARTS = 1
 """How often a run whose process or machine died is tried again at once."""
@@ -75,7 +76,11 @@ class RayLauncher:
             raise LauncherUnavailable(
                 "launcher=ray needs the package ray; install it with: pip install -c constraints.txt '.[ray]'"
             ) from None
-        own: dict[str, Any] = {"num_cpus": own_cores(), "include_dashboard": False}
+        own: dict[str, Any] = {
+            "num_cpus": available_cores(),
+            "include_dashboard": False,
+            "_temp_dir": f"{folder_for_sockets()}/ray",
+        }
         try:
             ray.init(
                 address=self._address or "local",
@@ -83,7 +88,7 @@ class RayLauncher:
                 runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(module_folders())}},
                 **({} if self._address else own),
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise LauncherUnavailable(
                 f"launcher=ray cannot reach or start Ray ({str(error).splitlines()[0]}); start a cluster with ray start "
                 "--head, or leave launcher.address at null to start one on this machine"

@@ -1,6 +1,5 @@
 """Statements that can be true or not, from yaml files; configs/statements/claims.yaml describes the format."""
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from yaml import YAMLError
 
 from polystep.contracts import ExpectedError
 from polystep.report.published import Published, published
+from polystep.validation import did_you_mean
 
 EDITIONS = ("first", "revised", "ours")
 FILES = "files"
@@ -185,6 +185,6 @@ def _text(value: Any) -> str:
 def _known(node: Mapping[str, Any], valid: Iterable[str], name: str) -> None:
     for key in node:
         if key not in valid:
-            close = difflib.get_close_matches(str(key), list(valid), n=1)
-            hint = f"did you mean {close[0]}?" if close else f"valid there: {', '.join(valid)}"
-            raise StatementError(f"{name}: {key} is unknown; {hint}")
+            raise StatementError(
+                f"{name}: {key} is unknown{did_you_mean(str(key), valid)}; valid there: {', '.join(valid)}"
+            )

@@ -15,8 +15,17 @@ from polystep.bench.launch import build_run
 from polystep.candidates import DenseCandidates
 from polystep.capabilities import clauses_of, environment_of, gradients_of
 from polystep.conformance import QuadraticObjective
-from polystep.contracts import Spent
-from polystep.evaluation.sharded import Processes, ProcessLost, ShardedObjective, joined_processes, share_of
+from polystep.contracts import ExpectedError, Spent
+from polystep.evaluation.sharded import (
+    SET_BY_TORCHRUN,
+    Place,
+    Processes,
+    ProcessLost,
+    ShardedObjective,
+    joined_processes,
+    place_among_processes,
+    share_of,
+)
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SMALL = ["task=snn_digits", "task.batch_size=48", "task.network.hidden=8", "threads=1"]
@@ -36,8 +45,50 @@ def test_shares_are_whole_disjoint_and_keep_pairs_together(candidates: int, coun
 
 
 def environment(rank: int, count: int, port: int) -> None:
-    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+    names = {**ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in names.items()})
+
+
+@pytest.fixture
+def no_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SET_BY_TORCHRUN:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_torchrun")
+@pytest.mark.parametrize(
+    "left_over", [{"RANK": "3"}, {"WORLD_SIZE": "2"}, {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "x"}]
+)
+def test_variables_left_over_from_another_program_make_no_processes(
+    left_over: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in left_over.items():
+        monkeypatch.setenv(name, value)
+    assert place_among_processes() == Place(0, 1, 0, 1)
+    with joined_processes("cpu") as processes:
+        assert processes.is_first and processes.count == 1
+
+
+@pytest.mark.usefixtures("no_torchrun")
+@pytest.mark.parametrize(("rank", "count"), [("two", "2"), ("2", "2"), ("-1", "2"), ("0", "0")])
+def test_variables_that_make_no_sense_are_named(rank: str, count: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"RANK": rank, "LOCAL_RANK": "0", "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": "1"}
+    for name, value in (environment | {"MASTER_ADDR": "localhost", "MASTER_PORT": "1"}).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(
+        ExpectedError, match=f"no processes of torchrun .RANK={rank}, .*WORLD_SIZE={count}.*unset these"
+    ):
+        place_among_processes()
+
+
+@pytest.mark.usefixtures("no_torchrun")
+def test_processes_that_cannot_meet_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    environment(1, 2, 99999)
+    found = pytest.raises(ExpectedError, match="the 2 processes of this run did not find each other")
+    with found, joined_processes("cpu", timeout_seconds=1):
+        pass
 
 
 def start(count: int, work: Callable[..., None], *arguments: object) -> list[multiprocessing.Process]:

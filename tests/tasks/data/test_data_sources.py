@@ -3,11 +3,13 @@
 import gzip
 import http.server
 import io
+import os
 import subprocess
 import sys
 import tarfile
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +85,17 @@ def test_hanging_name_look_up_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(SourceFailed, match=r"no answer within 0.1 seconds"):
         Mirror("http://mirror.invalid/").fetch(["one"])
     released.set()
+
+
+def test_a_proxy_that_cannot_be_read_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("http_proxy", "http:/nobody:secret@nowhere")
+    # urllib remembers the proxies that it found first
+    monkeypatch.setattr(urllib.request, "_opener", None)
+    with pytest.raises(SourceFailed, match="can be read from http_proxy; correct or unset it") as caught:
+        Mirror("http://mirror.invalid/").fetch(["one"])
+    assert "secret" not in str(caught.value)
 
 
 def test_unreachable_mirror_fails_with_the_reason() -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.maxsat import dimacs, memory
+from polystep import machine
+from tasks.maxsat import dimacs
 from tasks.maxsat.dimacs import InstanceError, read_dimacs
 from tasks.maxsat.formula import Formula
 from tasks.maxsat.instances import random_instance
@@ -185,7 +186,7 @@ def test_a_missing_file_and_a_folder(tmp_path):
 
 
 def test_what_the_memory_cannot_hold_is_refused_early(tmp_path, monkeypatch):
-    for module in (dimacs, memory):
+    for module in (dimacs, machine):
         monkeypatch.setattr(module, "available_memory", lambda: 1000)
     with pytest.raises(InstanceError, match=r"reading it needs more than 0.0 GB of memory, which is all that is free"):
         read_dimacs(write(tmp_path, "a.cnf.gz", gzip.compress(b"p cnf 1 2000\n" + 2000 * b"1 0\n")))

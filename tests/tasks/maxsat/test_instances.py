@@ -5,7 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from tasks.maxsat import instances, memory
+from polystep import machine
+from tasks.maxsat import instances
 from tasks.maxsat.cache import kept_instance
 from tasks.maxsat.formula import Formula
 from tasks.maxsat.instances import paper_instance, planted_assignment, planted_instance, random_instance
@@ -92,9 +93,9 @@ def test_impossible_instances_are_refused(generate, arguments, message):
 
 @pytest.mark.parametrize("generate", [paper_instance, random_instance, planted_instance])
 def test_what_the_memory_cannot_hold_is_refused_before_it_is_drawn(generate, monkeypatch):
-    monkeypatch.setattr(memory, "available_memory", lambda: 10**6)
+    monkeypatch.setattr(machine, "available_memory", lambda: 10**6)
     assert generate(1000).clauses == 4270
-    with pytest.raises(ValueError, match=r"of 10000 variables and 42699 clauses needs about 0\.0 GB"):
+    with pytest.raises(ValueError, match=r"of 10000 variables and 42699 clauses needs about 0\.00507 GB"):
         generate(10_000)
 
 

@@ -1,5 +1,8 @@
 """Never more runs at a time than cores."""
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,6 +13,8 @@ from polystep.bench.sweeps import local
 from polystep.bench.sweeps.folder import SweepFolder
 from polystep.bench.sweeps.local import LocalLauncher, at_a_time
 from polystep.bench.sweeps.plan import SweepRun
+
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def take_cores(run: SweepRun, folder: SweepFolder, cores: int) -> int:
@@ -27,8 +32,32 @@ class Silent:
     def ended(self, run: SweepRun, status: int) -> None: ...
 
 
+def succeed(run: SweepRun, folder: SweepFolder, cores: int) -> int:
+    return 0
+
+
+def launch_one(folder: Path) -> None:
+    run = SweepRun(PlannedRun(()), "only", ("", ""), folder, 1, 0)
+    assert LocalLauncher().launch([run], SweepFolder(folder / "sweep"), succeed, Silent()) == {"only": 0}
+
+
+def test_a_long_path_of_the_folder_for_temporary_files_is_no_obstacle(tmp_path: Path) -> None:
+    """Sockets, by which processes talk, cannot have such a path."""
+    long = tmp_path / ("a" * 100)
+    long.mkdir()
+    program = f"import pathlib, {__name__} as here; here.launch_one(pathlib.Path({str(tmp_path)!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"TMPDIR": str(long), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_cores_are_never_oversubscribed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "own_cores", lambda: 2)
+    monkeypatch.setattr(local, "available_cores", lambda: 2)
     assert [at_a_time(cores) for cores in (1, 2, 3, None)] == [2, 1, 1, 1]
     wanted = [1, 1, 1, None, 1, 1, 2, None]
     runs = [SweepRun(PlannedRun((f"run={n}",)), str(n), ("", ""), tmp_path, cores, 0) for n, cores in enumerate(wanted)]

@@ -99,5 +99,5 @@ def test_minutes_of_other_settings_go_by_what_is_spent(tmp_path: Path, make_reco
 
 
 def test_an_unknown_task_is_answered_with_the_valid_ones() -> None:
-    with pytest.raises(ConfigError, match=r"task=snnn does not exist; choose one of .*snn"):
+    with pytest.raises(ConfigError, match=r"task=snnn does not exist .*; choose one of .*snn"):
         titles(None, "study=first", "task=snn,snnn")

@@ -50,7 +50,7 @@ def test_committed_records_are_judged():
     [
         ("conditions: []", "would hold whatever was measured"),
         ("conditions: [{score: {task: t, method: m}}]", "nothing could fail"),
-        ("conditions: [{score: {task: t, metod: m}, at_least: 1}]", "metod is unknown; did you mean method"),
+        ("conditions: [{score: {task: t, metod: m}, at_least: 1}]", "metod is unknown .did you mean method"),
         ("conditions: [{scor: 1, at_least: 1}]", "did you mean score"),
         (
             "conditions: [{score: {task: t, method: m, published: [t]}, at_least: 1}]",

@@ -1,0 +1,43 @@
+"""The command that checks a contract says what holds, a line each, and stops at what does not."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts import check
+
+FAULTY = ["--config-dir", str(Path(__file__).parent / "faulty_configs"), "optimizer=faulty"]
+
+
+def test_what_holds_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.main(["optimizer=random_search", "optimizer.population=4"]) == 0
+    shown = capsys.readouterr().out
+    assert "holds: its settings fit baselines.random_search.RandomSearch\n" in shown
+    assert "holds: resuming after any of the 5 steps continues bit for bit\n" in shown and "does not hold" not in shown
+    assert check.main(["task=snn_digits", "task.evaluation=functional", "task.network.hidden=4"]) == 0
+    assert "holds: the stream of objectives resumes exactly\n" in capsys.readouterr().out
+
+
+def test_the_first_that_does_not_hold_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
+    # it goes the same way whatever its seed is
+    assert check.main(FAULTY) == 1
+    *before, last = capsys.readouterr().out.splitlines()
+    assert last == "does not hold: the seed changes nothing"
+    assert "holds: records call it tests.scripts.faulty.Faulty, without a version" in before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "say what to check: optimizer=NAME or task=NAME"),
+        (["task=snn", "optimizer=spsa"], "say what to check"),
+        (["optimizer=spza"], "optimizer=spza does not exist (did you mean spsa?)"),
+        (["spsa"], "say what to check"),
+        (["optimizer=random_search", "optimizer.population=1"], "population must be at least 2"),
+        (["optimizer=random_search", "optimizer.radius=1"], "unknown setting optimizer.radius"),
+    ],
+)
+def test_wrong_arguments_give_status_2(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.main(arguments) == 2
+    shown = capsys.readouterr().out
+    assert message in shown and shown.splitlines()[-1].startswith("error: ")
