@@ -118,7 +118,7 @@ class PolyStep(PointOptimizer):
         else:
             rotations = haar_rotations(particles, dimension, self._generator)
             if self._biased and self._bias is not None:
-                rotations = self._biased_rotations(rotations, self._bias)
+                rotations = self._biased_rotations(rotations, self._bias.to(rotations))
             directions = torch.einsum("pij,vj->pvi", rotations, self._vertices).to(self._point.dtype)
         radius = self._probe_radius.at(self._now)
         if self._probe_jitter:

@@ -16,7 +16,7 @@ from scripts.theory.copies import Copies, search_copies
 from scripts.theory.hitting_laws import compare_laws
 from scripts.theory.hitting_section import hitting_section
 from scripts.theory.study import Found, Section
-from scripts.theory.threshold_network import ThresholdProblem, lift_each
+from scripts.theory.threshold_network import ThresholdProblem
 
 
 class Setting(NamedTuple):
@@ -71,15 +71,24 @@ class HittingTime:
         seed = derive_seed(self.seed, *map(str, setting))
         problem = ThresholdProblem(setting.depth, setting.width, self.samples, self.seed)
         starts = torch.stack([problem.start(named_generator(seed, "start", copy)) for copy in range(self.repetitions)])
-        subspaces = [
-            DenseSubspace(
-                problem.layout, setting.dimension, derive_seed(seed, "subspace", copy), setting.dimension, "orthonormal"
-            )
-            for copy in range(self.repetitions)
-        ]
+        # a subspace for every copy, (copies, d, parameters)
+        directions = torch.cat(
+            [
+                DenseSubspace(
+                    problem.layout,
+                    setting.dimension,
+                    derive_seed(seed, "subspace", copy),
+                    setting.dimension,
+                    "orthonormal",
+                ).directions
+                for copy in range(self.repetitions)
+            ]
+        )
 
         def cost(copy: Tensor, position: Tensor) -> Tensor:
-            return problem.losses(starts[copy] + lift_each(subspaces, copy, position))
+            # candidates come by copy, as many of each
+            changes = torch.bmm(position.float().unflatten(0, (self.repetitions, -1)), directions)
+            return problem.losses(starts[copy] + changes.flatten(0, 1))
 
         times = self._hitting_times(Copies(cost), setting, seed)
         return {**setting._asdict(), "parameters": problem.layout.size, **times}

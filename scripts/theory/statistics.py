@@ -1,5 +1,12 @@
 """Intervals and fits that several studies use."""
 
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from polystep.random import named_generator
+
 
 def binomial_interval(successes: int, trials: int) -> tuple[float, float]:
     """Exact 95 % interval of a probability. Source: Clopper and Pearson, The Use of Confidence or Fiducial Limits (1934)."""
@@ -7,3 +14,22 @@ def binomial_interval(successes: int, trials: int) -> tuple[float, float]:
 
     interval = binomtest(successes, trials).proportion_ci(0.95, method="exact")
     return float(interval.low), float(interval.high)
+
+
+def slope_with_band(x: Sequence[float], values: Tensor, draws: int, seed: int) -> tuple[float, float, float]:
+    """Least-squares slope of log mean(values) over log x, with its 95 % bootstrap band over repetitions.
+
+    values: (lengths, repetitions), above 0; repetitions of different lengths are drawn independently.
+    """
+    generator = named_generator(seed, "bootstrap")
+    count, repetitions = values.shape
+    abscissa = torch.tensor(x, dtype=torch.float64).log()
+    abscissa -= abscissa.mean()
+
+    def slope(means: Tensor) -> Tensor:
+        return (means.log() @ abscissa) / abscissa.square().sum()
+
+    chosen = torch.randint(repetitions, (draws, count, repetitions), generator=generator)
+    drawn = values.expand(draws, -1, -1).gather(2, chosen).mean(2)
+    low, high = torch.quantile(slope(drawn), torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return float(slope(values.mean(1))), low, high

@@ -1,14 +1,11 @@
 """Networks of hard thresholds on a fixed small data set: their loss, the share of wrong answers, is piecewise constant."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 from polystep.candidates import DenseCandidates
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.random import named_generator
-from polystep.subspace import Subspace
 from tasks.networks.multilayer_perceptron import MultilayerPerceptron
 
 INPUTS = 4
@@ -56,12 +53,3 @@ class ThresholdProblem:
     def losses(self, points: Tensor) -> Tensor:
         """Losses (N,) of points (N, D)."""
         return self._evaluator.losses(DenseCandidates(points), self._inputs, self._targets).double()
-
-
-def lift_each(subspaces: Sequence[Subspace], copy: Tensor, position: Tensor) -> Tensor:
-    """Parameter changes (N, D) of coordinates (N, d), each in the subspace of its own copy, (N,)."""
-    changes = position.new_empty(len(position), subspaces[0].layout.size, dtype=torch.float32)
-    for own, subspace in enumerate(subspaces):
-        chosen = copy == own
-        changes[chosen] = subspace.lift(position[chosen].float().unsqueeze(1))
-    return changes

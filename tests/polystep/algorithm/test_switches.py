@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from polystep.algorithm import PolyStep
+from polystep.layout import ParameterLayout
+from polystep.subspace import FullSpace
 from polystep.update import Coasting, Momentum
 from polystep.weighting import LinearWeighting
 from tests.function_objective import FunctionObjective
@@ -101,6 +103,26 @@ def test_nearest_vertex_points_along_the_last_displacement(
         # a particle of padding has no displacement
         moved = bias.norm(dim=1) > 1e-6
         assert bool((cosine[moved] > 0.9999).all()) == along
+
+
+@pytest.mark.parametrize("kind", [True, "nearest_vertex"])
+def test_rotations_are_turned_for_points_in_double_precision(kind: Any) -> None:
+    single, double = (
+        PolyStep(
+            ParameterLayout({"point": (6,)}),
+            torch.arange(6, dtype=dtype),
+            seed=0,
+            subspace=FullSpace,
+            particle_dimension=3,
+            biased_rotation=kind,
+        )
+        for dtype in (torch.float32, torch.float64)
+    )
+    for _ in range(3):
+        for optimizer in (single, double):
+            optimizer.step(FunctionObjective(lambda points: points.square().sum(1)), 0.0)
+    assert double.solution.dtype == torch.float64
+    assert torch.allclose(double.solution.float(), single.solution, atol=1e-5)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -1,0 +1,69 @@
+"""Rates: the smoothed gradients are right, known exponents are found, and the search follows the bound."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from polystep.contracts import ExpectedError
+from scripts.theory.rate import CONSTANT, DECAYING, Rate
+from scripts.theory.smoothed import JUMP, WALL, jump_on_the_way, kink, smoothed_gradient, two_kinks
+from scripts.theory.statistics import slope_with_band
+
+SMALL: dict[str, Any] = {
+    "lengths": [16, 60, 240], "first": 0.6, "gamma": 0.1, "probe_radius": 0.25, "temperature": 20.0, "jitter": 0.05, "epoch": 8,
+    "repetitions": 12, "draws": 50, "seed": 0,
+}  # fmt: skip
+
+
+def test_the_gradient_beside_a_kink() -> None:
+    """Of |x| averaged over a disc: (2/pi)(s sqrt(1 - s^2) + asin s) with s = x/rho, and the sign beyond."""
+    x = torch.tensor([-1.0, -0.1, 0.0, 0.05, 0.2, 3.0], dtype=torch.float64)
+    s = (x / 0.25).clamp(-1, 1)
+    expected = 2 / math.pi * (s * (1 - s.square()).sqrt() + s.asin())
+    assert torch.allclose(smoothed_gradient(kink, 0.25, 0.0)(x), expected, atol=5e-3)
+
+
+def test_the_gradient_beside_a_jump() -> None:
+    """x, and beside the wall J/rho times the density of a disc's projection."""
+    x = torch.tensor([0.0, WALL, WALL + 0.1, 1.5], dtype=torch.float64)
+    s = ((x - WALL) / 0.25).clamp(-1, 1)
+    expected = x + JUMP / 0.25 * 2 / math.pi * (1 - s.square()).sqrt()
+    assert torch.allclose(smoothed_gradient(jump_on_the_way, 0.25, 0.0)(x), expected, atol=2e-2)
+
+
+def test_jitter_changes_gradients_little() -> None:
+    x = torch.linspace(-2, 2, 41, dtype=torch.float64)
+    plain, jittered = (smoothed_gradient(two_kinks, 0.25, jitter)(x) for jitter in (0.0, 0.05))
+    assert 0 < float((plain - jittered).abs().max()) < 0.1
+
+
+def test_slopes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.tensor([10.0, 100.0, 1000.0, 10000.0], dtype=torch.float64)
+    noise = torch.rand(4, 200, generator=generator, dtype=torch.float64) + 0.5
+    slope, low, high = slope_with_band(lengths.tolist(), 3 * lengths.unsqueeze(1) ** -0.5 * noise, 200, 0)
+    assert low < -0.5 < high and high - low < 0.1
+    assert low <= slope <= high
+
+
+def test_the_theorems_settings_follow_its_bound_and_a_fixed_radius_does_not() -> None:
+    study = Rate(**SMALL)
+    found = study.run()
+    exponents = {(row["function"], row["arm"]): row["exponent"] for row in found["exponents"]}
+    for (_, arm), exponent in exponents.items():
+        if arm in (CONSTANT, DECAYING):
+            assert -0.75 < exponent < -0.25
+        else:
+            assert exponent > -0.2
+    assert [len(table.rows) for table in study.section(found).tables] == [12]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [({"temperature": 0.0}, "temperature must be above 0"), ({"lengths": [8, 8, 9]}, "at least three")],
+)
+def test_bad_parameters_are_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ExpectedError, match=message):
+        Rate(**(SMALL | changed)).run()
