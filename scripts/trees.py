@@ -1,0 +1,84 @@
+"""Decision trees beside CART of the same depth:  python -m scripts.trees [records...]
+
+Your runs of task=tree, a row per set and method: test accuracy at the checkpoint that validation chose, mean over seeds
+with its 95 % interval. CART learns from the training rows of the same seeds. For example, after
+    python -m scripts.sweep task=tree task.dataset=wine,iris optimizer=polystep,adam_smooth seed=1,2,3
+"""
+
+import argparse
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+
+from polystep.bench.composition import compose_config
+from polystep.contracts import ExpectedError
+from polystep.report import load_runs
+from polystep.report.rows import interval_of
+from polystep.report.table import Table, interval_column, number_column, text_column, to_markdown
+from polystep.report.text import Spread
+from scripts.console import CONFIGS, RECORDS, explain, guarded
+from tasks.networks.cart import fit_cart
+from tasks.networks.decision_tree import DecisionTree
+
+COLUMNS = (
+    text_column("set", "Set"),
+    number_column("depth", "Depth"),
+    text_column("method", "Method"),
+    number_column("candidates", "Candidates"),
+    number_column("seeds", "Seeds"),
+    interval_column("accuracy", "Test accuracy"),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; exit status 0 when a table was printed, 2 after an explained failure."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.trees", description="Show decision trees beside CART.")
+    parser.add_argument("records", nargs="*", type=Path, default=[RECORDS], help="folders of runs, or bundles")
+    try:
+        print(to_markdown(tree_table(load_runs(*parser.parse_args(arguments).records))))
+    except ExpectedError as error:
+        return explain(error)
+    return 0
+
+
+def tree_table(runs: Any) -> Table:
+    """The table; ExpectedError where there are no finished runs of trees."""
+    kind = runs.get("task.network.component")
+    trees = runs[(runs["status"] == "finished") & (kind == "decision_tree")] if kind is not None else runs[:0]
+    if not len(trees):
+        raise ExpectedError("there are no finished runs of task=tree; make some with python -m scripts.sweep task=tree")
+    rows = []
+    for (name, depth), of_set in trees.groupby(["task.dataset", "task.network.depth"]):
+        for (method, _), group in of_set.groupby(["optimizer", "cell_id"]):
+            candidates = group["candidate_evaluations"].median() or None
+            rows.append(_row(name, depth, method, candidates, list(group["test_selected"])))
+        seeds = sorted(set(of_set["seed"]))
+        rows.append(_row(name, depth, "cart", None, [cart_accuracy(name, int(depth), int(seed)) for seed in seeds]))
+    return Table("trees", "Decision trees", COLUMNS, rows)
+
+
+def cart_accuracy(name: str, depth: int, seed: int) -> float:
+    """Test accuracy of CART on the training part that a run of this seed has."""
+    composed, _ = compose_config(
+        CONFIGS, ["task=tree", f"task.dataset={name}", f"task.network.depth={depth}", f"seed={seed}"]
+    )
+    task = instantiate(composed.task)
+    batch = task.next_objective()
+    classes = next(entry.shape[1] for entry in task.layout.entries if entry.name == "leaves")
+    tree = DecisionTree(batch.inputs.shape[1], classes, depth)
+    fit_cart(tree, batch.inputs, batch.targets, seed)
+    return float(task.test(task.layout.point_of(tree)))
+
+
+def _row(name: str, depth: int, method: str, candidates: float | None, scores: list[float]) -> dict[str, Any]:
+    spread = Spread(statistics.mean(scores), statistics.stdev(scores) if len(scores) > 1 else None, len(scores))
+    names = {"set": name, "depth": depth, "method": method, "candidates": candidates, "seeds": len(scores)}
+    return names | {"unit": "fraction", "accuracy": interval_of(spread)}
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))
