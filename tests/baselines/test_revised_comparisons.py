@@ -101,26 +101,19 @@ def test_evaluations_on_maxsat_are_those_of_polystep() -> None:
         assert rival["optimizer"]["population"] == 2048
 
 
-def test_grids_have_nine_settings_of_every_rival_on_every_network() -> None:
+@pytest.mark.parametrize("task", COORDINATES)
+@pytest.mark.parametrize("rival", NAMED)
+def test_grids_have_nine_settings_of_every_rival_on_every_network(task: str, rival: str) -> None:
     """In the space of the comparison, over a tenth of its steps, or all where a step has two candidates."""
-    found: dict[tuple[str, str], set[float]] = {}
-    runs = read_profile(CONFIGS, "tuning_steps")
-    for run in runs:
-        chosen = dict(override.split("=", 1) for override in run.overrides)
-        assert chosen["study"] == "tuning_steps"
-        radius = float(chosen[f"optimizer.{NAMED[chosen['optimizer']]}"])
-        found.setdefault((chosen["task"], chosen["optimizer"]), set()).add(radius)
-        share = 1 if chosen["optimizer"] in ("spsa", "mezo", "random_search") else 10
-        assert composed(*run.overrides)["budget"]["steps"] * share == (6330 if chosen["task"] == "moe" else 3180)
-    assert found.keys() == {(task, rival) for task in COORDINATES for rival in NAMED}
-    assert len(runs) == len({run.overrides for run in runs}) == 9 * len(found)
-    for (task, rival), radii in found.items():
-        final, tuned = (
-            composed(f"study={study}", f"task={task}", f"optimizer={rival}")
-            for study in ("equal_steps", "tuning_steps")
-        )
-        for place in ("subspace", "input_directions"):
-            assert tuned["optimizer"].get(place) == final["optimizer"].get(place)
-        assert tuned["seed"] == 7
-        expected = [centre(task, rival) * factor for factor in multiples(rival)]
-        assert sorted(radii) == pytest.approx(expected, rel=3e-3)
+    chosen = {f"task={task}", f"optimizer={rival}", "study=tuning_steps"}
+    runs = {run.overrides for run in read_profile(CONFIGS, "tuning_steps") if chosen <= {*run.overrides}}
+    assert len(runs) == 9
+    radii = {item.partition("=")[2] for run in runs for item in run if item.startswith(f"optimizer.{NAMED[rival]}=")}
+    expected = [centre(task, rival) * factor for factor in multiples(rival)]
+    assert sorted(map(float, radii)) == pytest.approx(expected, rel=3e-3)
+    final = composed("study=equal_steps", f"task={task}", f"optimizer={rival}")
+    tuned = composed(*next(iter(runs)))
+    for place in ("subspace", "input_directions"):
+        assert tuned["optimizer"].get(place) == final["optimizer"].get(place)
+    share = 1 if rival in ("spsa", "mezo", "random_search") else 10
+    assert tuned["budget"]["steps"] * share == final["budget"]["steps"] and tuned["seed"] == 7
