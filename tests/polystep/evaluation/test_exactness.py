@@ -254,11 +254,19 @@ def test_other_candidates_take_the_general_path(paths: Paths) -> None:
     for candidates in (
         DenseCandidates(case.numbers(4, paths.layout.size)),
         SeededCandidates(base, torch.tensor([1, 1, 2]), torch.tensor([0.5, -0.5, 1.0])),
-        LowRankCandidates(base, paths.layout, torch.tensor([1, 1, 2]), torch.tensor([0.5, -0.5, 1.0])),
         case.candidates(FullSpace(paths.layout, particle_dimension=2, seed=0), count=6),
         case.candidates(SampledSpace(paths.layout, particle_dimension=2, seed=0, one_in=3), count=6),
     ):
         paths.assert_agree(candidates, *case.batch())
+
+
+def test_low_rank_candidates_of_the_incremental_path(paths: Paths) -> None:
+    """The compiled one takes them in `test_exactness_at_size`."""
+    case = Case(seed=9, samples=5)
+    base, batch = case.numbers(paths.layout.size), case.batch()
+    candidates = LowRankCandidates(base, paths.layout, torch.tensor([1, 1, 2]), torch.tensor([0.5, -0.5, 1.0]))
+    expected = paths.functional.losses(candidates, *batch)
+    torch.testing.assert_close(paths.incremental.losses(candidates, *batch), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["row", "hybrid", "dense", "low rank"])

@@ -125,8 +125,9 @@ def all_trajectories(rank: int, count: int, port: int, cases: list[list[str]], f
 
 
 def assert_the_same_with(count: int, cases: list[list[str]], folder: Path) -> None:
-    started = start(count, all_trajectories, cases, folder)
+    # first, so that the others find the kernels compiled
     expected = [trajectory(Processes(), case) for case in cases]
+    started = start(count, all_trajectories, cases, folder)
     for process in started:
         process.join()
         assert process.exitcode == 0
