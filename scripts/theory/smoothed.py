@@ -33,7 +33,7 @@ def two_kinks(x: Tensor) -> Tensor:
 
 FUNCTIONS: Mapping[str, tuple[Function, float]] = {
     "a kink at the minimum": (kink, 1.0),
-    "a jump on the way to the minimum": (jump_on_the_way, 1.5),
+    "a jump on the way": (jump_on_the_way, 1.5),
     "two kinks, not convex": (two_kinks, 1.8),
 }
 """Each with where the search starts."""
