@@ -32,7 +32,7 @@ print(fit.best < fit.history[0].validation)
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from copies, as a build leaves files beside what it builds."""
-    pytest.importorskip("setuptools")
+    pytest.importorskip("setuptools", minversion="77")
     folder = tmp_path_factory.mktemp("packaging")
     for name in ("polystep", "tasks", "baselines", "scripts"):
         shutil.copytree(ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
