@@ -1,57 +1,201 @@
-"""The README's code runs, and its numbers come from the committed records."""
+"""The documents' code runs, their commands are understood, what they name exists, and the headline follows from the records."""
 
+import argparse
+import importlib
 import math
 import re
+import shlex
+import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from polystep.evaluation.functional import FunctionalEvaluator
+from polystep.bench.composition import compose_config
+from polystep.bench.profiles import profile_names
 from polystep.evaluation.fused import FusedEvaluator
 from polystep.files import StorageError
-from scripts.console import COMMITTED
+from scripts.console import COMMITTED, CONFIGS
 from scripts.readme import with_results
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+FOLDERS = ("configs", "polystep", "tasks", "baselines", "scripts", "results", "tests")
+DOCUMENTS = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "CONTRIBUTING.md", *(f"{folder}/README.md" for folder in FOLDERS))
+}
+README = DOCUMENTS["README.md"]
+TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+OWN = {"my_method", "my_task"}
+"""Names that stand for a reader's own."""
 
 
-PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def blocks(*languages: str) -> dict[str, str]:
+    """Blocks of code in these languages, by document and place."""
+    pattern = rf"^```(?:{'|'.join(languages)})\n(.*?)^```"
+    return {
+        f"{name}-{place}": code
+        for name, text in DOCUMENTS.items()
+        for place, code in enumerate(re.findall(pattern, text, re.DOTALL | re.MULTILINE))
+    }
 
 
-@pytest.mark.parametrize(("program", "kind"), [*zip(PROGRAMS, (FunctionalEvaluator, FusedEvaluator), strict=True)])
-def test_python_examples_lower_the_loss(program, kind):
-    namespace = {}
+def test_the_readme_is_short_and_every_folder_has_one() -> None:
+    assert README.count("\n") <= 150
+    tracked = {path.parent.name for path in ROOT.glob("*/*") if path.suffix in (".py", ".yaml", ".md")}
+    assert {name for name in tracked if not name.startswith(".") and name not in ("data",)} <= set(FOLDERS)
+
+
+PROGRAMS = blocks("py", "python")
+
+
+@pytest.mark.parametrize("place", PROGRAMS)
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_programs_run(place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those that train a model lower its loss; the README's two do what it says."""
+    monkeypatch.chdir(ROOT)
+    namespace: dict[str, Any] = {}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        exec(program, namespace)
-    optimizer, evaluator = namespace["optimizer"], namespace["evaluator"]
-    assert type(evaluator) is kind
-    loss = cross_entropy(namespace["model"](namespace["inputs"]), namespace["targets"])
-    assert float(loss.detach()) < 1.0 < math.log(3)
-    assert len(optimizer.solution) == evaluator.layout.size
+        exec(PROGRAMS[place], namespace)
+    if "model" in namespace:
+        loss = cross_entropy(namespace["model"](namespace["inputs"]), namespace["targets"])
+        assert float(loss.detach()) < 1.0 < math.log(3)
+    else:
+        shown = capsys.readouterr().out
+        assert shown
+    if place == "README.md-0":
+        assert [float(part) for part in shown.strip(" []\n").split()] == pytest.approx([3, 3])
+    if place == "README.md-1":
+        assert type(namespace["trainer"].evaluator) is FusedEvaluator
 
 
-def test_two_lines_minimise_a_function(capsys):
-    (program,) = re.findall(r"```py\n(from polystep import minimize\n.*?)```", README, re.DOTALL)
-    exec(program, {})
-    assert [float(part) for part in capsys.readouterr().out.strip(" []\n").split()] == pytest.approx([3, 3])
+def commands() -> Iterator[tuple[str, str]]:
+    """Every line of a block of commands, and every command in the text."""
+    for place, code in blocks("sh").items():
+        for line in code.splitlines():
+            yield place, line
+    for name, text in DOCUMENTS.items():
+        for command in re.findall(r"`((?:python -m|make|torchrun|pip install|source) [^`]+)`", text):
+            yield name, command
 
 
-def test_commands_exist():
-    for module in set(re.findall(r"python -m (scripts\.\w+)", README)):
-        path = ROOT / module.replace(".", "/")
-        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    for target in re.findall(r"make ([a-z-]+)", README):
-        assert target in targets, target
+COMMANDS = {f"{place}: {' '.join(shlex.split(line, comments=True))}": line for place, line in commands()}
 
 
-def test_linked_files_exist():
-    for link in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / link).exists(), link
+class Understood(Exception):
+    """The arguments of a command were parsed."""
+
+
+@pytest.fixture
+def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(parser: argparse.ArgumentParser, parse: Any, arguments: Any) -> Any:
+        options = parse(parser, arguments)
+        if parser.prog.startswith("python -m"):
+            raise Understood(options)
+        return options
+
+    for name in ("parse_args", "parse_intermixed_args"):
+        parse = getattr(argparse.ArgumentParser, name)
+        monkeypatch.setattr(
+            argparse.ArgumentParser, name, lambda self, arguments=None, parse=parse: stop(self, parse, arguments)
+        )
+
+
+def in_capitals_or_own(word: str) -> bool:
+    return bool(re.search(r"[A-Z]{3}|path/to", word.partition("=")[2] or word)) or word.partition("=")[2] in OWN
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.usefixtures("parse_only")
+def test_commands_are_understood(command: str) -> None:
+    words = shlex.split(COMMANDS[command], comments=True)
+    if words[0] == "make":
+        assert words[1] in TARGETS
+        settings = dict(word.split("=", 1) for word in words[2:])
+        assert settings.keys() <= {"PROFILE", "DRY_RUN"}
+        assert settings.get("PROFILE", "quick") in profile_names(CONFIGS)
+    elif words[0] == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        assert not [name for name in re.findall(r"\[(\w+)\]", words[-1]) if name not in extras]
+    elif words[0] == "source":
+        assert words[1] == ".venv/bin/activate"
+    else:
+        module, arguments = words[words.index("-m") + 1], words[words.index("-m") + 2 :]
+        check_module(module, [word for word in arguments if word not in ("NAME", "...")])
+
+
+def check_module(module: str, arguments: list[str]) -> None:
+    """The module takes the arguments; settings that choose something compose."""
+    if module == "pytest":
+        assert all((ROOT / word).exists() for word in arguments if word.startswith("tests"))
+        return
+    if not module.startswith("scripts."):
+        assert (ROOT / (module.replace(".", "/") + ".py")).exists()
+        return
+    if module == "scripts.NAME":
+        return
+    found = ROOT / module.replace(".", "/")
+    name = f"{module}.__main__" if found.is_dir() else module
+    if not found.is_dir() and "argparse" not in found.with_suffix(".py").read_text():
+        assert not arguments
+        return
+    # what a command cannot do without, where a text names it alone
+    required = {"records": ["check"], "new": ["task", "x"], "render_policy": ["x"], "compare": ["x"], "tune": ["x=y"]}
+    with pytest.raises(Understood):
+        importlib.import_module(name).main(arguments or required.get(module.rpartition(".")[2], []))
+    settings = [word for word in arguments if re.match(r"[\w/.+]+=", word) and not in_capitals_or_own(word)]
+    settings = [word for word in settings if not word.startswith(("profile=", "launcher"))]
+    if module in ("scripts.run", "scripts.sweep", "scripts.check") and "," not in " ".join(settings):
+        compose_config(CONFIGS, settings if "study=first" not in settings or len(settings) > 1 else [])
+
+
+def test_choices_in_the_text_exist() -> None:
+    for name, text in DOCUMENTS.items():
+        for group, choice in re.findall(
+            r"`\+?((?:task|optimizer|study|launcher|logger|budget)(?:/\w+)?)=([a-z]\w*)`", text
+        ):
+            assert choice in OWN or (CONFIGS / group / f"{choice}.yaml").is_file(), f"{name}: {group}={choice}"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_linked_and_named_files_exist(name: str) -> None:
+    folder = (ROOT / name).parent
+    for link in re.findall(r"\]\((?!http)([^)#]+)", DOCUMENTS[name]):
+        assert (folder / link).exists(), link
+    for path in re.findall(r"`((?:\w+/)+|(?:\w+/)*\w+\.(?:py|yaml|csv|md|html|jsonl))`", DOCUMENTS[name]):
+        known = (folder / path).exists() or (ROOT / path).exists()
+        assert known or re.search(r"[A-Z]{4}|my_|run\.json|demo/|reproduction/", path), path
+
+
+def test_settings_shown_as_a_file_are_valid(tmp_path: Path) -> None:
+    for place, code in blocks("yaml").items():
+        (tmp_path / "optimizer").mkdir(exist_ok=True)
+        (tmp_path / "optimizer" / "shown.yaml").write_text(code)
+        from polystep.bench.composition import add_folder
+        from scripts.check import checks
+
+        assert len([*checks("optimizer", add_folder(["optimizer=shown"], tmp_path))]) > 5, place
+
+
+HELP_LINES = {"scripts.run": 40}
+MODULES = sorted(
+    f"scripts.{path.stem}" for path in (ROOT / "scripts").glob("*.py") if "__main__" in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "scripts.readme"])
+def test_help_fits_a_screen(module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys, "argv", [module, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(module).main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert ended.value.code == 0 and 3 < len(lines) <= HELP_LINES.get(module, 24) and max(map(len, lines)) <= 100
 
 
 @pytest.mark.slow

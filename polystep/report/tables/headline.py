@@ -36,8 +36,8 @@ def tables(material: Material) -> Iterator[Table]:
             *(spread_column(edition, f"published, {title}") for edition, title in EDITIONS.items()),
             *(spread_column(key, title) for key, (_, title) in _OWN.items()),
             number_column("seconds", "equal for", "seconds"),
-            _named("rival", "best black-box rival, equal seconds"),
-            _named("gradients", "gradients, equal seconds"),
+            method_column("rival", "best black-box rival, equal seconds"),
+            method_column("gradients", "gradients, equal seconds"),
         ),
         [row for row in rows if any(row[key] for key in _OWN)],
         (
@@ -74,7 +74,8 @@ def _row(task: str, boards: dict[str, Board]) -> dict[str, Any]:
     return row | {RUNS: ",".join(group.key for group in shown)}
 
 
-def _named(key: str, title: str) -> Column:
+def method_column(key: str, title: str) -> Column:
+    """A column of a method's score and name."""
     score = spread_column(key, title)
 
     def show(row: Any) -> str:
