@@ -36,7 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return explain(error)
     console.print(
         f"{summary.finished} runs: {seconds:.1f} s, {len(summary.written)} files of {size:.1f} MB, page of {page:.1f} MB",
-        highlight=False,
     )
     return 0
 

@@ -18,7 +18,7 @@ from polystep.report.compare import compare
 from polystep.report.runs import COMMITTED as COMMITTED_RUNS
 from polystep.report.runs import OWN
 from polystep.report.table import Table
-from scripts.console import COMMITTED, RECORDS, console, explain
+from scripts.console import COMMITTED, RECORDS, console, explain, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for table in tables:
         console.print(_for_terminal(table))
     for sentence in sentences:
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        say(sentence)
     return 0
 
 

@@ -26,7 +26,7 @@ RECORDS = RESULTS / "records"
 EXIT_STATUS = {"finished": 0, "skipped": 0, "failed": 1, "error": 2, "busy": 3, "interrupted": 130}
 
 output = Output()
-console = Console(file=output)  # type: ignore[arg-type]
+console = Console(file=output, highlight=False)  # type: ignore[arg-type]
 
 
 def guarded(main: Callable[[], int]) -> int:
@@ -36,6 +36,11 @@ def guarded(main: Callable[[], int]) -> int:
         status = main()
     output.flush()
     return status
+
+
+def say(line: str) -> None:
+    """Print a line as it is."""
+    console.print(line, markup=False, soft_wrap=True)
 
 
 def show_data_sources() -> None:
@@ -52,20 +57,18 @@ def show(outcome: RunOutcome) -> int:
         selected, last = (_score(outcome.record.scores.get(key)) for key in ("test_selected", "test_last"))
         console.print(
             f"already done: test {selected} (validation-selected), {last} (last); {where}",
-            highlight=False,
             soft_wrap=True,
         )
     elif outcome.status == "failed" and outcome.record.error is not None:
         console.print(
             f"[red]failed[/red]: {outcome.record.error['type']}: {escape(outcome.record.error['message'])}\n"
             f"the traceback is in {where}/run.json; repeat the command to try again",
-            highlight=False,
             soft_wrap=True,
         )
     elif outcome.status == "interrupted":
-        console.print(f"interrupted; repeat the command to continue; {where}", highlight=False, soft_wrap=True)
+        console.print(f"interrupted; repeat the command to continue; {where}", soft_wrap=True)
     else:
-        console.print(f"record: {where}", highlight=False, soft_wrap=True)
+        console.print(f"record: {where}", soft_wrap=True)
     return EXIT_STATUS[outcome.status]
 
 
@@ -104,5 +107,5 @@ def explain(error: ExpectedError) -> int:
     """Show an expected failure as one message; returns the exit status."""
     busy = isinstance(error, RunBusyError)
     console.print("busy: " if busy else "[red]error[/red]: ", end="")
-    console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+    say(str(error))
     return EXIT_STATUS["busy" if busy else "error"]

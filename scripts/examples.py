@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
-from polystep.report.charts import Chart, Line, Panel, looks_of, rows_of
+from polystep.report.charts import Chart, Line, Panel, rows_of, styles_of
 from polystep.report.drawing import render
 from scripts.console import ROOT, explain, guarded
 
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         started = time.monotonic()
         course = run(example)
         print(f"{example.title}: {course.y_label} {course.y[-1]:.4g}, {time.monotonic() - started:.0f} s", flush=True)
-        line = Line("PolyStep", looks_of(["polystep"])["polystep"], course.x, course.y)
+        line = Line("PolyStep", styles_of(["polystep"])["polystep"], course.x, course.y)
         panels.append(Panel(example.title, (line,), x_label=course.x_label, y_label=course.y_label, log_x=False))
     try:
         with atomic_write(options.output) as file:

@@ -26,7 +26,6 @@ def perform(run: SweepRun, folder: SweepFolder, cores: int) -> int:
     console.print(
         f"[bold red]THE DATA CANNOT BE HAD.[/bold red] Running {title} instead: it exercises the code, and its numbers say "
         "nothing about the paper.",
-        highlight=False,
         soft_wrap=True,
     )
     return _attempt(run.planned.without_data, cores)[0]

@@ -13,7 +13,7 @@ from pathlib import Path
 from polystep.contracts import ExpectedError
 from polystep.records import RecordError, RunRecord, read_places, write_bundle, write_record
 from polystep.records.check import duplicates, faults
-from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, ROOT, console, explain
+from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, ROOT, explain, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +57,7 @@ def pack(options: argparse.Namespace) -> int:
     for study, found in studies.items():
         write_bundle(options.to / f"{study}.jsonl", found.values())
     total = sum(map(len, studies.values()))
-    _say(f"{total} runs in {len(studies)} bundles in {options.to}; {left_out} runs that are not finished were left out")
+    say(f"{total} runs in {len(studies)} bundles in {options.to}; {left_out} runs that are not finished were left out")
     return EXIT_STATUS["finished"]
 
 
@@ -71,7 +71,7 @@ def unpack(options: argparse.Namespace) -> int:
         if not (folder / "run.json").exists():
             write_record(folder, item)
             made += 1
-    _say(f"{made} runs in {options.to}")
+    say(f"{made} runs in {options.to}")
     return EXIT_STATUS["finished"]
 
 
@@ -84,17 +84,13 @@ def check(options: argparse.Namespace) -> int:
             good.append((str(place), item))
             sentences = [f"{place}, {item.name}: {fault}" for fault in faults(item, ROOT)]
         for sentence in sentences:
-            _say(sentence)
+            say(sentence)
         found += len(sentences)
     for sentence in duplicates(good):
-        _say(sentence)
+        say(sentence)
         found += 1
-    _say(f"{len(good)} records, {found} faults" if found else f"{len(good)} records without a fault")
+    say(f"{len(good)} records, {found} faults" if found else f"{len(good)} records without a fault")
     return 1 if found else 0
-
-
-def _say(line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

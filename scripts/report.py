@@ -14,7 +14,7 @@ from polystep.report.build import ReportSummary, build_report
 from polystep.report.claims import Statement, read_statements, summary_lines
 from polystep.report.runs import COMMITTED as COMMITTED_RUNS
 from polystep.report.runs import OWN
-from scripts.console import COMMITTED, CONFIGS, RECORDS, RESULTS, console, explain
+from scripts.console import COMMITTED, CONFIGS, RECORDS, RESULTS, console, explain, say
 from scripts.sweep import plan
 
 STATEMENTS = CONFIGS / "statements"
@@ -66,12 +66,12 @@ def expected_runs(profile: str) -> dict[str, str]:
 def show_summary(summary: ReportSummary) -> None:
     """Print the verdicts, what is wrong or missing, and where the report is."""
     for line in summary_lines(summary.conditions) if summary.conditions is not None else ():
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(line)
     for kind, sentences in summary.problems.items():
-        console.print(f"{kind}: {len(sentences)}", style="bold yellow", markup=False, highlight=False)
-    console.print(f"report from {summary.finished} finished runs", style="bold", markup=False, highlight=False)
+        console.print(f"{kind}: {len(sentences)}", style="bold yellow", markup=False)
+    console.print(f"report from {summary.finished} finished runs", style="bold", markup=False)
     for path in (path for path in summary.written if path.name in ("report.html", "REPORT.md")):
-        console.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
+        say(f"  {path}")
 
 
 if __name__ == "__main__":

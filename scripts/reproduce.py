@@ -13,7 +13,7 @@ from polystep.bench.sweeps.run_status import find_run_statuses
 from polystep.contracts import ExpectedError
 from polystep.report import load_runs
 from polystep.report.repeats import repetition_lines, repetitions
-from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, RESULTS, console, explain, guarded
+from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, RESULTS, console, explain, guarded, say
 from scripts.report import show_summary, write_report
 from scripts.sweep import launch, minutes_left, plan, show_plan
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         expected = {run.planned.title: run.identity for run in runs}
         summary = write_report([RECORDS, COMMITTED], RESULTS, expected)
         for line in repetition_lines(repetitions(load_runs(RECORDS), load_runs(COMMITTED))):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            say(line)
         show_summary(summary)
     except ExpectedError as error:
         return explain(error)

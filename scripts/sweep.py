@@ -23,7 +23,17 @@ from polystep.bench.sweeps.local import at_a_time
 from polystep.bench.sweeps.plan import SweepRun, plan_sweep
 from polystep.bench.sweeps.run_status import STATES, TO_DO, RunStatus, find_run_statuses, sweeps_folder
 from polystep.contracts import ExpectedError
-from scripts.console import COMMITTED, CONFIGS, EXIT_STATUS, add_config_dir, console, explain, guarded, overrides_of
+from scripts.console import (
+    COMMITTED,
+    CONFIGS,
+    EXIT_STATUS,
+    add_config_dir,
+    console,
+    explain,
+    guarded,
+    overrides_of,
+    say,
+)
 from scripts.jobs import perform
 
 RunStatuses = Mapping[str, RunStatus]
@@ -71,7 +81,7 @@ def plan(settings: Sequence[str]) -> tuple[Launcher, list[SweepRun]]:
 def show_plan(title: str, runs: Sequence[SweepRun], statuses: RunStatuses) -> None:
     """Print how many runs of each task and study are in which state, and the minutes that the rest takes here."""
     left = minutes_left(runs, statuses)
-    _print(f"{title}: {len(runs)} runs" + (f", about {left} minutes left, by earlier records" if left != "0" else ""))
+    say(f"{title}: {len(runs)} runs" + (f", about {left} minutes left, by earlier records" if left != "0" else ""))
     table = Table()
     for name in ("task", "study"):
         table.add_column(name)
@@ -102,15 +112,15 @@ def expected_minutes(runs: Sequence[SweepRun]) -> str:
 def show_unfinished(runs: Sequence[SweepRun], statuses: RunStatuses) -> None:
     """List what runs, what failed, with the reasons, and what is missing."""
     done = sum(statuses[run.identity].state == "done" for run in runs)
-    console.print(f"{done} of {len(runs)} runs are done", highlight=False)
+    console.print(f"{done} of {len(runs)} runs are done")
     titles = _short_titles(runs)
     for state in ("running", "unknown", "failed", "missing"):
         for run in runs:
             status = statuses[run.identity]
             if status.state == state:
-                _print(f"  {state}: {titles[run.identity]}")
+                say(f"  {state}: {titles[run.identity]}")
                 if status.reason:
-                    _print(f"    {status.reason}")
+                    say(f"    {status.reason}")
 
 
 def launch(launcher: Launcher, runs: Sequence[SweepRun], statuses: RunStatuses) -> int:
@@ -122,9 +132,7 @@ def launch(launcher: Launcher, runs: Sequence[SweepRun], statuses: RunStatuses) 
     folder = SweepFolder.new(sweeps_folder(runs))
     exits = launcher.launch(chosen, folder, perform, _Progress(chosen))
     if exits is None:
-        _print(
-            f"submitted {len(chosen)} runs; python -m scripts.status with the same settings shows them; {folder.path}"
-        )
+        say(f"submitted {len(chosen)} runs; python -m scripts.status with the same settings shows them; {folder.path}")
         return EXIT_STATUS["finished"]
     show_unfinished(runs, find_run_statuses(runs))
     return max([_under_way(statuses.values()), *exits.values()])
@@ -143,14 +151,14 @@ class _Progress:
         position = self._runs.index(run)
         left = expected_minutes(self._runs[position:])
         console.rule(f"run {position + 1} of {len(self._runs)}, about {left} minutes left", align="left")
-        _print(self._titles[run.identity])
+        say(self._titles[run.identity])
 
     def ended(self, run: SweepRun, status: int) -> None:
         """A line below it."""
         with self._lock:
             self._ended += 1
             kind = next((name for name, value in EXIT_STATUS.items() if value == status), "failed")
-            _print(f"{kind}, {self._ended} of {len(self._runs)}: {self._titles[run.identity]}")
+            say(f"{kind}, {self._ended} of {len(self._runs)}: {self._titles[run.identity]}")
 
 
 def _short_titles(runs: Sequence[SweepRun]) -> dict[str, str]:
@@ -163,10 +171,6 @@ def _short_titles(runs: Sequence[SweepRun]) -> dict[str, str]:
 def _under_way(statuses: Iterable[RunStatus]) -> int:
     busy = any(status.state in ("running", "queued", "unknown") for status in statuses)
     return EXIT_STATUS["busy" if busy else "finished"]
-
-
-def _print(line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,16 @@ from polystep.bench.sweeps.run_status import find_run_statuses
 from polystep.contracts import ExpectedError
 from polystep.files import write_text
 from polystep.records import RunRecord, read_places
-from scripts.console import COMMITTED, CONFIGS, EXIT_STATUS, add_config_dir, console, explain, guarded, overrides_of
+from scripts.console import (
+    COMMITTED,
+    CONFIGS,
+    EXIT_STATUS,
+    add_config_dir,
+    explain,
+    guarded,
+    overrides_of,
+    say,
+)
 from scripts.sweep import launch, show_plan
 
 RESULTS, TRIALS = "equal_", "tuning_"
@@ -112,7 +121,7 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
             f"{', '.join(sorted(missing))} must be chosen: study=equal_seconds task=snn optimizer=spsa,mezo"
         )
     grids = dict(chain.from_iterable(grid_files(folder).items() for folder in reversed(folders)))
-    files = [file for folder in folders for file in settings_files(folder)]
+    files = settings_files(*folders)
     methods = []
     for combination in expand_sweep(CONFIGS, chosen):
         names = groups | dict(item.split("=", 1) for item in combination)
@@ -126,11 +135,9 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
                 "combinations, such as optimizer.sigma: [0.01, 0.03, 0.1] and two more lines like it"
             )
         method = Method(study, task, optimizer, others, read_grid(grids[task, optimizer]), folders[0])
-        own = [file for file in files if (file.study, file.optimizer) == (study, optimizer) and task in file.tasks]
-        if any(file.tasks != (task,) for file in own):
-            raise ConfigError(
-                f"settings/{own[0].path}.yaml serves {task} and others; split it, so that {task} has its own file"
-            )
+        own = files.get((study, task, optimizer))
+        if own is not None and own.parent.name != task:
+            raise ConfigError(f"{own} serves {task} and others; split it, so that {task} has its own file")
         methods.append(method)
     return methods
 
@@ -150,11 +157,11 @@ def tune(methods: Sequence[Method]) -> int:
                 stages[method].append(method.grid.around(_best(trials).point))
     for method, trials in found.items():
         if not trials:
-            _say(f"no trial of {method.optimizer} on {method.task} finished: nothing is chosen")
+            say(f"no trial of {method.optimizer} on {method.task} finished: nothing is chosen")
             continue
         best = _best(trials)
         write_text(method.file, settings_text(method, best, trials))
-        _say(
+        say(
             f"{method.optimizer} on {method.task}: {best.validation:.4f} on validation, {dict(best.point)}, {method.file}"
         )
     return EXIT_STATUS["finished" if all(found.values()) else "failed"]
@@ -217,10 +224,6 @@ def settings_text(method: Method, best: Trial, trials: Sequence[Trial]) -> str:
         OmegaConf.to_yaml(content),
     ]
     return "\n".join(lines)
-
-
-def _say(line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

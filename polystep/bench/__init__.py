@@ -1,1 +1,1 @@
-"""The harness: runs an optimiser on a task under a ledger, keeps records, and turns records into tables and figures."""
+"""The harness: runs an optimiser on a task under a ledger, resumes it, keeps its record, and plans and launches many runs."""

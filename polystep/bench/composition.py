@@ -19,7 +19,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from polystep.bench.schema import ConfigError
+from polystep.bench.schema import ConfigError, one_line
 from polystep.bench.studies import ANY_TASK, find_settings, settings_files
 from polystep.validation import did_you_mean
 
@@ -49,7 +49,7 @@ class Composer:
     def __init__(self, config_dir: Path, name: str = "config"):
         self._config_dir, self._name = config_dir.resolve(), name
         self._chosen: dict[tuple[str, ...], Composed] = {}
-        self._groups: dict[tuple[Path, ...], set[str]] = {}
+        self._group_names = cache(group_names)
 
     def compose(self, overrides: Sequence[str]) -> Composed:
         """The configuration of one run; raises ConfigError for what cannot be composed."""
@@ -61,9 +61,8 @@ class Composer:
                 f"{several[0]} asks for several runs, which python -m scripts.sweep makes; {_as_one_value(several[0])}"
             )
         folders = (self._config_dir, *_search_path(parsed))
-        if folders not in self._groups:
-            self._groups[folders] = group_names(folders)
-        choosing = [item for item in parsed if item.key_or_group in self._groups[folders] or item.is_hydra_override()]
+        groups = self._group_names(folders)
+        choosing = [item for item in parsed if item.key_or_group in groups or item.is_hydra_override()]
         for item in choosing:
             if not (item.is_hydra_override() or item.is_delete() or isinstance(item.value(), str | QuotedString)):
                 raise ConfigError(f"{item.input_line} is not valid; name one choice of {item.key_or_group}")
@@ -80,14 +79,14 @@ class Composer:
         """The configuration of the chosen files, with the settings that their study has for them."""
         choices = self._default_choices() | {str(item.key_or_group): str(item.value()) for item in choosing}
         study, task, optimizer = (choices.get(group, "") for group in ("study", "task", "optimizer"))
-        files = [file for folder in folders for file in settings_files(folder)]
+        files = settings_files(*folders)
         found, serves_optimizer = find_settings(files, study, task, optimizer)
         config = self._compose_with_hydra([*lines, *([f"+settings=[{','.join(found)}]"] if found else [])])
         chosen = dict(config.hydra.runtime.choices)
         # what Hydra says of itself is several times as large as all else
         del config["hydra"]
         if OmegaConf.select(config, "study.requires_settings") and not serves_optimizer:
-            known = sorted({name for file in files if file.study == study for name in file.tasks})
+            known = sorted({known_task for known_study, known_task, _ in files if known_study == study})
             if task not in known and ANY_TASK not in known:
                 raise ConfigError(
                     f"study={study} does not know task={task}; it has settings for {', '.join(known)}; choose one of "
@@ -117,7 +116,7 @@ class Composer:
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             # YAML reads on, off, yes and no as truth values
             remedy = "; quote on, off, yes and no in lists of defaults" if "in defaults : bool" in str(error) else ""
-            raise ConfigError(f"{_one_line(error)}{remedy}") from None
+            raise ConfigError(f"{one_line(error)}{remedy}") from None
         OmegaConf.set_struct(config, False)
         return config
 
@@ -210,7 +209,7 @@ def _set(config: DictConfig, override: Override) -> None:
         else:
             OmegaConf.update(config, key, override.value(), force_add=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(_one_line(error)) from None
+        raise ConfigError(one_line(error)) from None
 
 
 @cache
@@ -218,7 +217,7 @@ def _parse(override: str, parser: OverridesParser | None = None) -> Override:
     try:
         return (parser or OverridesParser.create()).parse_overrides([override])[0]
     except HydraException as error:
-        reason = _one_line(error).partition(" See https")[0]
+        reason = one_line(error).partition(" See https")[0]
         raise ConfigError(f"{override} cannot be read: {reason}; {_as_one_value(override)}") from None
 
 
@@ -236,7 +235,3 @@ OmegaConf.register_new_resolver("by_size", _by_size, replace=True)
 """`${by_size:${task.variables},{0:5,1000000:60}}`: the value of the largest key that is not above the size."""
 OmegaConf.register_new_resolver("by_name", lambda name, values: values[name], replace=True)
 """`${by_name:${task.activation},{float:32,int8:16}}`: the value of the key that is the name."""
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

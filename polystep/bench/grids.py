@@ -10,13 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from pathlib import Path
-from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
-from polystep.bench.schema import ConfigError
+from polystep.bench.schema import ConfigError, read_yaml
+from polystep.bench.studies import files_by_use
 
 SIZE = 9
 """Combinations of a stage."""
@@ -41,22 +37,14 @@ class Grid:
         return Grid({name: _around(values, best[name]) for name, values in self.axes.items()})
 
 
-def grid_files(config_dir: Path) -> dict[tuple[str, str], Path]:
+def grid_files(config_dir: Path) -> dict[tuple[str, ...], Path]:
     """The files of grids by task and optimiser; raises ConfigError where two serve the same."""
-    found: dict[tuple[str, str], Path] = {}
-    for path in sorted((config_dir / "grid").glob("*/*.yaml")):
-        for task in path.parent.name.split("+"):
-            if (earlier := found.setdefault((task, path.stem), path)) != path:
-                raise ConfigError(f"{earlier} and {path} both hold the grid of {path.stem} on {task}; keep one of them")
-    return found
+    return files_by_use([config_dir / "grid"], "TASK/OPTIMIZER")
 
 
 def read_grid(path: Path) -> Grid:
     """A grid's file; raises ConfigError where it has not nine combinations of rising positive values."""
-    try:
-        content: Any = OmegaConf.to_container(OmegaConf.load(path))
-    except (OmegaConfBaseException, YAMLError) as error:
-        raise ConfigError(f"{path} is not a grid: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, "a grid")
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is not a grid: give lists of values by setting, optimizer.sigma: [0.01, 0.03, 0.1]")
     for name, values in content.items():

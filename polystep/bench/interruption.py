@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, which clusters send before they kill: a run stops where nothing is lost, however often it is told."""
+"""Ctrl-C and SIGTERM, which clusters send before they kill: a run stops where nothing is lost, however many signals come."""
 
 import contextlib
 import signal

@@ -1,5 +1,6 @@
 """From a composed Hydra configuration to a run."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from polystep.bench.composition import Composer
 from polystep.bench.observers import Observer
 from polystep.bench.runner import Run
-from polystep.bench.schema import ConfigError, check_node, check_settings, describe, fits, locate, unknown
+from polystep.bench.schema import ConfigError, check_node, check_settings, describe, fits, locate, one_line, unknown
 from polystep.bench.studies import Study
 from polystep.component import component_of
 from polystep.evaluation.compilation import require_numba
@@ -46,7 +47,7 @@ def resolve_settings(composed: DictConfig, choices: Mapping[str, str]) -> dict[s
     try:
         config: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(" ".join(str(error).split())) from None
+        raise ConfigError(one_line(error)) from None
     _check_top_level(config)
     for section in SECTIONS:
         check_node(config[section], section, PASSED_BY_HARNESS.get(section, ()))
@@ -117,15 +118,19 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
 
 def use_device(name: str) -> torch.device:
     """The device of this name, with products in float32 as on the CPU; ConfigError where this machine has none."""
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"device={name} is no device; use cpu, cuda or cuda:1") from None
+    device = _device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"device={name} is not available on this machine; use device=cpu")
     # TF32 keeps 10 bits of a number: losses that differ by less would look equal
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     return device
+
+
+def _device(name: str) -> torch.device:
+    with contextlib.suppress(RuntimeError):
+        if (device := torch.device(name)).type in ("cpu", "cuda"):
+            return device
+    raise ConfigError(f"device={name!r} is not valid; expected cpu or cuda")
 
 
 def build_component(node: dict[str, Any], path: str, **arguments: Any) -> Any:
@@ -166,12 +171,7 @@ def _check_top_level(config: dict[str, Any]) -> None:
             raise ConfigError(f"{key}={value!r} is not valid; expected {describe(hint)}{bound}")
     if config["seed"] >= SEEDS:
         raise ConfigError(f"seed={config['seed']} is not valid; expected a whole number from 0 to 2^63 - 1")
-    try:
-        device = torch.device(config["device"])
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device={config['device']!r} is not valid; expected cpu or cuda")
+    _device(config["device"])
     if (of_task := config["task"].get("device", config["device"])) != config["device"]:
         raise ConfigError(
             f"task.device={of_task!r} is not where the run is computed, device={config['device']!r}; leave task.device out, "

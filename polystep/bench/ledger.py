@@ -1,4 +1,4 @@
-"""What a run has spent: currencies, clocks that sum to the wall time, memory; and the limits on them."""
+"""What a run has spent: counters, clocks that sum to the wall time, memory; and the limits on them."""
 
 import contextlib
 import math
@@ -18,7 +18,7 @@ from polystep.records.record import CLOCKS, STEP_CLOCKS, Clock
 
 
 class Ledger:
-    """Clocks and currencies of one run, continued when the run is resumed.
+    """Clocks and counters of one run, continued when the run is resumed.
 
     Exactly one clock runs at a time, so the clocks sum to the wall time; time that was lost with an interrupted process is
     in none of them.

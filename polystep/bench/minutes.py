@@ -16,7 +16,7 @@ class RecordedMinutes:
     """
 
     def __init__(self, *places: Path):
-        """`places`: folders of runs and bundles; what cannot be read tells nothing."""
+        """`places`: folders of runs and bundles; records that cannot be read are ignored."""
         found: dict[Any, list[float]] = defaultdict(list)
         for _, record in read_places(*(place for place in places if place.exists())):
             if isinstance(record, RunRecord) and record.status == "finished":

@@ -5,17 +5,13 @@ A profile has `runs`, a list of entries, and `seeds`. An entry names study, task
 Every combination is a run.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
-from polystep.bench.schema import ConfigError, check_settings
+from polystep.bench.schema import ConfigError, check_settings, read_yaml
 from polystep.validation import did_you_mean
 
 Several = str | list[str]
@@ -47,17 +43,13 @@ class Entry:
     overrides: Mapping[str, Value | list[Value]] | None = None
     without_data: str | None = None
 
-    def runs(self, seed: Sequence[str]) -> list[PlannedRun]:
+    def runs(self, seed: Mapping[str, int]) -> Iterator[PlannedRun]:
         """Every combination, the last setting fastest, with the overrides that choose the seed."""
-        axes = {"study": self.study, "task": self.task, "optimizer": self.optimizer, **(self.overrides or {})}
-        choices = [[f"{key}={_text(value)}" for value in _several(values)] for key, values in axes.items()]
-        return [self._planned((*chosen, *seed)) for chosen in product(*choices)]
-
-    def _planned(self, overrides: tuple[str, ...]) -> PlannedRun:
-        if self.without_data is None:
-            return PlannedRun(overrides)
-        instead = tuple(f"task={self.without_data}" if item.startswith("task=") else item for item in overrides)
-        return PlannedRun(overrides, instead)
+        axes = {"study": self.study, "task": self.task, "optimizer": self.optimizer, **(self.overrides or {}), **seed}
+        lists = {key: values if isinstance(values, list) else [values] for key, values in axes.items()}
+        for chosen in product(*([f"{key}={_text(value)}" for value in values] for key, values in lists.items())):
+            instead = (f"task={self.without_data}" if item.startswith("task=") else item for item in chosen)
+            yield PlannedRun(chosen, None if self.without_data is None else tuple(instead))
 
 
 @dataclass(frozen=True)
@@ -81,12 +73,13 @@ def read_profile(config_dir: Path, name: str) -> list[PlannedRun]:
     path = config_dir / "profile" / f"{name}.yaml"
     if name not in (names := profile_names(config_dir)):
         raise ConfigError(f"profile {name} does not exist{did_you_mean(name, names)}; choose one of {', '.join(names)}")
+    content = read_yaml(path, "a profile")
     try:
-        profile = _checked(Profile, OmegaConf.to_container(OmegaConf.load(path)), "")
+        profile = _checked(Profile, content, "")
         entries = [_checked(Entry, entry, f"runs.{place}") for place, entry in enumerate(profile.runs)]
-    except (OmegaConfBaseException, YAMLError, ConfigError) as error:
-        raise ConfigError(f"{path} is not a profile: {' '.join(str(error).split())}") from error
-    seeds = [[f"seed={seed}"] for seed in profile.seeds or []] or [[]]
+    except ConfigError as error:
+        raise ConfigError(f"{path} is not a profile: {error}") from error
+    seeds: list[dict[str, int]] = [{"seed": seed} for seed in profile.seeds or []] or [{}]
     return [run for seed in seeds for entry in entries for run in entry.runs(seed)]
 
 
@@ -98,12 +91,6 @@ def _checked(kind: Any, content: Any, place: str) -> Any:
     return kind(**content)
 
 
-def _several(values: Any) -> list[Any]:
-    return values if isinstance(values, list) else [values]
-
-
 def _text(value: Value) -> str:
     """As Hydra's grammar writes it."""
-    return (
-        {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else str(value)
-    )
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -10,12 +10,29 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
 from polystep.contracts import ExpectedError
 from polystep.validation import did_you_mean
 
 
 class ConfigError(ExpectedError):
     """A setting is unknown, missing or of the wrong kind; the message names it and the valid choices."""
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split())
+
+
+def read_yaml(path: Path, kind: str) -> Any:
+    """What a yaml file holds; raises ConfigError, which calls it no `kind`, where that is no yaml."""
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path))
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise ConfigError(f"{path} is not {kind}: {one_line(error)}") from error
 
 
 def check_node(node: Any, path: str, supplied: Iterable[str] = ()) -> None:

@@ -5,8 +5,9 @@ is one, or any_optimizer. The file of a task is used instead of that of any task
 as the seconds that all of them get.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -30,44 +31,34 @@ class Study:
     requires_settings: bool = False
 
 
-@dataclass(frozen=True)
-class SettingsFile:
-    """One settings file: its path below settings/, without suffix, and what it serves."""
+def files_by_use(folders: Iterable[Path], layout: str) -> dict[tuple[str, ...], Path]:
+    """The yaml files of folders, by the parts of their paths; a part "a+b" stands for a and for b.
 
-    path: str
-    study: str
-    tasks: tuple[str, ...]
-    optimizer: str
-
-
-def settings_files(folder: Path) -> list[SettingsFile]:
-    """The settings files of a folder of configurations; raises ConfigError for one that lies elsewhere than it should."""
-    root = folder / "settings"
-    return [_settings_file(path.relative_to(root).with_suffix("")) for path in sorted(root.rglob("*.yaml"))]
-
-
-def _settings_file(path: Path) -> SettingsFile:
-    if len(path.parts) != 3:
-        raise ConfigError(f"settings/{path}.yaml serves no run; settings are files settings/STUDY/TASK/OPTIMIZER.yaml")
-    study, tasks, optimizer = path.parts
-    return SettingsFile(path.as_posix(), study, tuple(tasks.split("+")), optimizer)
-
-
-def find_settings(files: Sequence[SettingsFile], study: str, task: str, optimizer: str) -> tuple[list[str], bool]:
-    """The paths of the files that serve a run, in the order in which they apply, and whether one is for its optimiser.
-
-    Raises ConfigError where two files claim the same task and optimiser.
+    `layout`: those parts in words, such as "TASK/OPTIMIZER". Raises ConfigError for a file that lies elsewhere, and where two
+    have the same use.
     """
+    found: dict[tuple[str, ...], Path] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*.yaml")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            if len(parts) != len(layout.split("/")):
+                place = "/".join((folder.name, *parts))
+                raise ConfigError(f"{place}.yaml serves no run; {folder.name} are files {folder.name}/{layout}.yaml")
+            for use in product(*(part.split("+") for part in parts)):
+                if (earlier := found.setdefault(use, path)) != path:
+                    raise ConfigError(f"{earlier} and {path} both serve {'/'.join(use)}; keep one of them")
+    return found
 
-    def serving(task: str, optimizer: str) -> Iterator[str]:
-        found = [
-            file.path for file in files if (file.study, file.optimizer) == (study, optimizer) and task in file.tasks
-        ]
-        if len(found) > 1:
-            raise ConfigError(
-                f"settings/{found[0]}.yaml and settings/{found[1]}.yaml both serve {task}; keep one of them"
-            )
-        yield from found
 
-    own = list(serving(task, optimizer)) or list(serving(ANY_TASK, optimizer))
-    return [*own, *serving(task, ANY_OPTIMIZER)], bool(own)
+def settings_files(*folders: Path) -> dict[tuple[str, ...], Path]:
+    """The settings files of folders of configurations, by study, task and optimiser; raises ConfigError."""
+    return files_by_use([folder / "settings" for folder in folders], "STUDY/TASK/OPTIMIZER")
+
+
+def find_settings(
+    files: Mapping[tuple[str, ...], Path], study: str, task: str, optimizer: str
+) -> tuple[list[str], bool]:
+    """The files that serve a run, as Hydra names them, in the order they apply, and whether one is for its optimiser."""
+    own = files.get((study, task, optimizer)) or files.get((study, ANY_TASK, optimizer))
+    found = [path for path in (own, files.get((study, task, ANY_OPTIMIZER))) if path]
+    return ["/".join(path.with_suffix("").parts[-3:]) for path in found], own is not None

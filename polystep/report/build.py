@@ -9,10 +9,10 @@ from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
 from polystep.processes import map_in_processes
 from polystep.report import figures, tables
-from polystep.report.claims import PAGES, Statement, findings_page, judge, judge_own_first, verdicts
+from polystep.report.claims import Statement, judge, judge_own_first, verdicts
 from polystep.report.drawing import render
 from polystep.report.material import Material, modules_of
-from polystep.report.page import report_page, report_summary
+from polystep.report.page import PAGES, findings_page, report_page, report_summary
 from polystep.report.table import write_page, write_table
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ _KNOWN = {
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-class Look(NamedTuple):
+class Style(NamedTuple):
     """How a method is drawn."""
 
     colour: str
@@ -36,7 +36,7 @@ class Line:
     """A curve with a band from `low` to `high`. steps: values hold until the next; published: drawn in ink, open markers."""
 
     label: str
-    look: Look
+    style: Style
     x: Numbers
     y: Numbers
     low: Numbers = ()
@@ -69,7 +69,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes with lines or bars. linear_within: x is logarithmic on both sides of zero beyond this distance."""
+    """One pair of axes with lines or bars. linear_within: of bars, x is logarithmic beyond this distance from zero."""
 
     title: str
     lines: tuple[Line, ...] = ()
@@ -103,10 +103,10 @@ def rows_of(panels: Sequence[Panel], most: int) -> tuple[tuple[Panel, ...], ...]
     return tuple(tuple(panels[place : place + columns]) for place in range(0, len(panels), columns))
 
 
-def looks_of(methods: Iterable[str]) -> dict[str, Look]:
-    """The same look for a method in every chart; methods that are not known here follow in alphabetical order."""
+def styles_of(methods: Iterable[str]) -> dict[str, Style]:
+    """The same style for a method in every chart; methods that are not known here follow in alphabetical order."""
     places = dict(_KNOWN) | {name: place for place, name in enumerate(sorted(set(methods) - _KNOWN.keys()), 3)}
     return {
-        name: Look(COLOURS[colour % len(COLOURS)], _MARKERS[place % len(_MARKERS)])
+        name: Style(COLOURS[colour % len(COLOURS)], _MARKERS[place % len(_MARKERS)])
         for place, (name, colour) in enumerate(places.items())
     }

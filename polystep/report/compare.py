@@ -56,9 +56,7 @@ def compare(runs: "DataFrame", task: str, optimizer: str) -> tuple[list[Table], 
 def _table(task: str, axis: str, mine: Sequence[Group], others: Sequence[Group]) -> Table:
     members = [group for group in [*mine, *others] if group.axis == axis]
     reference = max((g for g in mine if g.axis == axis), key=lambda g: (g.is_own, g.is_complete, len(g.runs)))
-    members.sort(
-        key=lambda group: -group.sign * score.mean if (score := group.spread("test_selected")) else float("inf")
-    )
+    members.sort(key=Group.signed_mean, reverse=True)
     rows = [_row(group, reference) for group in members]
     if len({row["context"] for row in rows}) == 1:
         # said once, by the title

@@ -1,8 +1,7 @@
 """What histories say: validation over what was spent, its mean over seeds, and when a target was reached."""
 
-from collections.abc import Sequence
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy
 from numpy.typing import NDArray
@@ -39,10 +38,10 @@ class Reached(NamedTuple):
 
 def curve_of(run: Run, cost: str) -> Curve:
     """Validation scores over a column of the history, such as "seconds" or "sample_forwards"; empty where it is unknown."""
-    history = run["history"] if isinstance(run["history"], dict) else {}
-    columns = [_numbers(history.get(name)) for name in (cost, "validation")]
-    length = min(map(len, columns))
-    spent, score = (column[:length] for column in columns)
+    history = run["history"]
+    if cost not in history or "validation" not in history:
+        return Curve(numpy.empty(0), numpy.empty(0))
+    spent, score = (numpy.array(history[name], dtype=float) for name in (cost, "validation"))
     known = numpy.isfinite(spent) & numpy.isfinite(score)
     return Curve(spent[known], score[known])
 
@@ -86,9 +85,3 @@ def cost_to_reach(group: Group, cost: str, target: float) -> Reached | None:
     # the median is known where every run that fell short had spent more than it by then
     exact = all(reached or value > middle for value, reached in spent)
     return Reached(middle, exact, sum(reached for _, reached in spent), len(spent))
-
-
-def _numbers(values: Any) -> Numbers:
-    if not isinstance(values, Sequence) or isinstance(values, str):
-        return numpy.empty(0)
-    return numpy.array([v if isinstance(v, int | float) else numpy.nan for v in values], dtype=float)

@@ -12,6 +12,7 @@ from polystep.report.text import for_figure, short_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 _SETTINGS: Any = {
@@ -108,7 +109,9 @@ def _draw_curves(figure: "Figure", chart: Chart) -> None:
             axes.set_xlabel(for_figure(panel.x_label))
             if column == 0:
                 axes.set_ylabel(for_figure(panel.y_label))
-            _scale(axes, panel)
+            axes.grid(color=GRID, linewidth=0.7)
+            axes.set_xscale("log" if panel.log_x else "linear")
+            axes.set_yscale("log" if panel.log_y else "linear")
             for line in panel.lines:
                 handles.setdefault(line.label, _draw_line(axes, line))
             for mark in panel.marks:
@@ -119,24 +122,17 @@ def _draw_curves(figure: "Figure", chart: Chart) -> None:
                 )
             if panel.level is not None:
                 axes.axhline(panel.level, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-            if panel.log_x or panel.log_y:
-                _label_logarithms(axes, panel)
+            for axis, is_logarithmic in ((axes.xaxis, panel.log_x), (axes.yaxis, panel.log_y)):
+                if is_logarithmic:
+                    _label_logarithms(axis)
     figure.legend(
         list(handles.values()), [for_figure(label) for label in handles], loc="lower left", ncols=legend_columns,
         bbox_to_anchor=(0.01, 0.0), columnspacing=1.4, handlelength=2.6,
     )  # fmt: skip
 
 
-def _scale(axes: "Axes", panel: Panel) -> None:
-    axes.grid(color=GRID, linewidth=0.7)
-    if panel.log_x:
-        axes.set_xscale("log")
-    if panel.log_y:
-        axes.set_yscale("log")
-
-
 def _draw_line(axes: "Axes", line: Line) -> Any:
-    colour = INK if line.published else line.look.colour
+    colour = INK if line.published else line.style.colour
     if len(line.low):
         axes.fill_between(
             line.x, line.low, line.high, step="post" if line.steps else None, color=colour, alpha=0.15, linewidth=0
@@ -148,7 +144,7 @@ def _draw_line(axes: "Axes", line: Line) -> Any:
         linewidth=1.5,
         linestyle=(0, (4, 2)) if line.published else "solid",
         drawstyle="steps-post" if line.steps else "default",
-        marker=line.look.marker,
+        marker=line.style.marker,
         markersize=3.6,
         markevery=0.2 if line.steps else 1,
         markerfacecolor=GROUND if line.published else colour,
@@ -160,24 +156,21 @@ _TICKS = ((2.2, (1.0,)), (1.1, (1.0, 3.0)), (0.5, (1.0, 2.0, 5.0)), (-1.0, (1.0,
 """Multiples of powers of ten that are labelled where an axis spans more than so many decades."""
 
 
-def _label_logarithms(axes: "Axes", panel: Panel) -> None:
+def _label_logarithms(axis: "Axis") -> None:
     """100, 1k, 10k; between powers of ten where an axis spans less than two of them."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-    for axis, on in ((axes.xaxis, panel.log_x), (axes.yaxis, panel.log_y)):
-        if not on:
-            continue
-        low, high = sorted(axis.get_view_interval())
-        decades = math.log10(high / low) if low > 0 else 0
-        factors = next(steps for range_, steps in _TICKS if decades > range_)
-        skip = max(1, math.ceil(decades / 5))
-        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        ticks = [f * 10.0**p for p in powers if p % skip == 0 for f in factors if low <= f * 10.0**p <= high]
-        if len(ticks) < 3 and decades < 1:
-            ticks = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
-        axis.set_major_locator(FixedLocator(ticks))
-        axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(float(f"{value:.6g}"))))
+    low, high = sorted(axis.get_view_interval())
+    decades = math.log10(high / low) if low > 0 else 0
+    factors = next(steps for range_, steps in _TICKS if decades > range_)
+    skip = max(1, math.ceil(decades / 5))
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [f * 10.0**p for p in powers if p % skip == 0 for f in factors if low <= f * 10.0**p <= high]
+    if len(ticks) < 3 and decades < 1:
+        ticks = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(float(f"{value:.6g}"))))
 
 
 def _draw_bars(figure: "Figure", chart: Chart) -> None:

@@ -65,6 +65,11 @@ class Group:
         """Mean and sample standard deviation of a column; None where no run knows it."""
         return spread_of(list(self.values(column).values()))
 
+    def signed_mean(self, column: str = "test_selected") -> float:
+        """Mean of a column, turned so that larger is better; -inf where no run knows it."""
+        spread = self.spread(column)
+        return -math.inf if spread is None else self.sign * spread.mean
+
     @property
     def axis(self) -> str:
         """The protocol in words, with its edition."""
@@ -138,10 +143,8 @@ class Board:
 
     def best(self, groups: Iterable[Group]) -> Group | None:
         """The one of `groups` with the best validation score: test scores must not choose."""
-        scored = [
-            (score.mean * group.sign, group) for group in groups if (score := group.spread("validation_selected"))
-        ]
-        return max(scored, key=lambda pair: pair[0])[1] if scored else None
+        known = [group for group in groups if group.spread("validation_selected")]
+        return max(known, key=lambda group: group.signed_mean("validation_selected"), default=None)
 
     @property
     def rivals(self) -> list[Group]:
@@ -165,8 +168,11 @@ def spread_of(values: Sequence[float]) -> Spread | None:
 
 def group_runs(runs: "DataFrame") -> list[Group]:
     """The finished runs of a table as groups, sorted; where a run was repeated, the one that ended last counts."""
-    records: list[Run] = runs[runs["status"] == "finished"].to_dict("records")
-    fixed = _cells_with_fixed_data(records)
+    finished = runs[runs["status"] == "finished"]
+    records: list[Run] = finished.to_dict("records")
+    # where several seeds have the same data, those do not belong to the seed
+    seeds = finished.groupby(["cell_id", "data"])["seed"].nunique()
+    fixed = {cell for cell, _ in seeds[seeds > 1].index}
     found: dict[tuple[str, ...], dict[Any, Run]] = {}
     for run in sorted(records, key=lambda run: str(run["ended"])):
         names = (str(run["task"]), axis_of(run), str(run["study"]), str(run["optimizer"]), str(run["cell_id"]))
@@ -199,7 +205,7 @@ def boards_of(groups: Sequence[Group]) -> list[Board]:
             remarks = [budget] if budget else []
             remarks += [f"data {data[:6]}"] if len({other[3] for other in keys}) > 1 else []
             remarks += [context] if len({other[4] for other in keys}) > 1 else []
-            groups_here = sorted(found[key], key=_score, reverse=True)
+            groups_here = sorted(found[key], key=Group.signed_mean, reverse=True)
             boards.append(Board(task, axis, ", ".join(remarks), tuple(groups_here)))
     return sorted(boards, key=_board_order)
 
@@ -295,14 +301,6 @@ def _context_that_counts(run: Run) -> str:
     return context_of(run) if run["protocol"] == "equal_seconds" else ""
 
 
-def _cells_with_fixed_data(records: Iterable[Run]) -> set[str]:
-    """The cells whose data do not belong to the seed: several seeds share some of it."""
-    seeds: dict[tuple[str, Any], set[Any]] = {}
-    for run in records:
-        seeds.setdefault((run["cell_id"], run["data"]), set()).add(run["seed"])
-    return {cell for (cell, _), shared in seeds.items() if len(shared) > 1}
-
-
 def _problems(groups: Sequence[Group]) -> dict[str, str]:
     """By group: which data it was run on, as one name for all groups that share some."""
     roots: dict[tuple[str, str], str] = {}
@@ -312,11 +310,6 @@ def _problems(groups: Sequence[Group]) -> dict[str, str]:
         roots |= dict.fromkeys(data, min(joined))
         roots |= {key: min(joined) for key, root in roots.items() if key[0] == data[0][0] and root in joined}
     return {group.key: roots[str(group["task"]), str(group.runs[0]["data"])] for group in groups}
-
-
-def _score(group: Group) -> float:
-    score = group.spread("test_selected")
-    return -math.inf if score is None else group.sign * score.mean
 
 
 def _weight(board: Board) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from polystep.report.charts import Look, looks_of
+from polystep.report.charts import Style, styles_of
 from polystep.report.groups import Board, Group, boards_of, group_runs, main_boards
 from polystep.report.text import plain
 
@@ -49,9 +49,9 @@ class Material:
         return main_boards(self.boards)
 
     @cached_property
-    def looks(self) -> dict[str, Look]:
+    def styles(self) -> dict[str, Style]:
         """How each method is drawn."""
-        return looks_of(str(group["optimizer"]) for group in self.groups)
+        return styles_of(str(group["optimizer"]) for group in self.groups)
 
     @property
     def sections(self) -> list[str]:

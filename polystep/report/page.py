@@ -1,21 +1,28 @@
-"""The two pages for readers, made of templates: REPORT.md, the summary, and report.html, everything else."""
+"""The pages for readers, made of templates: REPORT.md, the summary; report.html, everything else; and one per edition."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from polystep.report.charts import Chart
-from polystep.report.claims.texts import value_text
-from polystep.report.groups import Group, context_of, settings_of
+from polystep.report.claims.judge import FAILS, HOLDS
+from polystep.report.claims.statements import FILES, Statement
+from polystep.report.claims.texts import bound_text, value_text
+from polystep.report.groups import context_of, settings_of
 from polystep.report.material import Material
 from polystep.report.svg import for_page
 from polystep.report.table import RUNS, Column, Table, is_best, number_column, number_of, text_column, to_markdown
 from polystep.report.text import for_markdown, plain
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PAGES = {"first": "FIRST_EDITION.md", "revised": "REVISED_EDITION.md"}
+"""The files of the pages about the editions."""
 EDITIONS = {"first": "First edition", "ours": "Our own protocols", "revised": "Revised edition"}
 _RUN_COLUMNS = (
     text_column("seed", "Seed"),
@@ -40,17 +47,17 @@ def report_summary(
     material: Material, tables: Sequence[Table], charts: Sequence[Chart], problems: Mapping[str, Sequence[str]]
 ) -> str:
     """REPORT.md."""
-    sections = [
+    shown = (
         (
             section,
-            [(table, to_markdown(table)) for table in tables if table.summary and table.section == section],
+            [table for table in tables if table.summary and table.section == section],
             [chart for chart in charts if chart.summary and chart.section == section],
         )
         for section in material.sections
-    ]
-    shown = [section for section in sections if section[1] or section[2]]
+    )
+    sections = [section for section in shown if section[1] or section[2]]
     return _environment().get_template("REPORT.md.j2").render(
-        sections=shown, problems=problems, **_counts(material), escape=for_markdown
+        sections=sections, problems=problems, **_counts(material), escape=for_markdown, to_markdown=to_markdown
     )  # fmt: skip
 
 
@@ -62,23 +69,39 @@ def report_page(
 ) -> str:
     """report.html: one file that needs no other. drawn: the charts with their SVG."""
     folder = Path(__file__).with_name("templates")
-    sections = [
+    embedded = [(chart, Markup(for_page(svg, chart.title))) for chart, svg in drawn]
+    shown = (
         (
             section,
-            [_embedded(*pair) for pair in drawn if not pair[0].first and pair[0].section == section],
-            [_cells(table) for table in tables if not table.summary and table.columns and table.section == section],
+            [pair for pair in embedded if not pair[0].first and pair[0].section == section],
+            [table for table in tables if not table.summary and table.columns and table.section == section],
         )
         for section in material.sections
-    ]
+    )
     return _environment().get_template("report.html.j2").render(
         style=Markup((folder / "style.css").read_text(encoding="utf-8")),
         script=Markup((folder / "page.js").read_text(encoding="utf-8")),
         editions=_editions(material),
-        first=[_embedded(*pair) for pair in drawn if pair[0].first],
-        sections=[section for section in sections if section[1] or section[2]],
-        groups=[_group(group) for group in material.groups],
-        problems={kind: [plain(sentence, 400) for sentence in told] for kind, told in problems.items()},
+        first=[pair for pair in embedded if pair[0].first],
+        sections=[section for section in shown if section[1] or section[2]],
+        groups=material.groups,
+        run_columns=_RUN_COLUMNS,
+        problems=problems,
         **_counts(material),
+        **{"behind": RUNS, "number_of": number_of, "is_best": is_best, "settings_of": settings_of, "plain": plain},
+    )  # fmt: skip
+
+
+def findings_page(edition: str, findings: Sequence[Statement], conditions: "DataFrame") -> str:
+    """The page of an edition: each finding with the numbers that bear it out, published ones and reruns, and what follows."""
+    with_rows = [
+        (finding, conditions[conditions["claim"] == finding.id].to_dict("records"))
+        for finding in findings
+        if finding.edition == edition
+    ]
+    return _environment().get_template("EDITION.md.j2").render(
+        edition=edition, findings=with_rows, FILES=FILES, FAILS=FAILS, HOLDS=HOLDS, escape=for_markdown, value_text=value_text,
+        bound_text=bound_text,
     )  # fmt: skip
 
 
@@ -103,41 +126,12 @@ def _counts(material: Material) -> dict[str, int]:
     }
 
 
-def _editions(material: Material) -> list[dict[str, Any]]:
-    """Verdicts by edition: for each claim, by axis, its verdict and what is told about it."""
-    rows = [] if material.verdicts is None else material.verdicts.to_dict("records")
-    editions = []
-    for edition, title in EDITIONS.items():
-        claims: dict[str, list[dict[str, str]]] = {}
-        for row in rows:
-            if row["edition"] == edition:
-                told = f"{value_text(row)}; {row['source'] or 'no'} runs; {row['reason']}".rstrip("; ")
-                axis = plain(row["axis"]).replace("_", " ")
-                shown = {"axis": axis, "verdict": row["verdict"], "told": plain(told, 400)}
-                claims.setdefault(plain(row["statement"], 300), []).append(shown)
-        if claims:
-            editions.append({"title": title, "claims": claims})
-    return editions
-
-
-def _embedded(chart: Chart, svg: bytes) -> tuple[Chart, Markup]:
-    return chart, Markup(for_page(svg, chart.title))
-
-
-def _cells(table: Table) -> tuple[Table, list[tuple[list[tuple[str, Any, bool]], str | None]]]:
-    """Per row: the text, the number to sort by and the highlight of every cell, and the address of the runs behind it."""
-    rows = []
-    for row in table.rows:
-        cells = [(c.show(row), number_of(c, row), is_best(c, row)) for c in table.columns]
-        rows.append((cells, f"#{row[RUNS]}" if row.get(RUNS) else None))
-    return table, rows
-
-
-def _group(group: Group) -> dict[str, Any]:
-    return {
-        "key": group.key,
-        "title": f"{plain(group['task'])} · {group.label} · {group.axis} · study {plain(group['study'])}",
-        "head": [column.title for column in _RUN_COLUMNS],
-        "rows": [[column.show(run) for column in _RUN_COLUMNS] for run in group.runs],
-        "settings": "\n".join(f"{key}: {text}" for key, text in sorted(settings_of(group.runs[0]).items())),
-    }
+def _editions(material: Material) -> list[tuple[str, dict[str, list[dict[str, str]]]]]:
+    """Verdicts by edition: for each claim, by axis, its verdict and the numbers and reason behind it."""
+    claims: dict[str, dict[str, list[dict[str, str]]]] = {edition: {} for edition in EDITIONS}
+    for row in [] if material.verdicts is None else material.verdicts.to_dict("records"):
+        details = f"{value_text(row)}; {row['source'] or 'no'} runs; {row['reason']}".rstrip("; ")
+        axis = plain(row["axis"]).replace("_", " ")
+        shown = {"axis": axis, "verdict": row["verdict"], "details": plain(details, 400)}
+        claims[row["edition"]].setdefault(plain(row["statement"], 300), []).append(shown)
+    return [(title, claims[edition]) for edition, title in EDITIONS.items() if claims[edition]]

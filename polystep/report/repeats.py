@@ -1,12 +1,14 @@
 """Own runs that repeat committed ones: do they agree?"""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy
+from polystep.report.groups import Run
+from polystep.report.text import finite
 
 if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+    from pandas import DataFrame
 
 TIMES_THE_SPREAD = 4.0
 """Where another processor rounds differently, a repetition is another draw of the same distribution over seeds."""
@@ -24,26 +26,24 @@ def repetitions(own: "DataFrame", committed: "DataFrame") -> list[dict[str, Any]
     if own.empty or committed.empty:
         return []
     found = []
-    repeated = committed[committed["status"] == "finished"].set_index("settings_id")
-    for _, run in own[own["status"] == "finished"].sort_values(["family", "task", "optimizer", "seed"]).iterrows():
-        if run["settings_id"] not in repeated.index or _is_limited_in_seconds(run):
+    repeated = committed[committed["status"] == "finished"]
+    originals = {run["settings_id"]: run for run in repeated[::-1].to_dict("records")}
+    finished = own[own["status"] == "finished"].sort_values(["family", "task", "optimizer", "seed"])
+    for run in finished.to_dict("records"):
+        original = originals.get(run["settings_id"])
+        if original is None or original["data"] != run["data"] or finite(run.get("budget.seconds")) is not None:
             continue
-        original = repeated.loc[[run["settings_id"]]].iloc[0]
-        if original["data"] != run["data"]:
-            continue
-        difference = run["test_last"] - original["test_last"]
-        spread = TIMES_THE_SPREAD * _spread(committed, run["cell_id"])
+        scores = repeated.loc[repeated["cell_id"] == run["cell_id"], "test_last"]
+        tolerance = TIMES_THE_SPREAD * float(scores.std()) if len(scores) >= 3 else math.nan
         if _numbers(run) == _numbers(original):
             verdict = "bit for bit"
-        elif not numpy.isfinite(spread):
+        elif not math.isfinite(tolerance):
             verdict = "unknown"
         else:
-            verdict = "within the spread" if abs(difference) <= spread else "differs"
-        names = ("task", "optimizer", "study", "seed", "unit")
-        found.append(
-            {name: run[name] for name in names}
-            | {"own": run["test_last"], "committed": original["test_last"], "tolerance": spread, "verdict": verdict}
-        )
+            verdict = "within the spread" if abs(run["test_last"] - original["test_last"]) <= tolerance else "differs"
+        names = {name: run[name] for name in ("task", "optimizer", "study", "seed", "unit")}
+        scores_of_both = {"own": run["test_last"], "committed": original["test_last"]}
+        found.append({**names, **scores_of_both, "tolerance": tolerance, "verdict": verdict})
     return found
 
 
@@ -63,16 +63,7 @@ def repetition_lines(rows: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _is_limited_in_seconds(run: "Series[Any]") -> bool:
-    return bool(run.get("budget.seconds") is not None and numpy.isfinite(float(run.get("budget.seconds", numpy.nan))))
-
-
-def _spread(committed: "DataFrame", cell: str) -> float:
-    scores = committed.loc[(committed["cell_id"] == cell) & (committed["status"] == "finished"), "test_last"]
-    return float(scores.std()) if len(scores) >= 3 else float("nan")
-
-
-def _numbers(run: "Series[Any]") -> tuple[Any, ...]:
+def _numbers(run: Run) -> tuple[Any, ...]:
     """All that was computed, and nothing that was timed; NaN as a text, since it equals nothing."""
     history = {name: column for name, column in run["history"].items() if name not in CLOCKS}
     return tuple(str(part) for part in (history, run["test_selected"], run["test_last"], run["test_curve"]))

@@ -61,7 +61,7 @@ def load_runs(*places: str | Path) -> pandas.DataFrame:
         unfinished = [run.name for run in waiting if not (run / "run.json").exists()]
         problems.setdefault(UNFINISHED, []).extend(unfinished)
     rows = [_row(record, source) for record, source in sorted(found.values(), key=lambda pair: pair[0].name)]
-    table = pandas.DataFrame(rows) if rows else pandas.DataFrame(columns=pandas.Index(_COLUMNS))
+    table = pandas.DataFrame(rows, columns=None if rows else _COLUMNS)
     table.attrs["problems"] = {kind: sentences for kind, sentences in problems.items() if sentences}
     return table
 
@@ -120,7 +120,7 @@ def _row(record: RunRecord, source: Path) -> dict[str, Any]:
 
 
 _CONTEXT = ("python", "packages", "processor", "cores", "threads", "device", "load_before", "load_after")
-_COLUMNS = (
+_COLUMNS = [
     "run_id",
     "name",
     "status",
@@ -132,7 +132,8 @@ _COLUMNS = (
     "protocol",
     "seed",
     "history",
-)
+]
+"""What every table has, also one without runs."""
 
 
 def _number(value: Any) -> float:

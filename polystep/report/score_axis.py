@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy
 
-from polystep.report.charts import Line, Look
+from polystep.report.charts import Line, Style
 from polystep.report.curves import Numbers, mean_curve
 from polystep.report.groups import Board, Group
 from polystep.report.text import finite, unit_of
@@ -33,13 +33,13 @@ class ScoreAxis:
             values = numpy.maximum(abs(self.best - values), LEAST_SHARE * abs(self.best) or LEAST_SHARE)
         return self.scale * values
 
-    def validation(self, group: Group, cost: str, label: str, look: Look) -> Line | None:
+    def validation(self, group: Group, cost: str, label: str, style: Style) -> Line | None:
         """The learning curve of a group over what it spent, with a band over its seeds; None where it is not known."""
         curve = mean_curve(group, cost)
         if curve is None:
             return None
         mean, low, high = (self.shown(scores) for scores in (curve.mean, curve.low, curve.high))
-        return Line(label, look, curve.cost, mean, low, high)
+        return Line(label, style, curve.cost, mean, low, high)
 
 
 def linear_axis(board: Board) -> ScoreAxis:

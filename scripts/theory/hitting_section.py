@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from polystep.report.charts import COLOURS, Chart, Line, Look, Panel
+from polystep.report.charts import COLOURS, Chart, Line, Panel, Style
 from polystep.report.table import Column, Table, number_column, text_column
 from scripts.theory.hitting_laws import ONE_BY_ONE, QUANTITIES
 from scripts.theory.study import Found, Section
@@ -115,14 +115,16 @@ def _verdict(row: Row) -> str:
 def _panel(rows: Sequence[Row], laws: Sequence[Row], quantity: str) -> Panel:
     values = [value for value, _ in _groups(rows, quantity)]
     measured = [_summary(own, 1)["within_1"] for _, own in _groups(rows, quantity)]
-    lines = [Line("measured", Look(COLOURS[0], "o"), values, [1 / max(share, 1e-3) for share in measured], steps=False)]
+    lines = [
+        Line("measured", Style(COLOURS[0], "o"), values, [1 / max(share, 1e-3) for share in measured], steps=False)
+    ]
     for place, law in enumerate(laws, 1):
         chances = [
             [chance for row, chance in zip(rows, law["mean_chances"], strict=True) if row[quantity] == value]
             for value in values
         ]
         expected = [len(own) / sum(own) for own in chances]
-        lines.append(Line(f"{law['law']} law", Look(COLOURS[place], "s"), values, expected, steps=False))
+        lines.append(Line(f"{law['law']} law", Style(COLOURS[place], "s"), values, expected, steps=False))
     return Panel("", tuple(lines), x_label=TITLES[quantity], y_label="1 / chance of a step", log_y=True)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from polystep.contracts import ExpectedError
 from polystep.random import derive_seed, named_generator
-from polystep.report.charts import COLOURS, Chart, Line, Look, Panel
+from polystep.report.charts import COLOURS, Chart, Line, Panel, Style
 from polystep.report.table import Table, number_column
 from scripts.theory.copies import Copies, search_copies
 from scripts.theory.study import Found, Section
@@ -100,7 +100,7 @@ class PlanarJump:
         lines = tuple(
             Line(
                 f"d = {d}",
-                Look(COLOURS[place], "o"),
+                Style(COLOURS[place], "o"),
                 [row["ratio"] for row in own],
                 [-row["mean_drift"] for row in own],
                 steps=False,

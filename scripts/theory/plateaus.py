@@ -11,7 +11,7 @@ from torch import Tensor
 from polystep.contracts import ExpectedError
 from polystep.geometry import Polytope, polytope_vertices
 from polystep.random import derive_seed
-from polystep.report.charts import COLOURS, Chart, Line, Look, Panel
+from polystep.report.charts import COLOURS, Chart, Line, Panel, Style
 from polystep.report.table import Table, number_column, text_column
 from polystep.weighting import Cheapest, ExponentialRank, LinearWeighting, PartlyDrawn, Sinkhorn, Softmax, Weighting
 from scripts.theory.copies import Copies, search_copies
@@ -152,7 +152,7 @@ class Plateaus:
         lines = tuple(
             Line(
                 f"{companions} particles on a slope",
-                Look(COLOURS[place], "o"),
+                Style(COLOURS[place], "o"),
                 [row["column_penalty"] for row in penalised if row["companions"] == companions],
                 [row["mean_distance"] for row in penalised if row["companions"] == companions],
                 steps=False,

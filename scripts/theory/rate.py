@@ -11,7 +11,7 @@ from torch import Tensor
 from polystep.contracts import ExpectedError
 from polystep.processes import map_in_processes
 from polystep.random import derive_seed, named_generator
-from polystep.report.charts import COLOURS, Chart, Line, Look, Panel
+from polystep.report.charts import COLOURS, Chart, Line, Panel, Style
 from polystep.report.table import Table, interval_column, number_column, text_column
 from polystep.schedule import Cosine, PowerDecay, Schedule
 from polystep.update import Momentum
@@ -178,7 +178,7 @@ class Rate:
                 tuple(
                     Line(
                         arm,
-                        Look(COLOURS[place], "o"),
+                        Style(COLOURS[place], "o"),
                         self.lengths,
                         [row["mean_square"] for row in found["rate"] if (row["function"], row["arm"]) == (name, arm)],
                         steps=False,

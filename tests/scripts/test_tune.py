@@ -11,7 +11,7 @@ from polystep.bench.composition import Composer, add_folder
 from polystep.bench.sweeps.plan import SweepRun
 from polystep.records import RunRecord, read_places
 from scripts import tune
-from scripts.console import CONFIGS, EXIT_STATUS, prepare
+from scripts.console import CONFIGS, EXIT_STATUS, console, prepare
 
 FAULTY = Path(__file__).with_name("faulty_configs")
 SMALL = [
@@ -29,7 +29,7 @@ Command = Callable[..., tuple[int, str]]
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
     """Calls the command in a folder of its own, with grids of its own; returns the exit status and what was shown."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tune.console, "width", 200)
+    monkeypatch.setattr(console, "width", 200)
     shutil.copytree(FAULTY, "own")
     for optimizer, axes in {
         "spsa": "optimizer.c: [0.01, 0.1, 1.0]\noptimizer.a: [0.001, 0.01, 0.1]",

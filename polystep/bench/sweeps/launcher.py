@@ -1,4 +1,4 @@
-"""What a launcher is: it computes the runs of a sweep, or hands them to a queue, and lets no run take another one along."""
+"""What a launcher is: it computes the runs of a sweep or submits them to a queue; a run that dies does not end another one."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Runs on this machine, each in a process of its own, so that one that dies takes no other along."""
+"""Runs on this machine, each in a process of its own, so that one that dies does not end another one."""
 
 import multiprocessing
 import os
@@ -81,8 +81,8 @@ def at_a_time(cores: int | None) -> int:
 
 
 _processes = threading.Lock()
-"""Starting a process also reads the statuses of others that have ended; what two threads read at once, one of them loses, and a
-run that is done counts as dead.
+"""Starting a process also collects the exit statuses of processes that have ended. Where two threads do so at once, one loses a
+status, and a finished run would count as killed.
 """
 
 

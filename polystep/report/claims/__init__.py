@@ -2,15 +2,13 @@
 
 from polystep.report.claims.judge import judge, judge_own_first, verdicts
 from polystep.report.claims.statements import Condition, Score, Statement, StatementError, read_statements
-from polystep.report.claims.texts import PAGES, findings_page, summary_lines
+from polystep.report.claims.texts import summary_lines
 
 __all__ = [
-    "PAGES",
     "Condition",
     "Score",
     "Statement",
     "StatementError",
-    "findings_page",
     "judge",
     "judge_own_first",
     "read_statements",

@@ -191,18 +191,16 @@ def _values(
     first = sides[0].runs[0]
     sign, best = sign_of(first["direction"]), finite(first["best"])
     saturated = any(_at_best(value, finite(side.runs[0]["best"])) for side in sides for value in side.values.values())
-    values = list(sides[0].values.values())
-    if len(sides) == 2:
-        other = sides[1].values
-        return [sign * (value - other[seed]) for seed, value in sides[0].values.items()], saturated, UNKNOWN
-    if condition.minus_published:
-        published = _published_by_seed(condition, edition)
-        values = [sign * (value - published[seed]) for seed, value in sides[0].values.items()]
-        room = [sign * (best - published[seed]) for seed in sides[0].values] if best is not None else [math.inf]
-        return values, saturated, (-math.inf, math.fsum(room) / len(room))
-    if best is None:
+    scores = sides[0].values
+    if not condition.compares:
+        feasible = UNKNOWN if best is None else (-math.inf, best) if sign > 0 else (best, math.inf)
+        return [*scores.values()], saturated, feasible
+    other = sides[1].values if condition.minus else _published_by_seed(condition, edition)
+    values = [sign * (score - other[seed]) for seed, score in scores.items()]
+    if condition.minus or best is None:
         return values, saturated, UNKNOWN
-    return values, saturated, (-math.inf, best) if sign > 0 else (best, math.inf)
+    room = [sign * (best - other[seed]) for seed in scores]
+    return values, saturated, (-math.inf, math.fsum(room) / len(room))
 
 
 def _at_best(value: float, best: float | None) -> bool:

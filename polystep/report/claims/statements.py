@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +144,8 @@ def _statement(entry: Mapping[str, Any], seeds: Sequence[int]) -> Statement:
     if not conditions:
         raise StatementError(f"{name} has no conditions, so it would hold whatever was measured")
     axes = tuple(str(axis) for axis in entry["axes"])
-    texts = [" ".join(str(entry.get(key, "")).split()) for key in ("text", "background", "follows")]
-    return Statement(name, entry["edition"], texts[0], axes, tuple(seeds[:count]), conditions, texts[1], texts[2])
+    texts = {key: " ".join(str(entry.get(key, "")).split()) for key in ("text", "background", "follows")}
+    return Statement(name, entry["edition"], axes=axes, seeds=tuple(seeds[:count]), conditions=conditions, **texts)
 
 
 def _conditions(node: Mapping[str, Any], name: str) -> Iterable[Condition]:
@@ -158,16 +158,15 @@ def _conditions(node: Mapping[str, Any], name: str) -> Iterable[Condition]:
     at_most = float(node.get("at_most", math.inf)) + tolerance
     for task in node.get("tasks") or [node["score"]["task"]]:
         score, label = _score({**node["score"], "task": task}, name), str(node.get("label", "")).replace("TASK", task)
-        files, minus = bool(node.get("files")), node.get("minus")
+        files, minus, other = bool(node.get("files")), node.get("minus"), {"task": task, "metric": score.metric}
+        condition = Condition(score, files=files, at_least=at_least, at_most=at_most, label=label)
         if "rivals" in node:
             for method in node["rivals"]:
-                rival = _score({"metric": score.metric, "task": task, "method": method}, name)
-                yield Condition(score, rival, False, True, files, at_least, at_most, label)
+                yield replace(condition, minus=_score({**other, "method": method}, name), rivals=True)
         elif minus is None or minus == PUBLISHED:
-            yield Condition(score, None, minus is not None, False, files, at_least, at_most, label)
+            yield replace(condition, minus_published=minus is not None)
         else:
-            other = _score({"task": task, "metric": score.metric, **minus}, name)
-            yield Condition(score, other, False, False, files, at_least, at_most, label)
+            yield replace(condition, minus=_score({**other, **minus}, name))
 
 
 def _score(node: Mapping[str, Any], name: str) -> Score:

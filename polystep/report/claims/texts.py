@@ -1,13 +1,12 @@
-"""Verdicts in words: a line per claim for a terminal, and the page about the published runs."""
+"""Verdicts in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas
 
-from polystep.report.claims.judge import FAILS, HOLDS, verdicts
-from polystep.report.claims.statements import FILES, Statement
-from polystep.report.text import finite, for_markdown, interval_text, number_text
+from polystep.report.claims.judge import verdicts
+from polystep.report.text import finite, interval_text, number_text
 
 
 def summary_lines(conditions: pandas.DataFrame) -> list[str]:
@@ -20,44 +19,6 @@ def summary_lines(conditions: pandas.DataFrame) -> list[str]:
         ]
         lines.append(f"{claim} ({edition}): {'; '.join(found)}. {text}")
     return lines
-
-
-def findings_page(edition: str, findings: Sequence[Statement], conditions: pandas.DataFrame) -> str:
-    """The page of an edition: each finding with the numbers that bear it out, published ones and reruns, and what follows."""
-    title, content = _PAGES[edition]
-    lines = [
-        f"# {title}",
-        "",
-        f"{content} What follows is stated only where all numbers bear it out: published ones (files), and reruns here (mean "
-        "over seeds, 95 % interval).",
-    ]
-    for finding in (finding for finding in findings if finding.edition == edition):
-        rows = conditions[conditions["claim"] == finding.id].to_dict("records")
-        lines += ["", f"## {finding.text.rstrip('.')}", "", finding.background, ""]
-        lines += ["| Numbers | From | Value | Must be | Verdict |", "| --- | --- | ---: | --- | --- |"]
-        lines += [
-            f"| {for_markdown(row['condition'])} | {'files' if row['axis'] == FILES else 'reruns'} | {value_text(row)} "
-            f"| {bound_text(row)} | {row['verdict']} |"
-            for row in rows
-        ]
-        found = {row["verdict"] for row in rows}
-        conclusion = "Open until the missing reruns have been made." if found != {HOLDS} else finding.follows
-        lines += ["", "Not borne out by these numbers, so nothing follows." if FAILS in found else conclusion]
-    return "\n".join(lines) + "\n"
-
-
-_PAGES = {
-    "first": (
-        "What the runs of the first edition really did",
-        "Defects of the experiments that change a conclusion.",
-    ),
-    "revised": (
-        "What the revised edition says, did and left open",
-        "It withdrew or changed most numbers that the first edition's files do not bear out. Left are these.",
-    ),
-}
-PAGES = {"first": "FIRST_EDITION.md", "revised": "REVISED_EDITION.md"}
-"""The files of the pages about the editions."""
 
 
 def value_text(row: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """A strip of claims: how far the deciding value of each lies inside its bound, with its interval."""
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,8 +17,7 @@ def charts(material: Material) -> Iterator[Chart]:
     panels: dict[str, list[Bar]] = {}
     for row in material.verdicts.to_dict("records"):
         unit = unit_of(row["unit"])
-        bar = _bar(row, unit.scale)
-        if bar:
+        if bar := _bar(row, unit.scale):
             panels.setdefault(unit.difference.strip() or str(row["unit"]), []).append(bar)
     if panels:
         titles = {name: f"{name or 'score'} inside the bound" for name in panels}
@@ -35,16 +33,12 @@ def charts(material: Material) -> Iterator[Chart]:
 
 def _bar(row: dict[str, Any], scale: float) -> Bar | None:
     """The condition turned so that the closer bound is at zero and the allowed side on the right."""
-    value, lowest, highest = (finite(row[name]) for name in ("value", "bound_low", "bound_high"))
-    if value is None or (lowest is None and highest is None):
+    value, lowest, highest = finite(row["value"]), row["bound_low"], row["bound_high"]
+    if value is None:
         return None
-    inside = {1: math.inf if lowest is None else value - lowest, -1: math.inf if highest is None else highest - value}
-    sign = 1 if inside[1] <= inside[-1] else -1
-    bound = lowest if sign == 1 else highest
-    ends = sorted(
-        sign * (end - (bound or 0.0)) * scale for name in ("low", "high") if (end := finite(row[name])) is not None
-    )
+    sign, bound = (1, lowest) if value - lowest <= highest - value else (-1, highest)
+    ends = sorted(sign * (end - bound) * scale for name in ("low", "high") if (end := finite(row[name])) is not None)
     label = plain(f"{row['claim']}, {row['axis']}".replace("_", " "), 60)
     colour = COLOURS.get(str(row["verdict"]), "#7a828c")
     low, high = ends if len(ends) == 2 else (None, None)
-    return Bar(label, inside[sign] * scale, colour, low, high)
+    return Bar(label, sign * (value - bound) * scale, colour, low, high)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from polystep.report.charts import Chart, Look, Mark, Panel
+from polystep.report.charts import Chart, Mark, Panel, Style
 from polystep.report.groups import METHOD, Board, Group
 from polystep.report.material import HEADLINE, Material
 from polystep.report.published import EDITIONS, published_score
@@ -37,7 +37,7 @@ def charts(material: Material) -> Iterator[Chart]:
 
 def _panel(material: Material, board: Board, cost: str) -> Panel:
     axis = score_axis(board)
-    curves = (axis.validation(group, cost, label, look) for group, label, look in _chosen(material, board))
+    curves = (axis.validation(group, cost, label, style) for group, label, style in _chosen(material, board))
     marks = []
     for edition, title in EDITIONS.items():
         if score := published_score(board.task, METHOD, edition):
@@ -46,7 +46,7 @@ def _panel(material: Material, board: Board, cost: str) -> Panel:
     return Panel(board.title, lines, tuple(marks), x_label=_COSTS[cost], y_label=axis.label, log_y=is_log)
 
 
-def _chosen(material: Material, board: Board) -> Iterator[tuple[Group, str, Look]]:
+def _chosen(material: Material, board: Board) -> Iterator[tuple[Group, str, Style]]:
     """The groups with the names that they have in all panels."""
     differences = [group for group in board.ranked if group["optimizer"] == _FINITE_DIFFERENCES]
     rivals = [group for group in board.rivals if group not in differences]
@@ -59,4 +59,4 @@ def _chosen(material: Material, board: Board) -> Iterator[tuple[Group, str, Look
     for group, name in chosen:
         if group:
             label = f"{name}{group.label}" if name.endswith(" ") else name
-            yield group, label, material.looks[str(group["optimizer"])]
+            yield group, label, material.styles[str(group["optimizer"])]

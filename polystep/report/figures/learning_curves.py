@@ -36,7 +36,7 @@ def _panel(material: Material, board: Board) -> Panel:
     cost, x_label = _COSTS.get(str(board["protocol"]), _OTHER)
     axis = score_axis(board)
     curves = (
-        axis.validation(group, cost, method_title(group.runs[0]), material.looks[str(group["optimizer"])])
+        axis.validation(group, cost, method_title(group.runs[0]), material.styles[str(group["optimizer"])])
         for group in board.groups
     )
     lines, is_log = tuple(filter(None, curves)), axis.best is not None

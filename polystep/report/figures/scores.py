@@ -29,7 +29,7 @@ def _panel(material: Material, board: Board) -> Panel:
     for group in board.ranked:
         values = axis.shown([*group.values("test_selected").values()])
         few = f" (n={len(values)})" if len(values) < ENOUGH_SEEDS else ""
-        colour = material.looks[str(group["optimizer"])].colour
+        colour = material.styles[str(group["optimizer"])].colour
         bars.append(Bar(f"{group.label}{few}", float(values.mean()), colour, points=values))
         if theirs := published_score(board.task, str(group["optimizer"]), board.edition):
             bars.append(Bar("published", float(axis.shown(theirs.mean)), colour, published=True))

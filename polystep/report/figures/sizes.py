@@ -1,13 +1,15 @@
 """A family over the sizes of its tasks: scores, and candidates per second, of every method."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
-from polystep.report.charts import Chart, Line, Panel
+from polystep.report.charts import Chart, Line, Panel, Style
 from polystep.report.groups import Board, Group, is_about_sizes, method_title
 from polystep.report.material import Material, family_section
 from polystep.report.published import published_score
-from polystep.report.score_axis import score_axis
-from polystep.report.text import file_stem
+from polystep.report.score_axis import ScoreAxis, score_axis
+from polystep.report.text import Spread, file_stem
 
 
 def charts(material: Material) -> Iterator[Chart]:
@@ -27,20 +29,21 @@ def charts(material: Material) -> Iterator[Chart]:
 
 
 def _scores(material: Material, axis_name: str, boards: Sequence[Board]) -> Panel:
-    axis, edition = score_axis(boards[0]), boards[0].edition
-    lines = []
+    axis = score_axis(boards[0])
+    lines: list[Line] = []
     for optimizer, groups in _by_optimizer(boards).items():
-        title, look = method_title(groups[0].runs[0]), material.looks[optimizer]
-        here = [(float(g["size"]), score.mean) for g in groups if (score := g.spread("test_selected"))]
-        lines.append(Line(title, look, [x for x, _ in here], axis.shown([y for _, y in here]), steps=False))
-        theirs = [
-            (float(b["size"]), score.mean) for b in boards if (score := published_score(b.task, optimizer, edition))
-        ]
-        if theirs:
-            scores = axis.shown([y for _, y in theirs])
-            line = Line(f"{title}, published", look, [x for x, _ in theirs], scores, steps=False, published=True)
-            lines.append(line)
+        title, style = method_title(groups[0].runs[0]), material.styles[optimizer]
+        lines += _line(title, style, ((group["size"], group.spread("test_selected")) for group in groups), axis)
+        theirs = ((board["size"], published_score(board.task, optimizer, board.edition)) for board in boards)
+        lines += (replace(line, published=True) for line in _line(f"{title}, published", style, theirs, axis))
     return Panel(axis_name, tuple(lines), x_label="size", y_label=axis.label, log_y=axis.best is not None)
+
+
+def _line(title: str, style: Style, scores: Iterable[tuple[Any, Spread | None]], axis: ScoreAxis) -> Iterator[Line]:
+    """The line through the known scores, if there are any."""
+    known = [(float(size), score.mean) for size, score in scores if score]
+    if known:
+        yield Line(title, style, [size for size, _ in known], axis.shown([mean for _, mean in known]), steps=False)
 
 
 def _speeds(material: Material, boards: Sequence[Board]) -> Panel:
@@ -52,8 +55,8 @@ def _speeds(material: Material, boards: Sequence[Board]) -> Panel:
             if candidates and seconds and candidates.mean and seconds.mean:
                 points.append((float(group["size"]), candidates.mean / seconds.mean))
         if points:
-            title, look = method_title(groups[0].runs[0]), material.looks[optimizer]
-            lines.append(Line(title, look, [x for x, _ in points], [y for _, y in points], steps=False))
+            title, style = method_title(groups[0].runs[0]), material.styles[optimizer]
+            lines.append(Line(title, style, [x for x, _ in points], [y for _, y in points], steps=False))
     return Panel("", tuple(lines), x_label="size", y_label="candidates per second", log_y=True)
 
 

@@ -1,7 +1,7 @@
 """Verdicts on the claims of both editions, and the conditions that decide them, as `polystep.report.claims` judges them."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from polystep.report.claims.texts import bound_text, value_text
 from polystep.report.material import VERDICTS, Material
@@ -11,54 +11,33 @@ from polystep.report.text import number_text, plain
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-
-def tables(material: Material) -> Iterator[Table]:
-    """A row per claim, edition and axis; on the page a row per condition."""
-    columns: Sequence[Column]
-    if material.verdicts is not None:
-        columns = (
-            text_column("statement", "Claim", 300),
-            *_VALUES,
-            text_column("verdict", "Verdict"),
-            text_column("reason", "Why"),
-        )
-        notes = (
-            "A claim holds where all of its conditions do; the one that decides is shown. Here: mean over seeds with its 95 % "
-            "interval. Only complete runs of unmodified code with the settings of the study decide anything.",
-        )
-        yield Table("verdicts", "Verdicts", columns, condition_rows(material.verdicts), notes, VERDICTS, summary=True)
-    if material.conditions is not None:
-        columns = (text_column("claim", "Claim"), *CONDITION_COLUMNS)
-        yield Table(
-            "conditions", "Conditions of the claims", columns, condition_rows(material.conditions), (), VERDICTS
-        )
-
-
-def _number(value: Any, row: Row) -> str:
-    return number_text(value, row["unit"], bool(row.get("difference")))
-
-
 _VALUES = (
     text_column("edition", "Edition"),
     Column("Protocol", lambda row: plain(row["axis"]).replace("_", " ")),
     Column("Must be", bound_text),
-    Column("Published", lambda row: _number(row["published"], row), "published"),
+    Column("Published", lambda row: number_text(row["published"], row["unit"], row["difference"]), "published"),
     Column("Here", value_text, "value"),
     text_column("source", "Runs"),
 )
-
-CONDITION_COLUMNS = (
-    text_column("condition", "What is compared"),
-    *_VALUES,
-    number_column("seeds", "Seeds"),
-    text_column("verdict", "Verdict"),
-    text_column("reason", "Why"),
-)
+_SEEDS, _JUDGED = number_column("seeds", "Seeds"), (text_column("verdict", "Verdict"), text_column("reason", "Why"))
 
 
-def condition_rows(frame: "DataFrame") -> list[Row]:
-    """Rows of a frame of conditions or verdicts, without what readers do not see."""
-    rows: list[dict[str, Any]] = frame.to_dict("records")
-    for row in rows:
-        row["seeds"] = len(row["seeds"]) if isinstance(row["seeds"], list | tuple) else row["seeds"]
-    return [{key: value for key, value in row.items() if key not in ("run_ids", "better_known")} for row in rows]
+def tables(material: Material) -> Iterator[Table]:
+    """A row per claim, edition and axis; on the page a row per condition."""
+    if material.verdicts is not None:
+        columns = (text_column("statement", "Claim", 300), *_VALUES, *_JUDGED)
+        notes = (
+            "A claim holds where all of its conditions do; the one that decides is shown. Here: mean over seeds with its 95 % "
+            "interval. Only complete runs of unmodified code with the settings of the study decide anything.",
+        )
+        yield Table("verdicts", "Verdicts", columns, _rows(material.verdicts), notes, VERDICTS, summary=True)
+    if material.conditions is not None:
+        names = text_column("claim", "Claim"), text_column("condition", "What is compared")
+        shown = (*names, *_VALUES, _SEEDS, *_JUDGED)
+        yield Table("conditions", "Conditions of the claims", shown, _rows(material.conditions), (), VERDICTS)
+
+
+def _rows(frame: "DataFrame") -> list[Row]:
+    """Rows of a frame of conditions or verdicts, with the number of seeds, without what readers do not see."""
+    rows = frame.drop(columns=["run_ids", "better_known"]).to_dict("records")
+    return [{**row, "seeds": len(row["seeds"])} for row in rows]

@@ -60,7 +60,7 @@ def tables(material: Material) -> Iterator[Table]:
 
 def board_rows(board: Board, editions: Sequence[str] | dict[str, str] = ()) -> list[Row]:
     """One row per group of a board, with its difference to the paper's method."""
-    scores = {group.key: group.sign * score.mean for group in board.ranked if (score := group.spread("test_selected"))}
+    scores = {group.key: group.signed_mean() for group in board.ranked}
     ranks = {
         key: 1 + sum(other > score for other in scores.values()) for key, score in scores.items() if len(scores) > 1
     }

@@ -1,14 +1,13 @@
 """The headline: per task, what is published for the paper's method, what it reaches here, and who competes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from polystep.report.groups import METHOD, Board, Group
 from polystep.report.material import HEADLINE, Material, family_section
 from polystep.report.published import EDITIONS, published_score
-from polystep.report.table import RUNS, Column, Table, number_column, spread_column, text_column
-from polystep.report.text import MISSING
+from polystep.report.table import RUNS, Column, Row, Table, number_column, spread_column, text_column
+from polystep.report.text import MISSING, Spread
 
 _OWN = {
     "first_here": ("published settings, first edition", "first edition, here"),
@@ -51,34 +50,36 @@ def tables(material: Material) -> Iterator[Table]:
     )
 
 
-def _row(task: str, boards: dict[str, Board]) -> dict[str, Any]:
-    first = next(iter(boards.values()))
-    row: dict[str, Any] = {"family": family_section(first["family"]), "task": task, "metric": first["metric"]}
-    row["unit"] = first["unit"]
-    row |= {edition: published_score(task, METHOD, edition) for edition in EDITIONS}
-    shown: list[Group] = []
-    for key, (axis, _) in _OWN.items():
-        own = boards[axis].own if axis in boards else None
-        row[key] = own.spread("test_selected") if own else None
-        shown += [own] if own else []
-    equal = boards.get("equal seconds")
-    row["seconds"] = equal["budget.seconds"] if equal else None
+def _row(task: str, boards: Mapping[str, Board]) -> Row:
+    first, equal = next(iter(boards.values())), boards.get("equal seconds")
+    own = {key: boards[axis].own for key, (axis, _) in _OWN.items() if axis in boards}
     rivals = {
         "rival": equal.best(equal.rivals) if equal else None,
         "gradients": equal.best([group for group in equal.ranked if group.uses_gradients]) if equal else None,
     }
+    row = {
+        "family": family_section(first["family"]),
+        "task": task,
+        "metric": first["metric"],
+        "unit": first["unit"],
+        **{edition: published_score(task, METHOD, edition) for edition in EDITIONS},
+        **{key: _score(own.get(key)) for key in _OWN},
+        "seconds": equal["budget.seconds"] if equal else None,
+    }
     for key, group in rivals.items():
-        row[f"{key}_method"] = group.label if group else None
-        row[key] = group.spread("test_selected") if group else None
-        shown += [group] if group else []
-    return row | {RUNS: ",".join(group.key for group in shown)}
+        row |= {f"{key}_method": group.label if group else None, key: _score(group)}
+    return row | {RUNS: ",".join(group.key for group in [*own.values(), *rivals.values()] if group)}
+
+
+def _score(group: Group | None) -> Spread | None:
+    return group.spread("test_selected") if group else None
 
 
 def method_column(key: str, title: str) -> Column:
     """A column of a method's score and name."""
     score = spread_column(key, title)
 
-    def show(row: Any) -> str:
+    def show(row: Row) -> str:
         return f"{score.show(row)}, {row[f'{key}_method']}" if row[f"{key}_method"] else MISSING
 
     return replace(score, show=show)

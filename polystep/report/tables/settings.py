@@ -40,8 +40,8 @@ def _trials(material: Material) -> Iterator[Row]:
     """One row per setting, the best of each task, study and method first, by validation data alone."""
     trials = [group for group in material.groups if group["protocol"] == "tuning"]
     for _, members in groupby(trials, key=lambda group: (group["task"], group["study"], group["optimizer"])):
-        scored = [(group.sign * score.mean, group) for group in members if (score := group.spread(_SCORE))]
-        ranked = [group for _, group in sorted(scored, key=lambda trial: -trial[0])]
+        known = (group for group in members if group.spread(_SCORE))
+        ranked = sorted(known, key=lambda group: group.signed_mean(_SCORE), reverse=True)
         for rank, group in enumerate(ranked, 1):
             candidates = mean_of(group, "candidate_evaluations")
             edges = ", ".join(_edges(ranked)) if rank == 1 else None

@@ -25,7 +25,7 @@ COMPOSERS = {name: Composer(CONFIGS, name) for name in ("config", "sweep")}
 
 def served(study: str) -> str:
     """An optimiser that a study has settings for."""
-    names = {file.optimizer for file in settings_files(CONFIGS) if file.study == study} - {ANY_OPTIMIZER}
+    names = {optimizer for found, _, optimizer in settings_files(CONFIGS) if found == study} - {ANY_OPTIMIZER}
     return "polystep" if "polystep" in names or not names else min(names)
 
 
@@ -43,10 +43,12 @@ def files() -> Iterator[tuple[str, list[str]]]:
                 # it is no default of the only optimiser that takes it
                 choice, others = f"+{choice}", ["optimizer=openai_es"]
             yield name, [*others, choice]
-    for file in settings_files(CONFIGS):
-        task = "snn" if ANY_TASK in file.tasks else file.tasks[0]
-        optimizer = served(file.study) if file.optimizer == ANY_OPTIMIZER else file.optimizer
-        yield f"settings/{file.path}.yaml", [f"study={file.study}", f"task={task}", f"optimizer={optimizer}"]
+    # of the tasks that a file serves the first
+    uses = {path: use for use, path in reversed(settings_files(CONFIGS).items())}
+    for path, (study, task, optimizer) in reversed(uses.items()):
+        task = "snn" if task == ANY_TASK else task
+        optimizer = served(study) if optimizer == ANY_OPTIMIZER else optimizer
+        yield str(path.relative_to(CONFIGS)), [f"study={study}", f"task={task}", f"optimizer={optimizer}"]
 
 
 FILES = dict(files())

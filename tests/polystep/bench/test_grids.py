@@ -60,7 +60,7 @@ def test_two_grids_of_one_method_on_a_task_are_refused(tmp_path: Path) -> None:
     for folder in ("snn", "int8+snn"):
         (tmp_path / "grid" / folder).mkdir(parents=True)
         (tmp_path / "grid" / folder / "spsa.yaml").write_text("")
-    with pytest.raises(ConfigError, match="both hold the grid of spsa on snn"):
+    with pytest.raises(ConfigError, match="both serve snn/spsa"):
         grid_files(tmp_path)
 
 

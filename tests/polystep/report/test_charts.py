@@ -11,12 +11,12 @@ from xml.etree import ElementTree
 import pytest
 
 from polystep.report import figures
-from polystep.report.charts import Bar, Chart, Line, Look, Mark, Panel, looks_of, rows_of
+from polystep.report.charts import Bar, Chart, Line, Mark, Panel, Style, rows_of, styles_of
 from polystep.report.drawing import render
 from polystep.report.material import Material, modules_of
 from polystep.report.svg import for_page
 
-LOOK = Look("#117733", "o")
+LOOK = Style("#117733", "o")
 
 
 def chart(*panels, name="chart", title="Title"):
@@ -81,8 +81,8 @@ def test_rows_of_panels_are_balanced():
 
 
 def test_known_methods_look_alike_in_every_report():
-    assert looks_of([])["polystep"] == looks_of(["aaa", "polystep"])["polystep"]
-    assert looks_of(["mine"])["mine"].colour != looks_of(["mine"])["polystep"].colour
+    assert styles_of([])["polystep"] == styles_of(["aaa", "polystep"])["polystep"]
+    assert styles_of(["mine"])["mine"].colour != styles_of(["mine"])["polystep"].colour
 
 
 def test_intervals_marks_and_levels_are_drawn():

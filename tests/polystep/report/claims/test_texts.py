@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from polystep.report.claims import Condition, Score, findings_page, judge, judge_own_first, summary_lines
+from polystep.report.claims import Condition, Score, judge, judge_own_first, summary_lines
+from polystep.report.page import findings_page
 from tests.polystep.report.claims.table_of_runs import ABOVE, BAD, GOOD, LEADS, runs_of, statement, table
 
 
