@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from polystep.contracts import ExpectedError
-from polystep.report.groups import Group, axis_order, boards_of, context_of, group_runs
+from polystep.report.groups import Group, axis_order, context_of, group_runs
 from polystep.report.rows import METHOD, SEEDS, STEP_SECONDS, TEST, difference_column, group_row
 from polystep.report.runs import COMMITTED, OWN
 from polystep.report.table import Table, text_column
@@ -77,16 +77,13 @@ def _row(group: Group, reference: Group) -> dict[str, Any]:
 
 
 def _difference_of_conditions(group: Group, reference: Group) -> str:
-    """Why two groups of one axis are on different boards; empty where they are on one."""
+    """Why two groups of one axis cannot be compared; empty where they can."""
     if not group.is_complete or not reference.is_complete:
         return "part of its budget"
-    own = [{**one.runs[0], "altered": ()} for one in (group, reference)]
-    pair = [Group(str(place), "", (run,)) for place, run in enumerate(own)]
-    if len(boards_of(pair)) == 1:
-        return ""
     if not {run["data"] for run in group.runs} & {run["data"] for run in reference.runs}:
         return "other data"
-    if context_of(group.runs[0]) != context_of(reference.runs[0]):
+    if group.context != reference.context:
         return "other processor, threads or device"
-    budgets = {key: group[key] for key in group.runs[0] if key.startswith("budget.") and group[key] != reference[key]}
-    return "other budget: " + ", ".join(f"{key}={number_text(value, '')}" for key, value in budgets.items())
+    return (
+        "" if group.budget == reference.budget else f"other budget: {group.limit}={number_text(group[group.limit], '')}"
+    )

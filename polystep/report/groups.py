@@ -76,6 +76,21 @@ class Group:
         return axis_of(self.runs[0])
 
     @property
+    def limit(self) -> str:
+        """The setting that is equal for all methods under the protocol; empty where it makes no budget equal."""
+        return _LIMITS.get(self["protocol"], ("", ""))[0]
+
+    @property
+    def budget(self) -> str:
+        """The value of that setting, for readers."""
+        return number_text(self[self.limit], _LIMITS[self["protocol"]][1]) if self.limit else ""
+
+    @property
+    def context(self) -> str:
+        """Where the runs were computed, if that decides what fits into their budget; else empty."""
+        return _context_that_counts(self.runs[0])
+
+    @property
     def is_own(self) -> bool:
         """Whether the settings are those of the study."""
         return not self["altered"]
@@ -193,9 +208,7 @@ def boards_of(groups: Sequence[Group]) -> list[Board]:
     problems = _problems(groups)
     for group in groups:
         if group.is_own and group["protocol"] != "tuning":
-            limit, unit = _LIMITS.get(group["protocol"], ("", ""))
-            budget = number_text(group[limit], unit) if limit else ""
-            names = (str(group["task"]), group.axis, budget, problems[group.key], _context_that_counts(group.runs[0]))
+            names = (str(group["task"]), group.axis, group.budget, problems[group.key], group.context)
             found.setdefault(names, []).append(group)
     boards = []
     for (task, axis), members in groupby(sorted(found), key=lambda key: key[:2]):

@@ -55,6 +55,16 @@ def test_what_cannot_be_compared_says_why(both, make_run, columns, reason):
     assert reason in row["remark"]
 
 
+def test_runs_of_other_seeds_do_not_hinder_a_comparison(both, make_run):
+    """The data of MAX-SAT belong to the seed: some of them are enough."""
+
+    def runs(name, *seeds):
+        return [make_run("snn", name, seed, data=f"of {seed}") for seed in seeds]
+
+    (shown,), _ = compare(both(runs("mine", 1, 42), runs("polystep", 42, 123)), "snn", "mine")
+    assert rows(shown)["PolyStep", "committed"]["remark"] == ""
+
+
 def test_other_processors_do_not_matter_for_equal_steps(both, make_run):
     runs = both(
         [make_run("snn", "mine", protocol="equal_steps", processor="other")],
