@@ -184,7 +184,7 @@ def _refuse_words(config_dir: Path, overrides: Sequence[str]) -> None:
     settings: Any = OmegaConf.to_container(OmegaConf.load(config_dir / "config.yaml"))
     choices = {name: [f"{name}=VALUE"] for name in settings if name != "defaults"}
     for path in (path.relative_to(folder) for folder in folders for path in sorted(folder.rglob("*.yaml"))):
-        if len(path.parts) > 1 and path.parts[0] not in ("settings", "statements"):
+        if len(path.parts) > 1 and path.parts[0] not in ("grid", "settings", "statements"):
             choices.setdefault(path.stem, []).append(f"{path.parent.as_posix()}={path.stem}")
     word = words[0]
     close = [word] if word in choices else difflib.get_close_matches(word, choices, n=1)
