@@ -74,11 +74,13 @@ def fit(features: Array, times: HittingTimes, start: Law | None = None) -> Law:
 
     def loss(coefficients: Array) -> tuple[float, Array]:
         law = Law(coefficients)
-        value = 1e-4 * coefficients @ coefficients - law.log_likelihoods(features, times).sum()
-        return float(value), 2e-4 * coefficients - law.gradient(features, times)
+        # per run, so that the first steps of the search are of the size of the coefficients
+        value = 1e-7 * coefficients @ coefficients - law.log_likelihoods(features, times).mean()
+        return float(value), 2e-7 * coefficients - law.gradient(features, times) / len(times.step)
 
     first = numpy.zeros(features.shape[1] + 2) if start is None else start.coefficients
-    bounds = [(-30.0, 30.0)] * len(first)
+    # beyond these precisions the likelihood is a difference of huge numbers
+    bounds = [*[(-20.0, 20.0)] * (len(first) - 1), (-8.0, 8.0)]
     return Law(minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds).x)
 
 
