@@ -17,7 +17,8 @@ def sparse_product(matrix: Tensor, vectors: Tensor) -> Tensor:
     On the CPU in single precision by compiled loops, where numba is installed.
     """
     kernel = _kernel()
-    if kernel is None or vectors.device.type != "cpu" or (matrix.dtype, vectors.dtype) != (torch.float32,) * 2:
+    plain = kernel is None or vectors.device.type != "cpu" or vectors.requires_grad or matrix.requires_grad
+    if plain or (matrix.dtype, vectors.dtype) != (torch.float32,) * 2:
         product: Tensor = matrix @ vectors
         return product
     rows, columns = matrix.indices()
