@@ -1,8 +1,7 @@
 """Compiled kernels from disk compute what was asked for, whoever compiled them, and files never stand in the way."""
 
-import contextlib
-import multiprocessing
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from polystep.evaluation import kernel_cache
 from polystep.evaluation.compilation import CompilationClock
 from polystep.evaluation.kernel_cache import UnknownMaterial, material_of
 
+ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
 import sys
 import numpy as np
@@ -69,39 +69,30 @@ def expected(size, factor=1.0):
     ]
 
 
-def run_program(folder, sizes):
-    os.chdir(folder)
-    os.environ[kernel_cache.FOLDER_VARIABLE] = "kernels"
-    sys.path[:0] = [str(folder)]
-    sys.dont_write_bytecode = True
-    sys.argv = ["program", *map(str, sizes)]
-    with open(f"{os.getpid()}.txt", "w") as output, contextlib.redirect_stdout(output):
-        exec((folder / "program.py").read_text(), {})
-
-
 @pytest.fixture
 def processes(tmp_path):
-    """Starts the program with some sizes in a process of its own."""
+    """Starts the program with some sizes in a process of its own; its lines as (numbers, how)."""
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "parts.py").write_text(INNER.replace("{factor}", "1.0"))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
 
     def start(*sizes):
-        process = context.Process(target=run_program, args=(tmp_path, sizes))
-        process.start()
-        return tmp_path, process
+        variables = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+        return subprocess.Popen(
+            [sys.executable, "program.py", *map(str, sizes)],
+            cwd=tmp_path,
+            env=os.environ | variables | {kernel_cache.FOLDER_VARIABLE: str(tmp_path / "kernels")},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     return start
 
 
-def lines_of(started):
-    """The lines of a program as (numbers, how)."""
-    folder, process = started
-    process.join(120)
-    assert process.exitcode == 0
+def lines_of(process):
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
     lines = []
-    for line in (folder / f"{process.pid}.txt").read_text().splitlines():
+    for line in output.splitlines():
         _, numbers = line.split("[")
         values, how = numbers.split("]")
         lines.append(([float(value) for value in values.split(",")], how.strip()))

@@ -16,7 +16,8 @@ def unavailable(data_dir: Path, progress: Progress) -> ImageDataset:
 
 def test_unknown_name_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
     with pytest.raises(
-        UnknownDataset, match=r"'mnits' is unknown \(did you mean mnist\?\); choose one of: mnist, fashion_mnist, digits"
+        UnknownDataset,
+        match=r"'mnits' is unknown \(did you mean mnist\?\); choose one of: mnist, fashion_mnist, digits",
     ):
         load_dataset("mnits", tmp_path)
 
