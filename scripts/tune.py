@@ -113,20 +113,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Method]:
     """The methods that a command line names; folders: of configurations, the one to write into first. Raises ConfigError."""
-    groups = {"study": "", "task": "", "optimizer": ""}
+    groups = {"study", "task", "optimizer"}
     others = tuple(item for item in overrides if item.partition("=")[0] not in groups)
     chosen = [item for item in overrides if item not in others]
-    if missing := groups.keys() - {item.partition("=")[0] for item in chosen}:
+    if missing := groups - {item.partition("=")[0] for item in chosen}:
         raise ConfigError(
             f"{', '.join(sorted(missing))} must be chosen: study=equal_seconds task=snn optimizer=spsa,mezo"
         )
     grids = dict(chain.from_iterable(grid_files(folder).items() for folder in reversed(folders)))
     files = settings_files(*folders)
+    studies = sorted(path.stem for path in (CONFIGS / "study").glob(f"{RESULTS}*.yaml"))
     methods = []
     for combination in expand_sweep(CONFIGS, chosen):
-        names = groups | dict(item.split("=", 1) for item in combination)
+        names = dict(item.split("=", 1) for item in combination)
         study, task, optimizer = names["study"], names["task"], names["optimizer"]
-        studies = sorted(path.stem for path in (CONFIGS / "study").glob(f"{RESULTS}*.yaml"))
         if study not in studies:
             raise ConfigError(f"study={study} cannot be tuned for; choose one of {', '.join(studies)}")
         if (task, optimizer) not in grids:
@@ -143,49 +143,41 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
 
 
 def tune(methods: Sequence[Method]) -> int:
-    """Run both stages and write what they choose; returns the exit status."""
-    stages = {method: [method.grid] for method in methods}
-    found: dict[Method, list[Trial]] = {method: [] for method in methods}
-    for stage in range(2):
-        wanted = {method: grids[stage] for method, grids in stages.items() if len(grids) > stage}
-        finished = _trials(wanted)
-        if finished is None:
-            return EXIT_STATUS["interrupted"]
-        for method, trials in finished.items():
-            found[method] += [trial for trial in trials if trial.point not in [known.point for known in found[method]]]
-            if trials and stage == 0:
-                stages[method].append(method.grid.around(_best(trials).point))
-    for method, trials in found.items():
+    """Run both stages and write what they choose; returns the exit status. Ctrl-C raises KeyboardInterrupt."""
+    first = _trials({method: method.grid for method in methods})
+    second = _trials({method: method.grid.around(_best(trials).point) for method, trials in first.items() if trials})
+    for method, trials in first.items():
         if not trials:
             say(f"no trial of {method.optimizer} on {method.task} finished: nothing is chosen")
             continue
+        # the best of the first stage is in both
+        known = [trial.point for trial in trials]
+        trials = [*trials, *(trial for trial in second[method] if trial.point not in known)]
         best = _best(trials)
         write_text(method.file, settings_text(method, best, trials))
         say(
             f"{method.optimizer} on {method.task}: {best.validation:.4f} on validation, {dict(best.point)}, {method.file}"
         )
-    return EXIT_STATUS["finished" if all(found.values()) else "failed"]
+    return EXIT_STATUS["finished" if all(first.values()) else "failed"]
 
 
-def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]] | None:
-    """Compute what is not there yet; None where that was interrupted."""
-    planned = {
-        (method, place): method.run(point) for method, grid in grids.items() for place, point in enumerate(grid.points)
-    }
-    runs = plan_runs(CONFIGS, list(planned.values()), COMMITTED)
+def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]]:
+    """Those of a stage that finished, computed where they are not there yet."""
+    planned = [(method, point, method.run(point)) for method, grid in grids.items() for point in grid.points]
+    runs = plan_runs(CONFIGS, [run for *_, run in planned], COMMITTED)
     identities = {run.planned: run.identity for run in runs}
     statuses = find_run_statuses(runs)
     show_plan("Trials", runs, statuses)
     if launch(LocalLauncher(), runs, statuses) == EXIT_STATUS["interrupted"]:
-        return None
+        raise KeyboardInterrupt
     records = _finished(runs)
     found: dict[Method, list[Trial]] = {method: [] for method in grids}
-    for (method, place), run in planned.items():
+    for method, point, run in planned:
         record = records.get(identities[run])
         validation = None if record is None else record.scores["validation_selected"]
         if record is not None and isinstance(validation, int | float) and math.isfinite(validation):
             worth = -validation if record.metric["direction"] == "minimize" else validation
-            found[method].append(Trial(grids[method].points[place], validation, worth))
+            found[method].append(Trial(point, validation, worth))
     return found
 
 
