@@ -16,7 +16,7 @@ from polystep.bench.schema import check_node, locate
 from polystep.component import component_of
 from polystep.conformance import optimizer_checks, task_checks
 from polystep.contracts import ExpectedError
-from scripts.console import CONFIGS, EXIT_STATUS, add_config_dir, console, explain, overrides_of
+from scripts.console import CONFIGS, EXIT_STATUS, add_config_dir, explain, overrides_of, say
 
 KINDS = ("optimizer", "task")
 SMALL = {
@@ -50,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "say what to check: optimizer=NAME or task=NAME; python -m scripts.list shows the names"
             )
         for sentence in checks(kinds[0], overrides_of(options)):
-            _say(f"holds: {sentence}")
+            say(f"holds: {sentence}")
     except AssertionError as error:
-        _say(f"does not hold: {error}")
+        say(f"does not hold: {error}")
         return EXIT_STATUS["failed"]
     except ExpectedError as error:
         return explain(error)
@@ -78,10 +78,6 @@ def checks(kind: str, overrides: Sequence[str]) -> Iterator[str]:
         yield from optimizer_checks(lambda **arguments: build_component(node, kind, **arguments))
     else:
         yield from task_checks(lambda seed: build_component(node, kind, seed=seed))
-
-
-def _say(line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polystep.contracts import ExpectedError
-from scripts.console import EXIT_STATUS, console, explain, guarded, prepare, show
+from scripts.console import EXIT_STATUS, explain, guarded, prepare, say, show
 from scripts.report import write_report
 
 FOLDER = Path("results/demo")
@@ -26,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.parse_args(arguments)
     found = []
     try:
-        _say("A network of spiking neurons, 64-128-10, learns to read digits. Spikes have no gradient; none is used.")
+        say("A network of spiking neurons, 64-128-10, learns to read digits. Spikes have no gradient; none is used.")
         for optimizer, method in METHODS.items():
-            _say(f"{method}, eight seconds on one core:")
+            say(f"{method}, eight seconds on one core:")
             outcome = prepare([*SETTINGS, f"optimizer={optimizer}"]).execute()
             if status := show(outcome):
                 return status
@@ -40,15 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_STATUS["interrupted"]
     for method, record in found:
         spent = record.counters["candidate_evaluations"]
-        _say(f"{method}: test accuracy {record.scores['test_selected']:.1%}, {spent:,} candidates tried")
+        say(f"{method}: test accuracy {record.scores['test_selected']:.1%}, {spent:,} candidates tried")
     for path in summary.written:
         if path.name in ("curves_networks_equal_seconds.svg", "report.html"):
-            _say(f"{'page' if path.suffix == '.html' else 'figure'}: {path.resolve()}")
+            say(f"{'page' if path.suffix == '.html' else 'figure'}: {path.resolve()}")
     return EXIT_STATUS["finished"]
-
-
-def _say(line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

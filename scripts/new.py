@@ -13,7 +13,7 @@ from string import Template
 
 from polystep.contracts import ExpectedError
 from polystep.files import write_text
-from scripts.console import EXIT_STATUS, ROOT, console, explain
+from scripts.console import EXIT_STATUS, ROOT, explain, say
 
 SKELETONS = Path(__file__).with_name("skeletons")
 FILES = {
@@ -40,11 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         for path in write_skeleton(options.kind, options.name, ROOT):
-            _say(f"wrote {path.relative_to(ROOT)}")
+            say(f"wrote {path.relative_to(ROOT)}")
     except ExpectedError as error:
         return explain(error)
-    _say(f"check it: python -m scripts.check {options.kind}={options.name}")
-    _say(f"run it:   python -m scripts.run {options.kind}={options.name}")
+    say(f"check it: python -m scripts.check {options.kind}={options.name}")
+    say(f"run it:   python -m scripts.run {options.kind}={options.name}")
     return EXIT_STATUS["finished"]
 
 
@@ -63,10 +63,6 @@ def write_skeleton(kind: str, name: str, root: Path) -> list[Path]:
     for path, skeleton in paths.items():
         write_text(path, Template(skeleton.read_text(encoding="utf-8")).substitute(names))
     return list(paths)
-
-
-def _say(line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

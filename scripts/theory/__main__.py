@@ -12,7 +12,7 @@ from typing import Any
 
 from polystep.bench.context import describe_context
 from polystep.contracts import ExpectedError
-from scripts.console import RESULTS, console, explain, guarded, show_data_sources
+from scripts.console import RESULTS, console, explain, guarded, say, show_data_sources
 from scripts.theory.page import write_section_files, write_theory_page
 from scripts.theory.parameters import read_parameters
 from scripts.theory.study import compute, store
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page = write_theory_page(options.output)
     except ExpectedError as error:
         return explain(error)
-    console.print(f"page: {page}", markup=False, highlight=False, soft_wrap=True)
+    say(f"page: {page}")
     return 0
 
 

@@ -11,7 +11,7 @@ from polystep.contracts import ExpectedError
 from polystep.random import derive_seed, named_generator
 from polystep.report.table import Table, interval_column, number_column
 from scripts.theory.copies import Copies, search_copies
-from scripts.theory.statistics import binomial_interval
+from scripts.theory.statistics import binomial_interval, share_of
 from scripts.theory.study import Found, Section
 
 
@@ -73,8 +73,8 @@ class CurvedJump:
         published = self.published_decreases / self.published_frames
         inside = low <= published <= high
         failing = [row for row in rows if row["decreases"] < row["frames"]]
-        shown = [row | _share(row["decreases"], row["frames"]) for row in failing]
-        shown.append({"decreases": decreases, "frames": frames} | _share(decreases, frames))
+        shown = [row | share_of(row["decreases"], row["frames"]) for row in failing]
+        shown.append({"decreases": decreases, "frames": frames} | share_of(decreases, frames))
         table = Table(
             "theory_curved_jump",
             "Curved jump",
@@ -109,8 +109,3 @@ def curved_loss(position: Tensor, curvature: float) -> Tensor:
     x, y = position.unbind(-1)
     below = x + curvature * y.square() / 2 < 0
     return torch.where(below, 0.02 * y, 2 + 0.03 * x + 0.06 * y)
-
-
-def _share(decreases: int, frames: int) -> dict[str, Any]:
-    low, high = binomial_interval(decreases, frames)
-    return {"share": (decreases / frames, low, high), "unit": "fraction"}

@@ -1,6 +1,7 @@
 """Intervals and fits that several studies use."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,13 @@ def binomial_interval(successes: int, trials: int) -> tuple[float, float]:
 
     interval = binomtest(successes, trials).proportion_ci(0.95, method="exact")
     return float(interval.low), float(interval.high)
+
+
+def share_of(successes: int, trials: int) -> dict[str, Any]:
+    """What a row says of a share with its exact interval; nothing of none."""
+    if not trials:
+        return {"share": (None, None, None), "unit": "fraction"}
+    return {"share": (successes / trials, *binomial_interval(successes, trials)), "unit": "fraction"}
 
 
 def slope_with_band(x: Sequence[float], values: Tensor, draws: int, seed: int) -> tuple[float, float, float]:

@@ -16,7 +16,7 @@ from polystep.random import named_generator
 from polystep.report.table import Table, interval_column, number_column, text_column
 from polystep.subspace import Subspace
 from scripts.theory.discrete_states import Observer, observer_of
-from scripts.theory.statistics import binomial_interval
+from scripts.theory.statistics import share_of
 from scripts.theory.study import Found, Section
 from scripts.theory.trajectories import build_polystep, settings_of, training_points
 from tasks.classification import ClassificationTask
@@ -96,7 +96,10 @@ class WallCrossings:
 
     def section(self, found: Found) -> Section:
         """The table, beside what is published."""
-        rows = [row | _share(row) | {"published": PUBLISHED.get(row["task"])} for row in found["wall_crossings"]]
+        rows = [
+            row | share_of(row["unchanged"], row["walls"]) | {"published": PUBLISHED.get(row["task"])}
+            for row in found["wall_crossings"]
+        ]
         missing = sum(row["directions"] - row["walls"] for row in rows)
         total = sum(row["directions"] for row in rows)
         table = Table(
@@ -182,10 +185,3 @@ def _samples(task: ClassificationTask, count: int) -> tuple[Tensor, Tensor]:
     objectives = [task.next_objective() for _ in range(-(-count // task.batch_size) + 1)]
     inputs, targets = ([getattr(objective, part) for objective in objectives] for part in ("inputs", "targets"))
     return torch.cat(inputs)[:count], torch.cat(targets)[:count]
-
-
-def _share(row: dict[str, Any]) -> dict[str, Any]:
-    if not row["walls"]:
-        return {"share": (None, None, None), "unit": "fraction"}
-    low, high = binomial_interval(row["unchanged"], row["walls"])
-    return {"share": (row["unchanged"] / row["walls"], low, high), "unit": "fraction"}

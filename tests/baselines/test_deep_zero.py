@@ -68,7 +68,6 @@ def test_parameter_without_a_finite_slope_stays() -> None:
 
 def test_losses_of_single_parameters_equal_those_of_whole_points(monkeypatch: pytest.MonkeyPatch) -> None:
     """And need no whole points, in a network with more than one layer."""
-    torch.manual_seed(0)
     evaluator = fastest_evaluator(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)))
     point = evaluator.layout.point_of(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)))
     candidates = DeepZero(evaluator.layout, point, 0, share=1.0, radius=0.5).ask(0.0)

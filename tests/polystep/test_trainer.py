@@ -49,11 +49,6 @@ def data() -> tuple[Tensor, Tensor]:
     return inputs, (inputs.norm(dim=1) > 1.1).long()
 
 
-@pytest.fixture(autouse=True)
-def seeded() -> None:
-    torch.manual_seed(0)
-
-
 def quiet(*arguments: Any, **settings: Any) -> Trainer:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -53,11 +53,6 @@ def frozen_network() -> nn.Module:
 NETWORKS = pytest.mark.parametrize("build", [normalised_network, frozen_network, TiedAutoencoder, DataDependent])
 
 
-@pytest.fixture(autouse=True)
-def seed() -> None:
-    torch.manual_seed(0)
-
-
 @pytest.fixture
 def batch() -> tuple[Tensor, Tensor]:
     return torch.randn(6, 4), torch.tensor([0, 1, 2, 2, 1, 0])

@@ -28,11 +28,6 @@ class Tied(nn.Module):
         return self.second(torch.tanh(self.first(inputs)))
 
 
-@pytest.fixture(autouse=True)
-def seed() -> None:
-    torch.manual_seed(0)
-
-
 @pytest.fixture
 def batch() -> tuple[Tensor, Tensor]:
     return torch.randn(7, 4), torch.arange(7) % 4
