@@ -20,7 +20,8 @@ def compact(svg: bytes) -> bytes:
     text = re.sub(r"<!DOCTYPE.*?>|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)
     text = re.sub(r'(?<= d=")[^"]+', lambda found: _short_path(found[0]), text)
-    text = re.sub(r"(\.\d\d)\d+", r"\1", text)
+    # in tags alone: what readers see, such as 0.001 beside an axis, stays
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), text)
     text = re.sub(r' transform="rotate\(-0 [^"]*"', "", text)
     text = text.replace(_FONT, "")
     styles = {style: f"s{name}{n}" for n, style in enumerate(dict.fromkeys(re.findall(r' style="([^"]*)"', text)))}

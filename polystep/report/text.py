@@ -108,10 +108,13 @@ def _digits(values: Sequence[float], unit: Any, sign: bool = False) -> tuple[lis
 
 
 def short_number(value: float) -> str:
-    """A number for an axis: 12k, 3M."""
+    """A number for an axis: 12k, 3M, 2e-3."""
     for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.4g}{suffix}"
+    if 0 < abs(value) < 0.01:
+        digits, power = f"{value:.3e}".split("e")
+        return f"{float(digits):g}e{int(power)}"
     return f"{value:.4g}"
 
 

@@ -51,3 +51,8 @@ def test_rounding_does_not_add_up() -> None:
 
 def test_curves_stay_as_they_are() -> None:
     assert b'd="M 0 1 C 0 1 1 1 2 2 z"' in compact(svg("M 0 1 \nC 0 1 1 1 2 2 \nz\n"))
+
+
+def test_coordinates_are_short_and_text_stays_as_it_is() -> None:
+    drawn = b'<svg>\n<text x="1.23456">0.0012 to 3.14159</text>\n</svg>'
+    assert compact(drawn) == b'<svg>\n<text x="1.23">0.0012 to 3.14159</text>\n</svg>'

@@ -59,6 +59,7 @@ def test_huge_numbers_stay_short():
 
 def test_axes_have_short_numbers():
     assert [short_number(n) for n in (0.3, 100, 12_000, 3e6)] == ["0.3", "100", "12k", "3M"]
+    assert [short_number(n) for n in (0, 0.01, 0.002, -1.25e-5)] == ["0", "0.01", "2e-3", "-1.25e-5"]
 
 
 HOSTILE = [
