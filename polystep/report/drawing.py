@@ -107,7 +107,7 @@ def _draw_curves(figure: "Figure", chart: Chart) -> None:
             axes = figure.add_subplot(len(chart.rows), columns, row * columns + column + 1)
             axes.set_title(for_figure(panel.title), loc="left")
             axes.set_xlabel(for_figure(panel.x_label))
-            if column == 0:
+            if column == 0 or panel.y_label != members[0].y_label:
                 axes.set_ylabel(for_figure(panel.y_label))
             axes.grid(color=GRID, linewidth=0.7)
             axes.set_xscale("log" if panel.log_x else "linear")

@@ -85,6 +85,12 @@ def test_known_methods_look_alike_in_every_report():
     assert styles_of(["mine"])["mine"].colour != styles_of(["mine"])["polystep"].colour
 
 
+@pytest.mark.parametrize(("labels", "shown"), [(("loss", "loss"), ["loss"]), (("loss", "score"), ["loss", "score"])])
+def test_a_row_says_once_what_all_its_panels_show(labels, shown):
+    panels = [Panel("", (Line("a", LOOK, [1.0, 2.0], [1.0, 2.0]),), y_label=label) for label in labels]
+    assert re.findall(">(loss|score)<", svg(chart(*panels)).decode()) == shown
+
+
 def test_intervals_marks_and_levels_are_drawn():
     bars = (
         Bar("claim", 0.5, "#117733", 0.1, 0.9),
