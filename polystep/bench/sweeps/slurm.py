@@ -2,7 +2,7 @@
 
 import itertools
 import os
-import sys
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,8 @@ class SlurmLauncher:
             "additional_parameters": {"requeue": True, **(options or {})},
             # the warning before the limit, as far as there is room for one
             "signal_delay_s": min(90, 20 * minutes),
+            # a job imports the suite before it is in its folder
+            "setup": [f"export PYTHONPATH={shlex.quote(os.pathsep.join(module_folders()))}"],
         }
 
     def launch(self, runs: Sequence[SweepRun], folder: SweepFolder, perform: Perform, observer: SweepObserver) -> None:
@@ -91,13 +93,12 @@ class RequeuedRun:
 
     def __init__(self, perform: Perform, run: SweepRun, folder: SweepFolder, cores: int):
         self._arguments = perform, run, folder, cores
-        self._working_folder, self._module_folders = Path.cwd(), module_folders()
+        self._working_folder = Path.cwd()
 
     def __call__(self) -> int:
         """The exit status."""
         perform, run, folder, cores = self._arguments
         os.chdir(self._working_folder)
-        sys.path[:0] = [folder for folder in self._module_folders if folder not in sys.path]
         return perform(run, folder, cores)
 
     def checkpoint(self) -> Any:
