@@ -46,7 +46,7 @@ class RecurrentEvaluator:
         return torch.baddbmm(tensors["readout.bias"].unsqueeze(1), states, tensors["readout.weight"].mT)
 
     def _last_states(self, weights: Tensor, inputs: Tensor) -> Tensor:
-        """States (n, B, hidden) after histories (B, T), for weights (n, 4 hidden, hidden + 2) of state, number and constant 1."""
+        """States (n, B, hidden) after histories (B, T); weights (n, 4 hidden, hidden + 2) of the state, the number and 1."""
         hidden, shape = self.hidden, (len(weights), len(inputs))
         # tanh(z) = 2 sigmoid(2 z) - 1, since sigmoids take torch a quarter of the time
         weights = weights.mT.contiguous()

@@ -95,5 +95,5 @@ def test_wrong_settings_are_named(settings: dict[str, Any], message: str) -> Non
 
 
 def test_unknown_series_are_answered_with_those_that_there_are() -> None:
-    with pytest.raises(UnknownDataset, match="'eth1' is unknown .*choose one of: etth1, sines"):
+    with pytest.raises(UnknownDataset, match=r"'eth1' is unknown .*choose one of: etth1, sines"):
         ForecastingTask("a name", LongShortTermMemory, "eth1", "absent folder", 0)
