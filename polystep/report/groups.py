@@ -5,12 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pandas import DataFrame
 
 from polystep.report.text import Spread, finite, number_text, plain
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 METHOD = "polystep"
 """The optimiser whose claims are judged."""
@@ -181,7 +180,7 @@ def spread_of(values: Sequence[float]) -> Spread | None:
     return Spread(mean, math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else None, len(values))
 
 
-def group_runs(runs: "DataFrame") -> list[Group]:
+def group_runs(runs: DataFrame) -> list[Group]:
     """The finished runs of a table as groups, sorted; where a run was repeated, the one that ended last counts."""
     finished = runs[runs["status"] == "finished"]
     records: list[Run] = finished.to_dict("records")
