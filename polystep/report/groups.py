@@ -28,11 +28,12 @@ _AXES = {
     ("default", None): "default settings",
     ("tuning", None): "tuning",
 }
-_LIMITS = {
-    "equal_seconds": ("budget.seconds", "seconds"),
-    "equal_evaluations": ("budget.candidate_evaluations", "count"),
-    "equal_steps": ("budget.steps", "count"),
+EQUAL = {
+    "equal_seconds": ("budget.seconds", "step_seconds", "seconds"),
+    "equal_evaluations": ("budget.candidate_evaluations", "candidate_evaluations", "count"),
+    "equal_steps": ("budget.steps", "steps", "count"),
 }
+"""What is the same for all methods under a protocol: the limit, what is spent of it, and its unit."""
 _SETTINGS = ("task.", "optimizer.", "budget.", "evaluation.")
 
 Run = Mapping[str, Any]
@@ -77,12 +78,12 @@ class Group:
     @property
     def limit(self) -> str:
         """The setting that is equal for all methods under the protocol; empty where it makes no budget equal."""
-        return _LIMITS.get(self["protocol"], ("", ""))[0]
+        return EQUAL.get(self["protocol"], ("",))[0]
 
     @property
     def budget(self) -> str:
         """The value of that setting, for readers."""
-        return number_text(self[self.limit], _LIMITS[self["protocol"]][1]) if self.limit else ""
+        return number_text(self[self.limit], EQUAL[self["protocol"]][-1]) if self.limit else ""
 
     @property
     def context(self) -> str:

@@ -69,7 +69,11 @@ def spread_column(key: str, title: str, unit: str | None = None, best: str | Non
 def interval_column(key: str, title: str, sign: bool = False) -> Column:
     """A column of `Interval`s in the unit that the row names."""
 
-    return Column(title, lambda row: interval_text(*row[key], row.get("unit"), sign), key, parts=("", "_low", "_high"))
+    def show(row: Row) -> str:
+        value, low, high = row[key]
+        return interval_text(value, low, high, row.get("unit"), sign)
+
+    return Column(title, show, key, parts=("", "_low", "_high"))
 
 
 def to_csv(table: Table) -> str:
