@@ -101,7 +101,7 @@ class Composer:
 
     def _default_choices(self) -> dict[str, str]:
         defaults = OmegaConf.load(self._config_dir / f"{self._name}.yaml").defaults
-        return {key: value for item in defaults if isinstance(item, DictConfig) for key, value in item.items()}
+        return {str(key): value for item in defaults if isinstance(item, DictConfig) for key, value in item.items()}
 
     def _compose_with_hydra(self, overrides: list[str]) -> DictConfig:
         try:
@@ -175,9 +175,8 @@ def _refuse_words(config_dir: Path, overrides: Sequence[str]) -> None:
     if not words:
         return
     folders = [config_dir, *_search_path([_parse(override) for override in overrides if override not in words])]
-    choices = {
-        str(name): [f"{name}=VALUE"] for name in OmegaConf.load(config_dir / "config.yaml") if name != "defaults"
-    }
+    settings = map(str, OmegaConf.load(config_dir / "config.yaml"))
+    choices = {name: [f"{name}=VALUE"] for name in settings if name != "defaults"}
     for path in (path.relative_to(folder) for folder in folders for path in sorted(folder.rglob("*.yaml"))):
         if len(path.parts) > 1 and path.parts[0] not in ("grid", "settings", "statements"):
             choices.setdefault(path.stem, []).append(f"{path.parent.as_posix()}={path.stem}")

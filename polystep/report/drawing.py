@@ -88,7 +88,9 @@ def _draw_curves(figure: "Figure", chart: Chart) -> None:
 
     columns = max(len(row) for row in chart.rows)
     handles: dict[str, Any] = {}
-    labels = {shown.label for row in chart.rows for panel in row for shown in (*panel.lines, *panel.marks)}
+    panels = [panel for row in chart.rows for panel in row]
+    labels = {line.label for panel in panels for line in panel.lines}
+    labels |= {mark.label for panel in panels for mark in panel.marks}
     width, panel_height, between = max(6.4, 0.5 + 2.5 * columns), 2.1, 0.68
     legend_columns = max(1, int(width / (0.6 + 0.068 * max(map(len, labels)))))
     legend = 0.22 * math.ceil(len(labels) / legend_columns) + 0.12
