@@ -50,7 +50,9 @@ def read_places(*places: Path) -> Iterator[tuple[Path, RunRecord | RecordError]]
     """
     for place in places:
         if not place.exists():
-            raise ExpectedError(f"{place} does not exist; give a folder of runs, or bundles (.jsonl, .jsonl.gz) of them")
+            raise ExpectedError(
+                f"{place} does not exist; give a folder of runs, or bundles (.jsonl, .jsonl.gz) of them"
+            )
         for bundle in [place] if place.is_file() else sorted([*place.glob("*.jsonl"), *place.glob("*.jsonl.gz")]):
             yield from ((bundle, item) for item in read_bundle(bundle))
         for file in sorted([*place.glob("run.json"), *place.glob("*/run.json")]):
