@@ -33,7 +33,7 @@ reproduce-paper: $(INSTALLED) ## get the data, run the experiments of PROFILE, b
 report: $(INSTALLED) ## rebuild tables and figures of your own runs (results/reproduction/)
 	@$(RUN) -m scripts.report
 
-theory: $(INSTALLED) ## check statements about the method, results/reproduction/THEORY.md (half an hour on two cores)
+theory: $(INSTALLED) ## check statements about the method, results/reproduction/THEORY.md (three quarters of an hour on two cores)
 	@$(RUN) -m scripts.theory
 
 data: $(INSTALLED) ## fetch and verify the data sets into data/

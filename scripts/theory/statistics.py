@@ -1,6 +1,6 @@
 """Intervals and fits that several studies use."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -24,8 +24,20 @@ def share_of(successes: int, trials: int) -> dict[str, Any]:
     return {"share": (successes / trials, *binomial_interval(successes, trials)), "unit": "fraction"}
 
 
-def slope_with_band(x: Sequence[float], values: Tensor, draws: int, seed: int) -> tuple[float, float, float]:
-    """Least-squares slope of log mean(values) over log x, with its 95 % bootstrap band over repetitions.
+def mean_of(values: Tensor) -> Tensor:
+    """Means over the last dimension."""
+    return values.mean(-1)
+
+
+def median_of(values: Tensor) -> Tensor:
+    """Medians over the last dimension, of an even number the mean of the middle two."""
+    return values.quantile(0.5, -1)
+
+
+def slope_with_band(
+    x: Sequence[float], values: Tensor, draws: int, seed: int, centre: Callable[[Tensor], Tensor] = mean_of
+) -> tuple[float, float, float]:
+    """Least-squares slope of log centre(values) over log x, with its 95 % bootstrap band over repetitions.
 
     values: (lengths, repetitions), above 0; repetitions of different lengths are drawn independently.
     """
@@ -34,10 +46,10 @@ def slope_with_band(x: Sequence[float], values: Tensor, draws: int, seed: int) -
     abscissa = torch.tensor(x, dtype=torch.float64).log()
     abscissa -= abscissa.mean()
 
-    def slope(means: Tensor) -> Tensor:
-        return (means.log() @ abscissa) / abscissa.square().sum()
+    def slope(centres: Tensor) -> Tensor:
+        return (centres.log() @ abscissa) / abscissa.square().sum()
 
     chosen = torch.randint(repetitions, (draws, count, repetitions), generator=generator)
-    drawn = values.expand(draws, -1, -1).gather(2, chosen).mean(2)
-    low, high = torch.quantile(slope(drawn), torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return float(slope(values.mean(1))), low, high
+    drawn = values.expand(draws, -1, -1).gather(2, chosen)
+    low, high = torch.quantile(slope(centre(drawn)), torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return float(slope(centre(values))), low, high

@@ -24,10 +24,12 @@ class TrainedPoint:
     accuracy: float
 
 
-def settings_of(study: str, task: str, seed: int, data_dir: str) -> dict[str, Any]:
-    """All settings of PolyStep's run on a task in a study; raises ExpectedError."""
-    overrides = [f"study={study}", f"task={task}", "optimizer=polystep", f"seed={seed}", f"data_dir={data_dir}"]
-    return resolve_settings(*compose_config(CONFIGS, overrides))
+def settings_of(
+    study: str, task: str, seed: int, data_dir: str, *changes: str, optimizer: str = "polystep"
+) -> dict[str, Any]:
+    """All settings of a run on a task in a study, with `changes` as on a command line; raises ExpectedError."""
+    overrides = [f"study={study}", f"task={task}", f"optimizer={optimizer}", f"seed={seed}", f"data_dir={data_dir}"]
+    return resolve_settings(*compose_config(CONFIGS, [*overrides, *changes]))
 
 
 def build_polystep(settings: dict[str, Any], task: ClassificationTask, point: Tensor, **changed: Any) -> PolyStep:
