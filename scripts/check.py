@@ -20,8 +20,10 @@ from scripts.console import CONFIGS, EXIT_STATUS, add_config_dir, explain, overr
 
 KINDS = ("optimizer", "task")
 SMALL = {
-    # the embedded digits stand in for data sets that would have to be fetched
+    # what needs no file stands in for data that would have to be fetched
     "dataset": "digits",
+    "series": "sines",
+    "history": 8,
     "validation_size": 200,
     "batch_size": 64,
     "variables": 200,

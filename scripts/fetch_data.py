@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from tasks.data import LOADERS, DataError, UnknownDataset, find_loader
+from tasks.data import LOADERS, DataError, Dataset, UnknownDataset, find_loader
+from tasks.data.series import SERIES, Series
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser("python -m scripts.fetch_data", description="Fetch and verify data sets.")
     parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where they are kept; default: data")
-    parser.add_argument("names", nargs="*", default=list(LOADERS), help=f"default: {' '.join(LOADERS)}")
+    everything = [*LOADERS, *SERIES]
+    parser.add_argument("names", nargs="*", default=everything, help=f"default: {' '.join(everything)}")
     options = parser.parse_args(arguments)
     try:
         failures = fetch(options.names, options.data_dir)
@@ -37,7 +39,7 @@ def fetch(names: Sequence[str], data_dir: Path) -> list[DataError]:
         UnknownDataset: a name is not known; nothing is loaded.
     """
     # All names are looked up first: a misspelt one must not show after minutes of downloading.
-    loaders = {name: find_loader(name) for name in names}
+    loaders = {name: SERIES.get(name) or find_loader(name) for name in names}
     failures = []
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=Console(soft_wrap=True), transient=True) as display:
@@ -53,12 +55,15 @@ def fetch(names: Sequence[str], data_dir: Path) -> list[DataError]:
             except DataError as failure:
                 failures.append(failure)
             else:
-                show(
-                    f"{name}: ready, {len(dataset.train_labels)} training and {len(dataset.test_labels)} test "
-                    f"images, {dataset.classes} classes, fingerprint {dataset.fingerprint}"
-                )
+                show(f"{name}: ready, {_content(dataset)}, fingerprint {dataset.fingerprint}")
             display.remove_task(row)
     return failures
+
+
+def _content(data: Dataset | Series) -> str:
+    if isinstance(data, Series):
+        return f"{data.train} training, {data.validation} validation and {data.test} test numbers"
+    return f"{len(data.train_labels)} training and {len(data.test_labels)} test images, {data.classes} classes"
 
 
 if __name__ == "__main__":

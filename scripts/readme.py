@@ -62,9 +62,14 @@ def results_block(records: Path) -> str:
     """The figure of the networks, a table of scores, and how many verdicts each edition's claims have, in Markdown."""
     runs = load_runs(records)
     conditions = judge(runs, statements()[0])
-    judged = verdicts(conditions)
-    material = Material(runs, conditions, judged)
-    counts = judged.groupby("edition", sort=False)["verdict"].value_counts().unstack().reindex(columns=_VERDICTS)
+    material = Material(runs, conditions)
+    counts = (
+        verdicts(conditions)
+        .groupby("edition", sort=False)["verdict"]
+        .value_counts()
+        .unstack()
+        .reindex(columns=_VERDICTS)
+    )
     rows = [{"edition": edition, **found} for edition, found in counts.fillna(0).astype(int).to_dict("index").items()]
     columns = [text_column("edition", "Claims of"), *(number_column(verdict, verdict) for verdict in _VERDICTS)]
     figures = [

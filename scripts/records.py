@@ -1,6 +1,6 @@
 """Bundles of records:  python -m scripts.records pack | unpack | check
 
-pack      puts finished runs of a folder into bundles, one a study: results/records/STUDY.jsonl
+pack      puts finished runs of a folder into bundles, one a study: results/records/STUDY.jsonl.gz
 unpack    makes folders of runs of bundles
 check     names every fault of records in folders and bundles; exit status 1 where there is any
 """
@@ -55,7 +55,7 @@ def pack(options: argparse.Namespace) -> int:
         if earlier is None or earlier.ended < item.ended:
             runs[item.run_id] = item
     for study, found in studies.items():
-        write_bundle(options.to / f"{study}.jsonl", found.values())
+        write_bundle(options.to / f"{study}.jsonl.gz", found.values())
     total = sum(map(len, studies.values()))
     say(f"{total} runs in {len(studies)} bundles in {options.to}; {left_out} runs that are not finished were left out")
     return EXIT_STATUS["finished"]

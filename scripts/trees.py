@@ -6,7 +6,6 @@ with its 95 % interval. CART learns from the training rows of the same seeds. Fo
 """
 
 import argparse
-import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +16,8 @@ from hydra.utils import instantiate
 from polystep.bench.composition import compose_config
 from polystep.contracts import ExpectedError
 from polystep.report import load_runs
-from polystep.report.rows import interval_of
+from polystep.report.rows import mean_interval
 from polystep.report.table import Table, interval_column, number_column, text_column, to_markdown
-from polystep.report.text import Spread
 from scripts.console import CONFIGS, RECORDS, explain, guarded
 from tasks.networks.cart import fit_cart
 from tasks.networks.decision_tree import DecisionTree
@@ -75,9 +73,8 @@ def cart_accuracy(name: str, depth: int, seed: int) -> float:
 
 
 def _row(name: str, depth: int, method: str, candidates: float | None, scores: list[float]) -> dict[str, Any]:
-    spread = Spread(statistics.mean(scores), statistics.stdev(scores) if len(scores) > 1 else None, len(scores))
     names = {"set": name, "depth": depth, "method": method, "candidates": candidates, "seeds": len(scores)}
-    return names | {"unit": "fraction", "accuracy": interval_of(spread)}
+    return names | {"unit": "fraction", "accuracy": mean_interval(scores)}
 
 
 if __name__ == "__main__":

@@ -25,9 +25,10 @@ from polystep.evaluation.routing.fused import FusedRoutedEvaluator
 from polystep.evaluation.routing.incremental import RoutedEvaluator
 from polystep.evaluation.routing.network import RoutedNetwork, utilisation
 from polystep.layout import ParameterLayout
-from polystep.random import generator_state, named_generator, restore_generator
+from polystep.random import named_generator
 from tasks.data import Dataset, load_dataset
-from tasks.networks.initialisation import build_without_randomness
+from tasks.networks.initialisation import build_without_randomness, starting_point
+from tasks.shuffled_rows import ShuffledRows
 
 
 class ClassificationNetwork(Protocol):
@@ -120,32 +121,20 @@ class ClassificationTask:
             self.layout,
         )
         self._split(data, held_out, seed)
-        self._generator = named_generator(seed, "batches")
-        self._start_epoch()
+        self._batches = ShuffledRows(len(self._train[1]), batch_size, seed, self._device)
 
     @property
     def steps_per_epoch(self) -> int:
         """Mini-batches per pass over the training part."""
-        return -(-len(self._train[1]) // self.batch_size)
+        return self._batches.per_epoch
 
     def initial_point(self, seed: int) -> Tensor:
-        """The network's own starting values (D,): those of torch.manual_seed(seed) followed by building the module.
-
-        So a seed starts where the published run of the same seed started, which decides much of its first hundred steps.
-        """
-        module = self._module.cpu()
-        # drawn on the CPU, so that a seed means the same start on every device
-        module.initialise(torch.Generator().manual_seed(seed))  # type: ignore[operator]
-        point = self.layout.point_of(module).to(self._device)
-        module.to(self._device)
-        return point
+        """The network's own starting values (D,)."""
+        return starting_point(self._module, self.layout, seed, self._device)
 
     def next_objective(self) -> BatchObjective:
         """The next mini-batch of the shuffled training part."""
-        if self._position >= len(self._order):
-            self._start_epoch()
-        chosen = self._order[self._position : self._position + self.batch_size]
-        self._position += len(chosen)
+        chosen = self._batches.next()
         inputs, targets = self._train
         return BatchObjective(self._evaluator, inputs[chosen], targets[chosen], self._differentiator)
 
@@ -166,18 +155,11 @@ class ClassificationTask:
 
     def state_dict(self) -> State:
         """The generator at the start of this epoch and the position in the epoch."""
-        return {"epoch_generator": self._epoch_generator, "position": self._position}
+        return self._batches.state_dict()
 
     def load_state_dict(self, state: State) -> None:
         """Continue the shuffled stream where `state` was taken."""
-        restore_generator(self._generator, state["epoch_generator"])
-        self._start_epoch()
-        self._position = state["position"]
-
-    def _start_epoch(self) -> None:
-        self._epoch_generator = generator_state(self._generator)
-        self._order = torch.randperm(len(self._train[1]), generator=self._generator).to(self._device)
-        self._position = 0
+        self._batches.load_state_dict(state)
 
     def _build_evaluator(self, evaluation: str) -> Evaluator:
         if evaluation not in ("fused", "incremental", "functional"):

@@ -1,7 +1,6 @@
 """Settings of all tests of the library."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -9,20 +8,11 @@ import torch
 
 from polystep.evaluation.kernel_cache import FOLDER_VARIABLE
 
-KERNELS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
-
 
 def pytest_configure(config: pytest.Config) -> None:
-    """All workers share the kernels that one of them compiled, in a folder of this session unless one is named."""
+    """All workers, and the next session, share the kernels that one of them compiled, unless a folder is named."""
     if FOLDER_VARIABLE not in os.environ:
-        config.stash[KERNELS] = tempfile.TemporaryDirectory(prefix="kernels")
-        os.environ[FOLDER_VARIABLE] = config.stash[KERNELS].name
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """The folder goes with the session."""
-    if KERNELS in config.stash:
-        config.stash[KERNELS].cleanup()
+        os.environ[FOLDER_VARIABLE] = str(config.cache.mkdir("kernels"))
 
 
 @pytest.fixture(autouse=True, scope="session")

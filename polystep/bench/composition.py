@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -100,8 +100,8 @@ class Composer:
         return Composed(config, chosen)
 
     def _default_choices(self) -> dict[str, str]:
-        defaults: Any = OmegaConf.to_container(OmegaConf.load(self._config_dir / f"{self._name}.yaml"))
-        return {key: value for item in defaults["defaults"] if isinstance(item, dict) for key, value in item.items()}
+        defaults = OmegaConf.load(self._config_dir / f"{self._name}.yaml").defaults
+        return {str(key): value for item in defaults if isinstance(item, DictConfig) for key, value in item.items()}
 
     def _compose_with_hydra(self, overrides: list[str]) -> DictConfig:
         try:
@@ -144,16 +144,10 @@ def add_folder(overrides: Sequence[str], folder: Path) -> list[str]:
     """The overrides, with the choices of another folder of configurations; raises ConfigError where there is none."""
     others = [item for item in overrides if not item.startswith(f"{_SEARCH_PATH}=")]
     known = _search_path([_parse(item) for item in overrides if item not in others])
-    quoted = [_quoted(f"file://{path.resolve()}") for path in (folder, *known)]
+    quoted = [QuotedString(f"file://{path.resolve()}", Quote.single).with_quotes() for path in (folder, *known)]
     added = f"{_SEARCH_PATH}=[{','.join(quoted)}]"
     _search_path([_parse(added)])
     return [added, *others]
-
-
-def _quoted(text: str) -> str:
-    """As a value of an override: Hydra's grammar would read a space, a comma or a bracket otherwise."""
-    escaped = text.replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _search_path(overrides: Sequence[Override]) -> list[Path]:
@@ -181,7 +175,7 @@ def _refuse_words(config_dir: Path, overrides: Sequence[str]) -> None:
     if not words:
         return
     folders = [config_dir, *_search_path([_parse(override) for override in overrides if override not in words])]
-    settings: Any = OmegaConf.to_container(OmegaConf.load(config_dir / "config.yaml"))
+    settings = map(str, OmegaConf.load(config_dir / "config.yaml"))
     choices = {name: [f"{name}=VALUE"] for name in settings if name != "defaults"}
     for path in (path.relative_to(folder) for folder in folders for path in sorted(folder.rglob("*.yaml"))):
         if len(path.parts) > 1 and path.parts[0] not in ("grid", "settings", "statements"):
@@ -224,7 +218,7 @@ def _parse(override: str, parser: OverridesParser | None = None) -> Override:
 def _as_one_value(override: str) -> str:
     """How to write an override whose value has blanks, commas, brackets or the like."""
     name, _, value = override.partition("=")
-    return f'if that is one value, quote it twice: "{name}={_quoted(value)}"'
+    return f'if that is one value, quote it twice: "{name}={QuotedString(value, Quote.single).with_quotes()}"'
 
 
 def _by_size(size: float, values: Mapping[float, Any]) -> Any:

@@ -30,27 +30,23 @@ class Evaluation:
         if ("test_every" in given) != ("test_until" in given):
             raise ValueError("set both evaluation.test_every and evaluation.test_until, or none of them")
 
-    def validation_is_due(self, step: int, before: float, after: float) -> bool:
+    def validation_is_due(self, step: int, before: float, after: float, times_as_often: int = 1) -> bool:
         """Whether to validate after `step`, which took the used share of the budget from `before` to `after`."""
-        return self._is_due(step, before, after, 1)
+        if self.validations is not None:
+            marks = self.validations * times_as_often
+            return _whole(after * marks) > _whole(before * marks)
+        assert self.validate_every is not None
+        return step % max(1, self.validate_every // times_as_often) == 0
 
     def display_is_due(self, step: int, before: float, after: float) -> bool:
         """Whether to show how `step` went, ten times as often."""
-        return self._is_due(step, before, after, 10)
+        return self.validation_is_due(step, before, after, times_as_often=10)
 
     def test_is_due(self, step: int) -> bool:
         """Whether the point after `step` is kept for the test set."""
-        return (
-            self.test_every is not None
-            and self.test_until is not None
-            and (step % self.test_every == 0 and step <= self.test_until)
-        )
-
-    def _is_due(self, step: int, before: float, after: float, often: int) -> bool:
-        if self.validations is not None:
-            return _whole(after * self.validations * often) > _whole(before * self.validations * often)
-        assert self.validate_every is not None
-        return step % max(1, self.validate_every // often) == 0
+        if self.test_every is None or self.test_until is None:
+            return False
+        return step % self.test_every == 0 and step <= self.test_until
 
 
 def _whole(number: float) -> int:

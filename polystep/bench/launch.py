@@ -35,7 +35,7 @@ SEEDS = 2**63
 """Seeds lie below this number, for all tasks alike."""
 PASSED_BY_HARNESS = {"optimizer": ("layout", "point")}
 GROUPS_OF_A_RUN = ("task", "optimizer", "study", "logger")
-FREE = ("seed", "records", "data_dir", "device", "threads", "checkpoint_seconds", "logger", "hydra")
+FREE = (*SETTINGS, "logger", "hydra")
 """Settings that a run of a study may choose: the seed, and where and how it is computed and shown."""
 
 

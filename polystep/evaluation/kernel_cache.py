@@ -17,6 +17,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba.core import bytecode, serialize
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
@@ -193,7 +194,7 @@ def _describe(value: Any, digest: Any, seen: dict[int, int], within: tuple[int, 
         add_all("intrinsic", [value._defn])
     elif isinstance(value, ModuleType):
         add("module", value.__name__)
-    elif isinstance(value, numba.types.Type):
+    elif isinstance(value, numba.types.Type | ir.Type):
         add("type", value)
     elif hasattr(value, "__name__") and _is_versioned(str(getattr(value, "__module__", ""))):
         add("named", value.__module__, value.__name__)

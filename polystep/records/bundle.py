@@ -1,21 +1,25 @@
-"""Many records: bundles, which are JSON Lines files with a run a line, and folders of runs and bundles."""
+"""Many records: bundles, which are JSON Lines files with a run a line, compressed or not, and folders of runs and bundles."""
 
+import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from polystep.contracts import ExpectedError
-from polystep.files import write_text
+from polystep.files import atomic_write
 from polystep.records.record import RecordError, RunRecord, read_record, refuse_constant
 
 
 def write_bundle(path: Path, records: Iterable[RunRecord]) -> None:
-    """Write `records` in order of their names, atomically."""
+    """Write `records` in order of their names, atomically; equal records give equal files. Compressed if `path` ends in .gz."""
     lines = [
         json.dumps(record.content(), separators=(",", ":"), allow_nan=False)
         for record in sorted(records, key=lambda record: (record.name, record.run_id))
     ]
-    write_text(path, "".join(f"{line}\n" for line in lines))
+    content = "".join(f"{line}\n" for line in lines).encode()
+    with atomic_write(path) as file:
+        file.write(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
 def read_bundle(path: Path) -> Iterator[RunRecord | RecordError]:
@@ -24,7 +28,7 @@ def read_bundle(path: Path) -> Iterator[RunRecord | RecordError]:
     Raises RecordError where the file itself cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 place = f"{path} line {number}"
                 try:
@@ -33,6 +37,8 @@ def read_bundle(path: Path) -> Iterator[RunRecord | RecordError]:
                     yield error
                 except (ValueError, RecursionError) as error:
                     yield RecordError(f"{place} cannot be read as JSON ({error})")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        yield RecordError(f"{path} is damaged: what follows cannot be decompressed ({error})")
     except OSError as error:
         raise RecordError(f"{path} cannot be read ({error.strerror})") from error
 
@@ -44,8 +50,10 @@ def read_places(*places: Path) -> Iterator[tuple[Path, RunRecord | RecordError]]
     """
     for place in places:
         if not place.exists():
-            raise ExpectedError(f"{place} does not exist; give a folder of runs, or bundles (.jsonl) of them")
-        for bundle in [place] if place.is_file() else sorted(place.glob("*.jsonl")):
+            raise ExpectedError(
+                f"{place} does not exist; give a folder of runs, or bundles (.jsonl, .jsonl.gz) of them"
+            )
+        for bundle in [place] if place.is_file() else sorted([*place.glob("*.jsonl"), *place.glob("*.jsonl.gz")]):
             yield from ((bundle, item) for item in read_bundle(bundle))
         for file in sorted([*place.glob("run.json"), *place.glob("*/run.json")]):
             try:

@@ -3,21 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from pandas import DataFrame
 
 from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
 from polystep.processes import map_in_processes
 from polystep.report import figures, tables
-from polystep.report.claims import Statement, judge, judge_own_first, verdicts
+from polystep.report.claims import Statement, judge, judge_own_first
 from polystep.report.drawing import render
 from polystep.report.material import Material, modules_of
 from polystep.report.page import PAGES, findings_page, report_page, report_summary
 from polystep.report.table import write_page, write_table
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 
 _WORTH_A_PROCESS = 4
 """So many charts take longer to draw than a process takes to start."""
@@ -30,11 +27,11 @@ class ReportSummary:
     finished: int
     written: Sequence[Path]
     problems: Mapping[str, Sequence[str]]
-    conditions: "DataFrame | None"
+    conditions: DataFrame | None
 
 
 def build_report(
-    runs: "DataFrame",
+    runs: DataFrame,
     output: Path,
     claims: Sequence[Statement] = (),
     findings: Sequence[Statement] = (),
@@ -56,30 +53,33 @@ def build_report(
     present = set(runs.loc[runs["status"] == "finished", "settings_id"])
     missing = [title for title, settings in (expected or {}).items() if settings not in present]
     conditions = _judged(runs, claims)
-    material = Material(runs, conditions, None if conditions is None else verdicts(conditions))
+    material = Material(runs, conditions)
     problems = _problems(material, missing)
     made = [table for module in modules_of(tables) for table in module.tables(material)]
     charts = [chart for module in modules_of(figures) for chart in module.charts(material)]
     written = [path for table in made for path in write_table(table, output / "tables")]
-    files = map_in_processes(render, charts, _WORTH_A_PROCESS)
-    for chart, kinds in zip(charts, files, strict=True):
-        for kind, content in kinds.items():
+    drawn = map_in_processes(render, charts, _WORTH_A_PROCESS)
+    for chart, files in zip(charts, drawn, strict=True):
+        for kind, content in files.items():
             written.append(output / "figures" / f"{chart.name}.{kind}")
             with atomic_write(written[-1]) as file:
                 file.write(content)
-    drawn = [(chart, kinds["svg"]) for chart, kinds in zip(charts, files, strict=True)]
     if (found := _judged(runs, findings)) is not None:
         for edition, name in PAGES.items():
             written.append(output / name)
             write_page(written[-1], findings_page(edition, findings, found))
-    write_page(output / "missing.txt", "".join(f"{title}\n" for title in missing))
-    write_page(output / "report.html", report_page(material, made, drawn, problems))
-    write_page(output / "REPORT.md", report_summary(material, made, charts, problems))
-    written += [output / name for name in ("missing.txt", "report.html", "REPORT.md")]
+    pages = {
+        "missing.txt": "".join(f"{title}\n" for title in missing),
+        "report.html": report_page(material, made, charts, (files["svg"] for files in drawn), problems),
+        "REPORT.md": report_summary(material, made, charts, problems),
+    }
+    for name, text in pages.items():
+        written.append(output / name)
+        write_page(written[-1], text)
     return ReportSummary(sum(len(group.runs) for group in material.groups), written, problems, conditions)
 
 
-def _judged(runs: "DataFrame", statements: Sequence[Statement]) -> "DataFrame | None":
+def _judged(runs: DataFrame, statements: Sequence[Statement]) -> DataFrame | None:
     if not statements:
         return None
     return (judge_own_first if "origin" in runs else judge)(runs, statements)

@@ -1,7 +1,9 @@
 """Own runs of one method on one task beside the committed ones, without rerunning anything."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pandas import DataFrame
 
 from polystep.contracts import ExpectedError
 from polystep.report.groups import Group, axis_order, context_of, group_runs
@@ -10,9 +12,6 @@ from polystep.report.runs import COMMITTED, OWN
 from polystep.report.table import Table, text_column
 from polystep.report.tables.comparison import difference_of
 from polystep.report.text import number_text
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 _COLUMNS = (
     METHOD,
@@ -26,7 +25,7 @@ _COLUMNS = (
 )
 
 
-def compare(runs: "DataFrame", task: str, optimizer: str) -> tuple[list[Table], list[str]]:
+def compare(runs: DataFrame, task: str, optimizer: str) -> tuple[list[Table], list[str]]:
     """A table for each axis that both sides have, the best first, and a sentence for each that only one has.
 
     `runs` has a column `origin`, own or committed. Differences are to the own runs, seed by seed; where data, budget or,
@@ -58,11 +57,11 @@ def _table(task: str, axis: str, mine: Sequence[Group], others: Sequence[Group])
     reference = max((g for g in mine if g.axis == axis), key=lambda g: (g.is_own, g.is_complete, len(g.runs)))
     members.sort(key=Group.signed_mean, reverse=True)
     rows = [_row(group, reference) for group in members]
-    if len({row["context"] for row in rows}) == 1:
+    title = f"{task}: {axis}"
+    if len(contexts := {row["context"] for row in rows}) == 1:
         # said once, by the title
-        rows = [row | {"context": None} for row in rows]
-        return Table("compare", f"{task}: {axis}; {context_of(members[0].runs[0])}", _COLUMNS, rows)
-    return Table("compare", f"{task}: {axis}", _COLUMNS, rows)
+        title, rows = f"{title}; {contexts.pop()}", [row | {"context": None} for row in rows]
+    return Table("compare", title, _COLUMNS, rows)
 
 
 def _row(group: Group, reference: Group) -> dict[str, Any]:
@@ -84,6 +83,6 @@ def _difference_of_conditions(group: Group, reference: Group) -> str:
         return "other data"
     if group.context != reference.context:
         return "other processor, threads or device"
-    return (
-        "" if group.budget == reference.budget else f"other budget: {group.limit}={number_text(group[group.limit], '')}"
-    )
+    if group.budget != reference.budget:
+        return f"other budget: {group.limit}={number_text(group[group.limit], '')}"
+    return ""

@@ -6,7 +6,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
-from polystep.report.charts import Bar, Chart, Line, Panel
+from polystep.report.charts import Bar, Chart, Line
 from polystep.report.svg import GRID, GROUND, INK, compact
 from polystep.report.text import for_figure, short_number
 
@@ -89,15 +89,13 @@ def _draw_curves(figure: "Figure", chart: Chart) -> None:
     columns = max(len(row) for row in chart.rows)
     handles: dict[str, Any] = {}
     panels = [panel for row in chart.rows for panel in row]
-    labels = {line.label for panel in panels for line in panel.lines} | {
-        m.label for panel in panels for m in panel.marks
-    }
+    labels = {line.label for panel in panels for line in panel.lines}
+    labels |= {mark.label for panel in panels for mark in panel.marks}
     width, panel_height, between = max(6.4, 0.5 + 2.5 * columns), 2.1, 0.68
     legend_columns = max(1, int(width / (0.6 + 0.068 * max(map(len, labels)))))
     legend = 0.22 * math.ceil(len(labels) / legend_columns) + 0.12
     height = 0.65 + panel_height * len(chart.rows) + between * (len(chart.rows) - 1) + 0.45 + legend
-    figure.set_size_inches(width, height)
-    figure.suptitle(for_figure(chart.title), fontsize=11, x=0.01, ha="left", y=1 - 0.1 / height, va="top")
+    _set_size_and_title(figure, width, height, chart.title)
     figure.subplots_adjust(
         left=0.62 / width, right=1 - 0.2 / width, top=1 - 0.65 / height, bottom=(0.45 + legend) / height,
         wspace=0.32, hspace=between / panel_height,
@@ -115,11 +113,11 @@ def _draw_curves(figure: "Figure", chart: Chart) -> None:
             for line in panel.lines:
                 handles.setdefault(line.label, _draw_line(axes, line))
             for mark in panel.marks:
-                axes.plot([1.0], [mark.y], mark.marker, transform=axes.get_yaxis_transform(), clip_on=False, color=INK,
-                          markersize=6, markerfacecolor=GROUND, zorder=5)  # fmt: skip
-                handles.setdefault(
-                    mark.label, Line2D([], [], color=INK, marker=mark.marker, markerfacecolor=GROUND, linestyle="")
+                look: Any = {"color": INK, "marker": mark.marker, "markerfacecolor": GROUND, "linestyle": ""}
+                axes.plot(
+                    [1.0], [mark.y], transform=axes.get_yaxis_transform(), clip_on=False, markersize=6, zorder=5, **look
                 )
+                handles.setdefault(mark.label, Line2D([], [], **look))
             if panel.level is not None:
                 axes.axhline(panel.level, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
             for axis, is_logarithmic in ((axes.xaxis, panel.log_x), (axes.yaxis, panel.log_y)):
@@ -129,6 +127,11 @@ def _draw_curves(figure: "Figure", chart: Chart) -> None:
         list(handles.values()), [for_figure(label) for label in handles], loc="lower left", ncols=legend_columns,
         bbox_to_anchor=(0.01, 0.0), columnspacing=1.4, handlelength=2.6,
     )  # fmt: skip
+
+
+def _set_size_and_title(figure: "Figure", width: float, height: float, title: str) -> None:
+    figure.set_size_inches(width, height)
+    figure.suptitle(for_figure(title), fontsize=11, x=0.01, ha="left", y=1 - 0.1 / height, va="top")
 
 
 def _draw_line(axes: "Axes", line: Line) -> Any:
@@ -177,14 +180,12 @@ def _draw_bars(figure: "Figure", chart: Chart) -> None:
     """The grouped-bar figure: horizontal bars or intervals, labels on the left, single seeds as dots."""
     columns = max(len(row) for row in chart.rows)
     deepest = [max(max(len(panel.bars) for panel in row), 1) for row in chart.rows]
-    label_width = (
-        0.062 * max(min(max(len(bar.label) for row in chart.rows for p in row for bar in p.bars), 60), 12) + 0.15
-    )
+    longest = max(len(bar.label) for row in chart.rows for panel in row for bar in panel.bars)
+    label_width = 0.062 * max(min(longest, 60), 12) + 0.15
     width = columns * (label_width + 2.9) + 0.2
     heights = [0.6 + 0.21 * bars for bars in deepest]
     height = 0.55 + sum(heights)
-    figure.set_size_inches(width, height)
-    figure.suptitle(for_figure(chart.title), fontsize=11, x=0.01, ha="left", y=1 - 0.1 / height, va="top")
+    _set_size_and_title(figure, width, height, chart.title)
     top = height - 0.55
     for row, panels in enumerate(chart.rows):
         for column, panel in enumerate(panels):
@@ -193,7 +194,8 @@ def _draw_bars(figure: "Figure", chart: Chart) -> None:
             axes = figure.add_axes(place)
             axes.set_title(for_figure(panel.title), loc="left", pad=3)
             axes.grid(axis="x", color=GRID, linewidth=0.7)
-            if panel.linear_within is not None and _reach(panel) > panel.linear_within:
+            ends = (end for bar in panel.bars for end in (bar.value, bar.low, bar.high) if end is not None)
+            if panel.linear_within is not None and max(map(abs, ends), default=0.0) > panel.linear_within:
                 axes.set_xscale("symlog", linthresh=panel.linear_within)
                 axes.xaxis.set_major_formatter(lambda value, _: short_number(value))
             axes.spines["left"].set_visible(False)
@@ -206,12 +208,6 @@ def _draw_bars(figure: "Figure", chart: Chart) -> None:
             if panel.level is not None:
                 axes.axvline(panel.level, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
         top -= heights[row]
-
-
-def _reach(panel: Panel) -> float:
-    """The largest distance of anything drawn from zero."""
-    ends = (end for bar in panel.bars for end in (bar.value, bar.low, bar.high) if end is not None)
-    return max(map(abs, ends), default=0.0)
 
 
 def _draw_bar(axes: "Axes", spot: int, bar: Bar) -> None:

@@ -5,12 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pandas import DataFrame
 
 from polystep.report.text import Spread, finite, number_text, plain
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 METHOD = "polystep"
 """The optimiser whose claims are judged."""
@@ -29,11 +28,12 @@ _AXES = {
     ("default", None): "default settings",
     ("tuning", None): "tuning",
 }
-_LIMITS = {
-    "equal_seconds": ("budget.seconds", "seconds"),
-    "equal_evaluations": ("budget.candidate_evaluations", "count"),
-    "equal_steps": ("budget.steps", "count"),
+EQUAL = {
+    "equal_seconds": ("budget.seconds", "step_seconds", "seconds"),
+    "equal_evaluations": ("budget.candidate_evaluations", "candidate_evaluations", "count"),
+    "equal_steps": ("budget.steps", "steps", "count"),
 }
+"""What is the same for all methods under a protocol: the limit, what is spent of it, and its unit."""
 _SETTINGS = ("task.", "optimizer.", "budget.", "evaluation.")
 
 Run = Mapping[str, Any]
@@ -78,12 +78,12 @@ class Group:
     @property
     def limit(self) -> str:
         """The setting that is equal for all methods under the protocol; empty where it makes no budget equal."""
-        return _LIMITS.get(self["protocol"], ("", ""))[0]
+        return EQUAL.get(self["protocol"], ("",))[0]
 
     @property
     def budget(self) -> str:
         """The value of that setting, for readers."""
-        return number_text(self[self.limit], _LIMITS[self["protocol"]][1]) if self.limit else ""
+        return number_text(self[self.limit], EQUAL[self["protocol"]][-1]) if self.limit else ""
 
     @property
     def context(self) -> str:
@@ -181,7 +181,7 @@ def spread_of(values: Sequence[float]) -> Spread | None:
     return Spread(mean, math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else None, len(values))
 
 
-def group_runs(runs: "DataFrame") -> list[Group]:
+def group_runs(runs: DataFrame) -> list[Group]:
     """The finished runs of a table as groups, sorted; where a run was repeated, the one that ended last counts."""
     finished = runs[runs["status"] == "finished"]
     records: list[Run] = finished.to_dict("records")

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING
+
+from pandas import DataFrame
 
 from polystep.report.charts import Style, styles_of
+from polystep.report.claims import verdicts
 from polystep.report.groups import Board, Group, boards_of, group_runs, main_boards
 from polystep.report.text import plain
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 VERDICTS, HEADLINE, COSTS, TUNING, CONTEXTS = "Verdicts", "Headline", "Costs", "Tuning", "Contexts"
 
@@ -26,12 +25,16 @@ _TITLES = {"networks": "Networks", "maxsat": "MAX-SAT", "control": "Control"}
 class Material:
     """The table of runs, and what has been made of it.
 
-    conditions, verdicts: as `polystep.report.claims` judges the claims; None: nothing was judged.
+    conditions: as `polystep.report.claims` judges those of the claims; None: nothing was judged.
     """
 
-    runs: "DataFrame"
-    conditions: "DataFrame | None" = None
-    verdicts: "DataFrame | None" = None
+    runs: DataFrame
+    conditions: DataFrame | None = None
+
+    @cached_property
+    def verdicts(self) -> DataFrame | None:
+        """On the claims; None where nothing was judged."""
+        return None if self.conditions is None else verdicts(self.conditions)
 
     @cached_property
     def groups(self) -> list[Group]:

@@ -1,12 +1,12 @@
 """The pages for readers, made of templates: REPORT.md, the summary; report.html, everything else; and one per edition."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from pandas import DataFrame
 
 from polystep.report.charts import Chart
 from polystep.report.claims.judge import FAILS, HOLDS
@@ -17,9 +17,6 @@ from polystep.report.material import Material
 from polystep.report.svg import for_page
 from polystep.report.table import RUNS, Column, Table, is_best, number_column, number_of, text_column, to_markdown
 from polystep.report.text import for_markdown, plain
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 PAGES = {"first": "FIRST_EDITION.md", "revised": "REVISED_EDITION.md"}
 """The files of the pages about the editions."""
@@ -47,43 +44,27 @@ def report_summary(
     material: Material, tables: Sequence[Table], charts: Sequence[Chart], problems: Mapping[str, Sequence[str]]
 ) -> str:
     """REPORT.md."""
-    shown = (
-        (
-            section,
-            [table for table in tables if table.summary and table.section == section],
-            [chart for chart in charts if chart.summary and chart.section == section],
-        )
-        for section in material.sections
-    )
-    sections = [section for section in shown if section[1] or section[2]]
+    shown = [table for table in tables if table.summary], [chart for chart in charts if chart.summary]
     return _environment().get_template("REPORT.md.j2").render(
-        sections=sections, problems=problems, **_counts(material), escape=for_markdown, to_markdown=to_markdown
+        sections=_sections(material, *shown), problems=problems, **_counts(material), escape=for_markdown,
+        to_markdown=to_markdown,
     )  # fmt: skip
 
 
 def report_page(
     material: Material,
     tables: Sequence[Table],
-    drawn: Sequence[tuple[Chart, bytes]],
+    charts: Sequence[Chart],
+    svgs: Iterable[bytes],
     problems: Mapping[str, Sequence[str]],
 ) -> str:
-    """report.html: one file that needs no other. drawn: the charts with their SVG."""
-    folder = Path(__file__).with_name("templates")
-    embedded = [(chart, Markup(for_page(svg, chart.title))) for chart, svg in drawn]
-    shown = (
-        (
-            section,
-            [pair for pair in embedded if not pair[0].first and pair[0].section == section],
-            [table for table in tables if not table.summary and table.columns and table.section == section],
-        )
-        for section in material.sections
-    )
+    """report.html: one file that needs no other. svgs: of the charts, as drawn."""
+    shown = [table for table in tables if not table.summary and table.columns], [c for c in charts if not c.first]
     return _environment().get_template("report.html.j2").render(
-        style=Markup((folder / "style.css").read_text(encoding="utf-8")),
-        script=Markup((folder / "page.js").read_text(encoding="utf-8")),
         editions=_editions(material),
-        first=[pair for pair in embedded if pair[0].first],
-        sections=[section for section in shown if section[1] or section[2]],
+        first=[chart for chart in charts if chart.first],
+        drawn={chart.name: Markup(for_page(svg, chart.title)) for chart, svg in zip(charts, svgs, strict=True)},
+        sections=_sections(material, *shown),
         groups=material.groups,
         run_columns=_RUN_COLUMNS,
         problems=problems,
@@ -92,7 +73,7 @@ def report_page(
     )  # fmt: skip
 
 
-def findings_page(edition: str, findings: Sequence[Statement], conditions: "DataFrame") -> str:
+def findings_page(edition: str, findings: Sequence[Statement], conditions: DataFrame) -> str:
     """The page of an edition: each finding with the numbers that bear it out, published ones and reruns, and what follows."""
     with_rows = [
         (finding, conditions[conditions["claim"] == finding.id].to_dict("records"))
@@ -115,6 +96,21 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _sections(
+    material: Material, tables: Sequence[Table], charts: Sequence[Chart]
+) -> list[tuple[str, list[Table], list[Chart]]]:
+    """The sections that have any of these tables and charts, with those that they have."""
+    shown = [
+        (
+            name,
+            [table for table in tables if table.section == name],
+            [chart for chart in charts if chart.section == name],
+        )
+        for name in material.sections
+    ]
+    return [section for section in shown if section[1] or section[2]]
 
 
 def _counts(material: Material) -> dict[str, int]:

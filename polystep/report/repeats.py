@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pandas import DataFrame
 
 from polystep.report.groups import Run
 from polystep.report.text import finite
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 TIMES_THE_SPREAD = 4.0
 """Where another processor rounds differently, a repetition is another draw of the same distribution over seeds."""
@@ -16,7 +15,7 @@ CLOCKS = ("seconds",)
 """Columns of a history that differ between repetitions."""
 
 
-def repetitions(own: "DataFrame", committed: "DataFrame") -> list[dict[str, Any]]:
+def repetitions(own: DataFrame, committed: DataFrame) -> list[dict[str, Any]]:
     """One row for each finished own run that repeats a committed one: the same settings, seed and data, no budget in seconds.
 
     verdict: "bit for bit", where every validation and test score is equal; "within the spread", where the difference of the

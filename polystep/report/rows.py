@@ -1,13 +1,18 @@
 """What most tables show of a group of runs, and the columns of it."""
 
 import math
+import statistics
+from collections.abc import Sequence
 from typing import Any
+
+from scipy.stats import t
 
 from polystep.report.groups import Group
 from polystep.report.table import RUNS, interval_column, number_column, spread_column, text_column
 from polystep.report.text import Interval, Spread, finite
 
 TASK, AXIS, METHOD = text_column("task", "Task"), text_column("axis", "Protocol"), text_column("method", "Method")
+BOARD = text_column("board", "Compared within")
 STUDY, SEEDS, RANK = text_column("study", "Study"), number_column("seeds", "Seeds"), number_column("rank", "Rank")
 TEST = spread_column("test", "Test, validation-selected")
 STEP_SECONDS = spread_column("step_seconds", "Step seconds", "seconds")
@@ -38,7 +43,12 @@ def interval_of(spread: Spread | None) -> Interval:
         return Interval()
     half = None
     if spread.std is not None:
-        from scipy.stats import t
-
         half = finite(t.ppf(0.975, spread.n - 1) * spread.std / math.sqrt(spread.n))
     return Interval(spread.mean) if half is None else Interval(spread.mean, spread.mean - half, spread.mean + half)
+
+
+def mean_interval(scores: Sequence[float]) -> Interval:
+    """`interval_of` the mean of scores, one for each seed."""
+    return interval_of(
+        Spread(statistics.mean(scores), statistics.stdev(scores) if len(scores) > 1 else None, len(scores))
+    )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas
+
 from polystep.files import write_text
 from polystep.report.text import LONGEST, MISSING, for_markdown, interval_text, number_text, plain, spread_text
 
@@ -53,16 +55,15 @@ def text_column(key: str, title: str, longest: int = LONGEST) -> Column:
 
 def number_column(key: str, title: str, unit: str | None = "count") -> Column:
     """A column of numbers; of the unit that the row names where `unit` is None."""
-    return Column(title, lambda row: number_text(row.get(key), row.get("unit") if unit is None else unit), key)
+    return Column(title, lambda row: number_text(row.get(key), unit or row.get("unit")), key)
 
 
 def spread_column(key: str, title: str, unit: str | None = None, best: str | None = None) -> Column:
     """A column of `Spread`s; of the unit that the row names where `unit` is None."""
 
-    def show(row: Row) -> str:
-        return spread_text(row.get(key), row.get("unit") if unit is None else unit)
-
-    return Column(title, show, key, best, ("_mean", "_std", "_n"))
+    return Column(
+        title, lambda row: spread_text(row.get(key), unit or row.get("unit")), key, best, ("_mean", "_std", "_n")
+    )
 
 
 def interval_column(key: str, title: str, sign: bool = False) -> Column:
@@ -77,8 +78,6 @@ def interval_column(key: str, title: str, sign: bool = False) -> Column:
 
 def to_csv(table: Table) -> str:
     """All values to nine digits, in base units (fractions, seconds, bytes); unknown ones are empty cells."""
-    import pandas
-
     parts: dict[str, tuple[str, ...]] = {key: ("",) for row in table.rows for key in row if key != RUNS}
     parts |= {column.number: column.parts for column in table.columns if column.number in parts}
     names = [f"{key}{part}" for key, endings in parts.items() for part in endings]
@@ -113,8 +112,6 @@ def to_markdown(table: Table) -> str:
 
 def to_latex(table: Table) -> str:
     r"""The table with its title and notes as caption; needs `\usepackage{booktabs}`."""
-    import pandas
-
     shown = pandas.DataFrame([[c.show(row) for c in table.columns] for row in table.rows])
     shown.columns = pandas.Index([column.title for column in table.columns])
     caption = " ".join(_LATEX.sub(r"\\\g<0>", text) for text in (f"{table.title}.", *table.notes))

@@ -1,13 +1,12 @@
 """Data sets published as four IDX files: training and test images and labels."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tasks.data.acquisition import acquire
 from tasks.data.dataset import ImageDataset, Progress
-from tasks.data.errors import DataUnavailable, SourceFailed
 from tasks.data.idx import decode_idx
 from tasks.data.sources import Source
 from tasks.data.verified_file import VerifiedFile
@@ -47,7 +46,7 @@ class IdxDataset:
             DataCorrupt: a local file has another content. It is neither used nor replaced.
             DataUnavailable: a file is not there and no source delivers it, or it cannot be read or stored.
         """
-        raw = self._acquire(data_dir / self.name, progress)
+        raw = acquire(self.files, self.sources, data_dir / self.name, "task.dataset=digits", progress)
         images = {file: decode_idx(raw[file.name]) for file in (self.train_images, self.test_images)}
         labels = {file: decode_idx(raw[file.name]) for file in (self.train_labels, self.test_labels)}
         return ImageDataset(
@@ -59,38 +58,4 @@ class IdxDataset:
             classes=self.classes,
             mean=self.mean,
             std=self.std,
-        )
-
-    def _acquire(self, folder: Path, progress: Progress) -> dict[str, bytes]:
-        present = {file: path for file in self.files if (path := file.find(folder))}
-        raw = {file.name: file.read(path) for file, path in present.items()}
-        missing = [file for file in self.files if file not in present]
-        if missing:
-            fetched = self._fetch(missing, folder, progress)
-            for file in missing:
-                file.store(folder, fetched[file.name])
-            raw |= fetched
-        progress(f"{self.name}: {len(self.files)} files verified by SHA-256 in {folder}")
-        return raw
-
-    def _fetch(self, missing: Sequence[VerifiedFile], folder: Path, progress: Progress) -> dict[str, bytes]:
-        reasons = []
-        for source in self.sources:
-            progress(f"{self.name}: trying {source.description}")
-            try:
-                fetched = source.fetch([file.name for file in missing])
-                for file in missing:
-                    if problem := file.mismatch(fetched[file.name]):
-                        raise SourceFailed(f"{file.name}: {problem}")
-            except SourceFailed as failure:
-                reasons.append(f"{source.description}: {failure}")
-                progress(f"{self.name}: {reasons[-1]}")
-            else:
-                return fetched
-        names = ", ".join(file.name for file in missing)
-        listing = "".join(f"\n  - {reason}" for reason in reasons)
-        raise DataUnavailable(
-            f"{self.name}: {len(missing)} of {len(self.files)} files are not in {folder} ({names}), "
-            f"and none of {len(reasons)} sources delivered them:{listing}\n"
-            f"Put these files in {folder}, raw or with .gz, or choose task.dataset=digits, which needs no files."
         )

@@ -40,25 +40,28 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Mirror:
-    """A folder on a web server that holds ``<name>.gz`` for every file.
+    """A folder on a web server that holds ``<name>.gz`` for every file, or the files as they are.
 
     Attributes:
         address: address of the folder, with a slash at its end.
+        compressed: whether they end in ``.gz``.
     """
 
     address: str
+    compressed: bool = True
 
     @property
     def description(self) -> str:
         return self.address
 
     def fetch(self, names: Sequence[str]) -> dict[str, bytes]:
-        return {name: self._download(f"{self.address}{name}.gz") for name in names}
+        return {name: self._download(f"{self.address}{name}{'.gz' * self.compressed}") for name in names}
 
     def _download(self, url: str) -> bytes:
         try:
             with _open_within(url, _CONNECT_SECONDS) as response:
-                return gzip.decompress(response.read())
+                content = response.read()
+                return gzip.decompress(content) if self.compressed else content
         except (OSError, HTTPException, EOFError, zlib.error) as error:
             if isinstance(error, HTTPError):
                 error.close()

@@ -12,7 +12,7 @@ from tasks.data.errors import DataCorrupt, DataUnavailable
 
 @dataclass(frozen=True)
 class VerifiedFile:
-    """An IDX file with the SHA-256 of its uncompressed bytes.
+    """A file with the SHA-256 of its uncompressed bytes.
 
     Attributes:
         name: canonical file name, such as ``train-images-idx3-ubyte``.

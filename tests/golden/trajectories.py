@@ -26,6 +26,7 @@ MEMBERS = {
     "ReLU network": ["task=mnist", "task.network.hidden=[8]", *DIGITS],
     "MAX-SAT": ["task=maxsat", "task.instance=random", "task.variables=100"],
     "control": ["task=cartpole", "task.activation=int8", "task.horizon=20"],
+    "forecasts": ["task=etth1", "task.series=sines", "task.history=6", "task.horizon=3", "task.network.hidden=4"],
 }
 SHORT = {"flips_per_step": 50, "environment_steps": 256, "batch_size": 16, "epochs": 1, "learning_starts": 4}
 """What makes the steps of an optimiser short, where it has such a setting."""

@@ -25,7 +25,7 @@ def test_a_report_of_a_folder_that_does_not_exist_leaves_the_earlier_one(
 def test_a_report_of_several_places_ends_with_the_verdicts_and_the_path_of_the_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    places = [str(COMMITTED / name) for name in ("equal_evaluations.jsonl", "tuning_evaluations.jsonl")]
+    places = [str(COMMITTED / name) for name in ("equal_evaluations.jsonl.gz", "tuning_evaluations.jsonl.gz")]
     assert report.main([*places, "--output", str(tmp_path)]) == 0
     shown = said(capsys)
     assert "snn_accuracy (first): published settings: not run" in shown
@@ -33,7 +33,7 @@ def test_a_report_of_several_places_ends_with_the_verdicts_and_the_path_of_the_p
 
 
 def test_own_runs_are_shown_beside_committed_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    own = str(COMMITTED / "equal_evaluations.jsonl")
+    own = str(COMMITTED / "equal_evaluations.jsonl.gz")
     assert compare.main(["optimizer=polystep", "task=snn", own]) == 0
     shown = said(capsys)
     assert "snn: equal evaluations" in shown and "own" in shown and "committed" in shown
@@ -45,7 +45,7 @@ def test_own_runs_are_shown_beside_committed_ones(capsys: pytest.CaptureFixture[
     [
         (["optimizer=mine"], "say which runs"),
         (["optimizer=mine", "task=snn", "nowhere"], "does not exist"),
-        (["optimizer=mine", "task=snn", str(COMMITTED / "tuning_evaluations.jsonl")], "no finished run of your own"),
+        (["optimizer=mine", "task=snn", str(COMMITTED / "tuning_evaluations.jsonl.gz")], "no finished run of your own"),
     ],
 )
 def test_what_cannot_be_compared_is_explained(

@@ -20,7 +20,7 @@ def test_packing_and_unpacking_give_the_same_records(make_record: MakeRecord, tm
     unfinished = make_record(seed=3, name="run3", status="interrupted", scores={})
     write_record(tmp_path / "own" / "run3", unfinished)
     assert main(["pack", str(tmp_path / "own"), "--to", str(tmp_path / "bundles")]) == 0
-    assert list(read_bundle(tmp_path / "bundles" / "default.jsonl")) == runs
+    assert list(read_bundle(tmp_path / "bundles" / "default.jsonl.gz")) == runs
     assert main(["unpack", str(tmp_path / "bundles"), "--to", str(tmp_path / "again")]) == 0
     for run in runs:
         name = f"{run.name}/run.json"

@@ -50,19 +50,19 @@ class SweepFolder:
     def submissions(self) -> dict[str, Submission]:
         """By identity; empty where the file cannot be read, for it only explains runs that left no record."""
         try:
-            return {identity: Submission(**noted) for identity, noted in read_json(self._submitted).items()}
+            noted = read_json(self.path / "submitted.json")
+            return {identity: Submission(**fields) for identity, fields in noted.items()}
         except (StorageError, AttributeError, TypeError):
             return {}
 
     def end(self, run: SweepRun, status: int, reason: str) -> None:
         """Note how a run ended that is not done."""
-        write_json(self._outcome(run.identity), {"status": status, "reason": reason})
+        write_json(self.path / f"{run.identity}.json", {"status": status, "reason": reason})
 
     def reason(self, identity: str) -> str | None:
         """Why a run of the sweep is not done; None where it did not say."""
         try:
-            found = read_json(self._outcome(identity))
-            return str(found["reason"])
+            return str(read_json(self.path / f"{identity}.json")["reason"])
         except (StorageError, KeyError, TypeError):
             return None
 
@@ -70,13 +70,6 @@ class SweepFolder:
         """Whether the process that computes this sweep is still at work."""
         lock = read_lock(self.path)
         return lock is not None and lock[1]
-
-    @property
-    def _submitted(self) -> Path:
-        return self.path / "submitted.json"
-
-    def _outcome(self, identity: str) -> Path:
-        return self.path / f"{identity}.json"
 
 
 def latest_submissions(sweeps: Path) -> dict[str, tuple[SweepFolder, Submission]]:

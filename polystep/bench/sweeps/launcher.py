@@ -1,10 +1,12 @@
 """What a launcher is: it computes the runs of a sweep or submits them to a queue; a run that dies does not end another one."""
 
+import importlib
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from polystep.bench.sweeps.folder import SweepFolder
 from polystep.bench.sweeps.plan import SweepRun
@@ -19,6 +21,17 @@ INTERRUPTED_STATUS = 130
 
 class LauncherUnavailable(ExpectedError):
     """What a launcher needs is not installed or does not answer; the message says how to get it."""
+
+
+def package_of(launcher: str, package: str) -> Any:
+    """The package that a launcher needs; raises LauncherUnavailable where it is not installed."""
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise LauncherUnavailable(
+            f"launcher={launcher} needs the package {package}; install it with: "
+            f"pip install -c constraints.txt '.[{launcher}]'"
+        ) from None
 
 
 class SweepObserver(Protocol):
@@ -55,6 +68,13 @@ def folder_for_sockets() -> str:
     """The folder for temporary files, or /tmp where its path is too long for the sockets by which processes talk."""
     folder = tempfile.gettempdir()
     return folder if len(os.fsencode(folder)) <= LONGEST_FOLDER else "/tmp"
+
+
+def print_into(log: Path) -> None:
+    """From now on what this process and its libraries print goes to the end of a file."""
+    with open(log, "ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
 
 
 def module_folders() -> list[str]:

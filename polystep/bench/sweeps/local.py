@@ -1,7 +1,6 @@
 """Runs on this machine, each in a process of its own, so that one that dies does not end another one."""
 
 import multiprocessing
-import os
 import signal
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from polystep.bench.sweeps.launcher import (
     Perform,
     SweepObserver,
     folder_for_sockets,
+    print_into,
 )
 from polystep.bench.sweeps.plan import SweepRun
 from polystep.machine import available_cores
@@ -106,7 +106,5 @@ def _status(process: BaseProcess, run: SweepRun, folder: SweepFolder) -> int:
 def _work(perform: Perform, run: SweepRun, folder: SweepFolder, cores: int, log: Path | None) -> None:
     if log is not None:
         # runs side by side would write over each other
-        with open(log, "ab") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
+        print_into(log)
     sys.exit(perform(run, folder, cores))

@@ -1,6 +1,6 @@
 """From the arguments of a sweep to its runs, each known by its settings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -91,22 +91,19 @@ def _sweep_run(composer: Composer, planned: PlannedRun) -> tuple[SweepRun, tuple
     return run, (cell_id(decisive), names, settings["budget"])
 
 
-def _of_study(config_dir: Path, overrides: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _of_study(config_dir: Path, overrides: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Where a study needs a settings file: the tasks and optimisers that have one, as far as `overrides` leave them open."""
     chosen = dict(override.partition("=")[::2] for override in overrides)
     open_groups = [group for group in ("task", "optimizer") if group not in chosen]
     study = config_dir / "study" / f"{chosen.get('study')}.yaml"
     if not (open_groups and study.exists() and OmegaConf.select(OmegaConf.load(study), "study.requires_settings")):
-        yield overrides
-        return
+        return [overrides]
     files = settings_files(config_dir)
-    found = False
+    found = []
     names = [[path.stem for path in sorted((config_dir / group).glob("*.yaml"))] for group in open_groups]
     for choice in product(*names):
         group = chosen | dict(zip(open_groups, choice, strict=True))
         if find_settings(files, study.stem, group["task"], group["optimizer"])[1]:
-            found = True
-            yield (*overrides, *(f"{name}={group[name]}" for name in open_groups))
-    if not found:
-        # composing says what is wrong
-        yield overrides
+            found.append((*overrides, *(f"{name}={group[name]}" for name in open_groups)))
+    # without any, composing says what is wrong
+    return found or [overrides]

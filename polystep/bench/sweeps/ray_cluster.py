@@ -14,6 +14,8 @@ from polystep.bench.sweeps.launcher import (
     SweepObserver,
     folder_for_sockets,
     module_folders,
+    package_of,
+    print_into,
 )
 from polystep.bench.sweeps.plan import SweepRun
 from polystep.machine import available_cores
@@ -67,20 +69,12 @@ class RayLauncher:
         return statuses
 
     def _connect(self) -> Any:
-        try:
-            # no reports to its makers, no token for a cluster of one's own
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-            import ray
-        except ImportError:
-            raise LauncherUnavailable(
-                "launcher=ray needs the package ray; install it with: pip install -c constraints.txt '.[ray]'"
-            ) from None
-        own: dict[str, Any] = {
-            "num_cpus": available_cores(),
-            "include_dashboard": False,
-            "_temp_dir": f"{folder_for_sockets()}/ray",
-        }
+        # no reports to its makers, no token for a cluster of one's own
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        ray = package_of("ray", "ray")
+        temporary = f"{folder_for_sockets()}/ray"
+        own = {"num_cpus": available_cores(), "include_dashboard": False, "_temp_dir": temporary}
         try:
             ray.init(
                 address=self._address or "local",
@@ -98,7 +92,5 @@ class RayLauncher:
 
 def _work(perform: Perform, run: SweepRun, folder: SweepFolder, cores: int, working_folder: Path) -> int:
     os.chdir(working_folder)
-    with open(folder.log(run), "ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    print_into(folder.log(run))
     return perform(run, folder, cores)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from polystep.bench.sweeps.folder import SweepFolder
-from polystep.bench.sweeps.launcher import LauncherUnavailable, Perform, SweepObserver, module_folders
+from polystep.bench.sweeps.launcher import LauncherUnavailable, Perform, SweepObserver, module_folders, package_of
 from polystep.bench.sweeps.plan import SweepRun
 
 RESTARTS = 1000
@@ -38,11 +38,8 @@ class SlurmLauncher:
             if value < 1:
                 raise ValueError(f"launcher.{name} must be at least 1, got {value}")
         self._cores = cores
-        chosen = {
-            "partition": partition,
-            "account": account,
-            "mem": f"{round(1024 * memory_gib)}M" if memory_gib else None,
-        }
+        memory = f"{round(1024 * memory_gib)}M" if memory_gib else None
+        chosen = {"partition": partition, "account": account, "mem": memory}
         self._parameters: dict[str, Any] = {
             "time": minutes,
             "array_parallelism": at_a_time,
@@ -58,12 +55,7 @@ class SlurmLauncher:
 
     def launch(self, runs: Sequence[SweepRun], folder: SweepFolder, perform: Perform, observer: SweepObserver) -> None:
         """Submit one array for each number of cores and GPUs. Raises LauncherUnavailable."""
-        try:
-            import submitit
-        except ImportError:
-            raise LauncherUnavailable(
-                "launcher=slurm needs the package submitit; install it with: pip install -c constraints.txt '.[slurm]'"
-            ) from None
+        submitit = package_of("slurm", "submitit")
         jobs: dict[str, tuple[str | None, Path | None]] = {}
         try:
             for (cores, gpus), group in itertools.groupby(sorted(runs, key=self._resources), self._resources):

@@ -9,17 +9,11 @@ from typing import Any
 import pandas
 
 from polystep.report.claims.statements import Score
-from polystep.report.groups import COMPLETE_SHARE, Run, context_of, uses_gradients
+from polystep.report.groups import COMPLETE_SHARE, EQUAL, Run, context_of, uses_gradients
 
 TOO_MUCH = 1.05
 """The share of its budget that a run may not pass where budgets are equal: the last step may end a little after it."""
 
-EQUAL = {
-    "equal_seconds": ("budget.seconds", "step_seconds"),
-    "equal_evaluations": ("budget.candidate_evaluations", "candidate_evaluations"),
-    "equal_steps": ("budget.steps", "steps"),
-}
-"""What is the same for all methods under an axis: the limit, and what is spent of it."""
 OWN_BUDGETS = {("revised", "equal_evaluations"), ("revised", "equal_steps")}
 """Editions that set the budgets of an axis themselves: runs with other budgets say nothing about their claims."""
 
@@ -98,7 +92,7 @@ def fault(run: Run, axis: str, where: Iterable[str] = ()) -> str:
         return ""
     share = run["used_share"]
     if axis in EQUAL:
-        limit, spent = EQUAL[axis]
+        limit, spent, _ = EQUAL[axis]
         share = run[spent] / run[limit] if run.get(limit) else 0.0
         if share > TOO_MUCH:
             return "more than its budget"

@@ -1,15 +1,14 @@
 """A family over the sizes of its tasks: scores, and candidates per second, of every method."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from polystep.report.charts import Chart, Line, Panel, Style
+from polystep.report.charts import Chart, Line, Panel
 from polystep.report.groups import Board, Group, is_about_sizes, method_title
 from polystep.report.material import Material, family_section
 from polystep.report.published import published_score
-from polystep.report.score_axis import ScoreAxis, score_axis
-from polystep.report.text import Spread, file_stem
+from polystep.report.rows import mean_of
+from polystep.report.score_axis import score_axis
+from polystep.report.text import file_stem
 
 
 def charts(material: Material) -> Iterator[Chart]:
@@ -33,30 +32,24 @@ def _scores(material: Material, axis_name: str, boards: Sequence[Board]) -> Pane
     lines: list[Line] = []
     for optimizer, groups in _by_optimizer(boards).items():
         title, style = method_title(groups[0].runs[0]), material.styles[optimizer]
-        lines += _line(title, style, ((group["size"], group.spread("test_selected")) for group in groups), axis)
-        theirs = ((board["size"], published_score(board.task, optimizer, board.edition)) for board in boards)
-        lines += (replace(line, published=True) for line in _line(f"{title}, published", style, theirs, axis))
+        ours = {float(group["size"]): group.spread("test_selected") for group in groups}
+        theirs = {float(board["size"]): published_score(board.task, optimizer, board.edition) for board in boards}
+        for label, scores in ((title, ours), (f"{title}, published", theirs)):
+            if known := {size: score.mean for size, score in scores.items() if score}:
+                shown = axis.shown([*known.values()])
+                lines.append(Line(label, style, [*known], shown, steps=False, published=scores is theirs))
     return Panel(axis_name, tuple(lines), x_label="size", y_label=axis.label, log_y=axis.best is not None)
-
-
-def _line(title: str, style: Style, scores: Iterable[tuple[Any, Spread | None]], axis: ScoreAxis) -> Iterator[Line]:
-    """The line through the known scores, if there are any."""
-    known = [(float(size), score.mean) for size, score in scores if score]
-    if known:
-        yield Line(title, style, [size for size, _ in known], axis.shown([mean for _, mean in known]), steps=False)
 
 
 def _speeds(material: Material, boards: Sequence[Board]) -> Panel:
     lines = []
     for optimizer, groups in _by_optimizer(boards).items():
-        points = []
-        for group in groups:
-            candidates, seconds = group.spread("candidate_evaluations"), group.spread("step_seconds")
-            if candidates and seconds and candidates.mean and seconds.mean:
-                points.append((float(group["size"]), candidates.mean / seconds.mean))
-        if points:
+        spent = ((g["size"], mean_of(g, "candidate_evaluations"), mean_of(g, "step_seconds")) for g in groups)
+        if speeds := {
+            float(size): candidates / seconds for size, candidates, seconds in spent if candidates and seconds
+        }:
             title, style = method_title(groups[0].runs[0]), material.styles[optimizer]
-            lines.append(Line(title, style, [x for x, _ in points], [y for _, y in points], steps=False))
+            lines.append(Line(title, style, [*speeds], [*speeds.values()], steps=False))
     return Panel("", tuple(lines), x_label="size", y_label="candidates per second", log_y=True)
 
 

@@ -64,7 +64,7 @@ def published_curve(edition: str, task: str, method: str) -> pandas.DataFrame:
     seed: NaN where only a mean over seeds is known. epoch: number of the epoch that ends there; NaN at the marks at every
     20th step up to step 400.
     """
-    curves = _curves(edition)
+    curves = _read(_FOLDER / f"{edition}_curves.csv")
     return curves[(curves["task"] == task) & (curves["method"] == method)].reset_index(drop=True)
 
 
@@ -91,6 +91,4 @@ def _numbers(edition: str) -> dict[tuple[str, str, str, str], Published]:
     return dict(zip(names, map(Published._make, table[[*Published._fields]].itertuples(index=False)), strict=True))
 
 
-@cache
-def _curves(edition: str) -> pandas.DataFrame:
-    return pandas.read_csv(_FOLDER / f"{edition}_curves.csv")
+_read = cache(pandas.read_csv)

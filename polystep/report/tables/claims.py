@@ -1,15 +1,13 @@
 """Verdicts on the claims of both editions, and the conditions that decide them, as `polystep.report.claims` judges them."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+from pandas import DataFrame
 
 from polystep.report.claims.texts import bound_text, value_text
 from polystep.report.material import VERDICTS, Material
 from polystep.report.table import Column, Row, Table, number_column, text_column
 from polystep.report.text import number_text, plain
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 _VALUES = (
     text_column("edition", "Edition"),
@@ -37,7 +35,7 @@ def tables(material: Material) -> Iterator[Table]:
         yield Table("conditions", "Conditions of the claims", shown, _rows(material.conditions), (), VERDICTS)
 
 
-def _rows(frame: "DataFrame") -> list[Row]:
+def _rows(frame: DataFrame) -> list[Row]:
     """Rows of a frame of conditions or verdicts, with the number of seeds, without what readers do not see."""
     rows = frame.drop(columns=["run_ids", "better_known"]).to_dict("records")
     return [{**row, "seeds": len(row["seeds"])} for row in rows]

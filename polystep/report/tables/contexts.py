@@ -5,10 +5,16 @@ from collections.abc import Iterator
 
 from polystep.report.groups import Run, context_of
 from polystep.report.material import CONTEXTS, Material
-from polystep.report.rows import AXIS, TASK
+from polystep.report.rows import AXIS, BOARD, TASK
 from polystep.report.table import Table, number_column, text_column
 from polystep.report.text import plain
 
+_KNOWN_BY = {
+    "context": "Processor, threads, device",
+    "commit": "Commit",
+    "clean": "Uncommitted changes",
+    "packages": "Versions",
+}
 _LEFT_OUT = ("history", "test_curve", "diagnostics", "packages", "error", "uses", "altered", "overrides")
 """Columns of runs that hold no number or text."""
 
@@ -17,15 +23,8 @@ def tables(material: Material) -> Iterator[Table]:
     """One row per context and commit, one per board whose runs come from several, and a file with one per run."""
     runs = [run for group in material.groups for run in group.runs]
     counts = Counter((context_of(run), *_code(run), _packages(run)) for run in runs)
-    columns = [
-        text_column("context", "Processor, threads, device"),
-        text_column("commit", "Commit"),
-        text_column("clean", "Uncommitted changes"),
-        text_column("packages", "Versions"),
-        number_column("runs", "Runs"),
-    ]
-    names = ("context", "commit", "clean", "packages", "runs")
-    rows = [dict(zip(names, (*key, count), strict=True)) for key, count in counts.most_common()]
+    columns = (*(text_column(name, title) for name, title in _KNOWN_BY.items()), number_column("runs", "Runs"))
+    rows = [{**dict(zip(_KNOWN_BY, key, strict=True)), "runs": count} for key, count in counts.most_common()]
     note = "Runs of unknown or modified code count for no claim."
     yield Table("contexts", "Where the runs were made", columns, rows, (note,), CONTEXTS)
     mixed = []
@@ -36,14 +35,8 @@ def tables(material: Material) -> Iterator[Table]:
             names_of_board = {"task": board.task, "axis": board.axis, "board": board.remark}
             mixed.append({**names_of_board, "commits": _several(commits), "machines": _several(machines)})
     if mixed:
-        machines_column = text_column("machines", "Processors, threads, devices")
-        columns = [
-            TASK,
-            AXIS,
-            text_column("board", "Compared within"),
-            text_column("commits", "Commits"),
-            machines_column,
-        ]
+        several = text_column("commits", "Commits"), text_column("machines", "Processors, threads, devices")
+        columns = (TASK, AXIS, BOARD, *several)
         note = "Where seconds decide, runs of several contexts are compared apart; everywhere else only versions could differ."
         yield Table("mixed_contexts", "Comparisons of several contexts", columns, mixed, (note,), CONTEXTS)
     kept = [column for column in material.runs.columns if "." not in column and column not in _LEFT_OUT]

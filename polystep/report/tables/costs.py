@@ -49,10 +49,8 @@ def _costs(rows: list[Row]) -> Table:
     for key, title in _COUNTERS.items():
         columns += [number_column(key, title), number_column(f"{key}_per_step", f"{title} per step")]
     columns += [number_column(key, title, "seconds") for key, title in _CLOCKS.items()]
-    columns += [
-        number_column("milliseconds_per_step", "Milliseconds per step", ""),
-        number_column("peak_memory_bytes", "Peak memory", "bytes"),
-    ]
+    columns.append(number_column("milliseconds_per_step", "Milliseconds per step", None))
+    columns.append(number_column("peak_memory_bytes", "Peak memory", "bytes"))
     notes = (
         "Means over seeds. Sample forwards: candidates x data rows; backward passes: gradients x data rows; clause checks: "
         "candidates x clauses. Step seconds: optimiser, evaluation and data, which budgets in seconds limit; compilation, "

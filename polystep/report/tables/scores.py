@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from scipy.stats import trim_mean
+
 from polystep.report.groups import Board, Group, method_title
 from polystep.report.material import Material, family_section
 from polystep.report.published import published_score
@@ -86,6 +88,4 @@ def _shown_score(group: Group) -> str:
 
 def _interquartile_mean(values: Sequence[float]) -> float:
     """Mean without the lowest and the highest quarter, each rounded down (Agarwal et al. 2021)."""
-    from scipy.stats import trim_mean
-
     return float(trim_mean(values, 0.25))

@@ -1,17 +1,22 @@
 """Compiled kernels from disk compute what was asked for, whoever compiled them, and files never stand in the way."""
 
+import dataclasses
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numba import njit
+from numba.core.dispatcher import Dispatcher
 
 from polystep.evaluation import kernel_cache
 from polystep.evaluation.compilation import CompilationClock
 from polystep.evaluation.kernel_cache import UnknownMaterial, material_of
+from tests.exactness import NETWORKS
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
@@ -222,6 +227,26 @@ def test_what_cannot_be_told_apart_is_not_kept(folder):
     assert call(repeats) == "compiled"
     assert call(kernel) == "compiled"
     assert len(list(folder.iterdir())) == 1
+
+
+def kernels_in(value: Any) -> Iterator[Dispatcher]:
+    if isinstance(value, Dispatcher):
+        yield value
+    elif dataclasses.is_dataclass(value):
+        yield from kernels_in(vars(value))
+    elif isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from kernels_in(each)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_kernel_of_a_network_can_be_kept(name):
+    evaluator = NETWORKS[name].fused
+    for structure in getattr(evaluator, "structures", [evaluator]):
+        kernels = list(kernels_in(structure.kernels))
+        assert kernels
+        for kernel in kernels:
+            assert material_of(kernel)
 
 
 def test_without_the_parts_of_numba_kernels_are_compiled(folder, monkeypatch):

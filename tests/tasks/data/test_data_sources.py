@@ -52,6 +52,10 @@ def test_mirror_delivers_uncompressed_bytes(mirror: Mirror) -> None:
     assert mirror.fetch(["one", "two"]) == {"one": b"values" * 50, "two": b"values" * 50}
 
 
+def test_mirror_delivers_files_that_are_not_compressed_as_they_are(mirror: Mirror) -> None:
+    assert Mirror(mirror.address, compressed=False).fetch(["one.csv"]) == {"one.csv": COMPRESSED}
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

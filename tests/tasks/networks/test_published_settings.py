@@ -72,6 +72,7 @@ def test_sizes_of_a_step(
         ("argmax", (5, 0.3), (32, 8), (2, 0.5)),
         ("staircase", (5, 1), (64, 32), (2, 1)),
         ("mnist", (10, 0.1), (5, 1), (10, 2)),
+        ("etth1", (10, 0.1), (5, 1), (10, 2)),
     ],
 )
 def test_schedules(
@@ -107,19 +108,19 @@ def test_updates(edition: str) -> None:
     assert updates["moe"]["biased_rotation"] and updates["moe"]["forget_every"] == 20
 
 
-@pytest.mark.parametrize("task", ["snn", "int8", "argmax", "staircase", "moe", "mnist"])
+@pytest.mark.parametrize("task", ["snn", "int8", "argmax", "staircase", "moe", "mnist", "etth1"])
 @pytest.mark.parametrize(
     ("optimizer", "steps", "looks"), [("openai_es", 10000, 1000), ("spsa", 50000, 500), ("cma_es", 10000, 10)]
 )
 def test_published_rivals(task: str, optimizer: str, steps: int, looks: int) -> None:
-    """EDITIONS.md, rivals: one setting for all tasks, a fifth of the steps on the mixture and on MNIST."""
+    """EDITIONS.md, rivals: one setting for all tasks, a fifth of the steps on the mixture, on MNIST and on ETTh1."""
     config = composed("study=first", f"task={task}", f"optimizer={optimizer}")
-    shorter = task in ("moe", "mnist")
+    shorter = task in ("moe", "mnist", "etth1")
     assert config["study"]["edition"] == "first"
     assert config["budget"]["steps"] == (steps // 5 if shorter else steps)
     if optimizer == "cma_es" and shorter:
-        # pycma on the mixture was looked at ten times, EvoTorch on MNIST every ten generations
-        looks = {"moe": 10, "mnist": 200}[task]
+        # pycma on the mixture was looked at ten times, EvoTorch on MNIST every ten generations and on ETTh1 every hundred
+        looks = {"moe": 10, "mnist": 200, "etth1": 20}[task]
     elif shorter:
         looks //= 5
     assert config["budget"]["steps"] == looks * config["evaluation"]["validate_every"]
@@ -171,3 +172,21 @@ def test_published_adam(task: str) -> None:
     assert (config["study"]["edition"], config["budget"]["steps"]) == ("first", 3540)
     rate = config["optimizer"]["learning_rate"]
     assert (rate["start"], rate["end"], config["budget"]["steps"]) == (0.001, 0.0, 3540)
+
+
+@pytest.mark.parametrize(("edition", "coordinates", "candidates"), [("first", 4705, 9424), ("revised", 4704, 5292)])
+def test_forecasts(edition: str, coordinates: int, candidates: int) -> None:
+    """EDITIONS.md, forecasts: a full step in three, 30 epochs of 133 batches; Adam 50 at a constant rate."""
+    config = composed(f"study={edition}", "task=etth1", "optimizer=polystep")
+    task, optimizer = config["task"], config["optimizer"]
+    assert (task["series"], task["history"], task["horizon"], task["batch_size"]) == ("etth1", 96, 96, 64)
+    layout = ParameterLayout.of_module(instantiate(task["network"])(horizon=96))
+    assert layout.size == 23392
+    subspace = instantiate(optimizer["subspace"])(layout, optimizer["particle_dimension"], seed=42)
+    assert subspace.coordinates == coordinates
+    vertices = len(polytope_vertices(optimizer["polytope"], subspace.particle_dimension))
+    assert subspace.particles * vertices * optimizer["probes"] == candidates
+    assert optimizer["coasting"]["period"] == 3 and optimizer["update"]["_target_"] == "polystep.update.Momentum"
+    assert (config["budget"]["steps"], config["evaluation"]["validate_every"]) == (3990, 133)
+    adam = composed(f"study={edition}", "task=etth1", "optimizer=adam")
+    assert (adam["budget"]["steps"], adam["optimizer"]["learning_rate"]) == (6650, 0.001)

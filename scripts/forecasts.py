@@ -1,0 +1,83 @@
+"""Forecasts beside persistence, which repeats the last number:  python -m scripts.forecasts [records...]
+
+Your runs of task=etth1, a row per method and study: mean squared errors at the checkpoint that validation chose, mean over
+seeds with its 95 % interval. What has learnt nothing about a series still has persistence. For example, after
+    python -m scripts.sweep task=etth1 optimizer=polystep,adam seed=1,2,3
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+
+from polystep.bench.composition import compose_config
+from polystep.contracts import ExpectedError
+from polystep.report import load_runs
+from polystep.report.rows import mean_interval
+from polystep.report.table import Table, interval_column, number_column, text_column, to_markdown
+from scripts.console import CONFIGS, RECORDS, explain, guarded
+
+COLUMNS = (
+    text_column("series", "Series"),
+    text_column("method", "Method"),
+    text_column("study", "Study"),
+    number_column("candidates", "Candidates"),
+    number_column("seeds", "Seeds"),
+    interval_column("validation", "Validation error"),
+    interval_column("test", "Test error"),
+)
+_WINDOWS = ("task.series", "task.history", "task.horizon")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; exit status 0 when a table was printed, 2 after an explained failure."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.forecasts", description="Show forecasts beside persistence."
+    )
+    parser.add_argument("records", nargs="*", type=Path, default=[RECORDS], help="folders of runs, or bundles")
+    parser.add_argument("--data-dir", default="data", help="where the series are; default: data")
+    options = parser.parse_args(arguments)
+    try:
+        print(to_markdown(forecast_table(load_runs(*options.records), options.data_dir)))
+    except ExpectedError as error:
+        return explain(error)
+    return 0
+
+
+def forecast_table(runs: Any, data_dir: str) -> Table:
+    """The table; ExpectedError where there are no finished runs of forecasts, or their series cannot be had."""
+    kind = runs.get("task.component")
+    forecasts = runs[(runs["status"] == "finished") & (kind == "forecasting")] if kind is not None else runs[:0]
+    if not len(forecasts):
+        raise ExpectedError(
+            "there are no finished runs of task=etth1; make some with python -m scripts.sweep task=etth1"
+        )
+    rows = []
+    for windows, of_windows in forecasts.groupby([*_WINDOWS]):
+        for (method, study, _), group in of_windows.groupby(["optimizer", "study", "cell_id"]):
+            candidates = group["candidate_evaluations"].median() or None
+            names = {"method": method, "study": study, "candidates": candidates, "seeds": len(group)}
+            rows.append(_row(windows[0], names, group["validation_selected"], group["test_selected"]))
+        floor = persistence(dict(zip(_WINDOWS, windows, strict=True)), data_dir)
+        rows.append(_row(windows[0], {"method": "persistence"}, *([error] for error in floor)))
+    return Table("forecasts", "Forecasts", COLUMNS, rows)
+
+
+def persistence(windows: dict[str, Any], data_dir: str) -> tuple[float, float]:
+    """Validation and test error of repeating the last number, over the windows that these settings describe."""
+    settings = [f"{name}={value}" for name, value in windows.items()]
+    composed, _ = compose_config(CONFIGS, ["task=etth1", f"data_dir={data_dir}", *settings])
+    floor: tuple[float, float] = instantiate(composed.task).persistence()
+    return floor
+
+
+def _row(series: str, names: dict[str, Any], validation: Sequence[float], test: Sequence[float]) -> dict[str, Any]:
+    errors = {"validation": mean_interval(list(validation)), "test": mean_interval(list(test))}
+    return {"series": series, **names, "unit": "mse", **errors}
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

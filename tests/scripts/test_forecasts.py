@@ -1,0 +1,31 @@
+"""Runs of forecasts beside persistence: the same windows."""
+
+from pathlib import Path
+
+import pytest
+
+from polystep.report import load_runs
+from scripts import forecasts, sweep
+
+SMALL = ["task=etth1", "task.series=sines", "task.history=6", "task.horizon=3", "task.network.hidden=2"]
+
+
+def test_persistence_is_a_row_beside_each_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = ["optimizer=random_search", "seed=1,2", "budget.steps=3", f"records={tmp_path}", "threads=1"]
+    assert sweep.main([*SMALL, *runs]) == 0
+    own, floor = forecasts.forecast_table(load_runs(tmp_path), "absent folder").rows
+    assert (own["method"], own["study"], own["seeds"]) == ("random_search", "default", 2)
+    assert own["test"].low <= own["test"].value <= own["test"].high
+    assert floor["method"] == "persistence"
+    windows = {"task.series": "sines", "task.history": 6, "task.horizon": 3}
+    expected = forecasts.persistence(windows, "absent folder")
+    assert (floor["validation"].value, floor["test"].value) == expected
+    assert forecasts.persistence({**windows, "task.horizon": 12}, "absent folder")[1] > expected[1]
+    capsys.readouterr()
+    assert forecasts.main([str(tmp_path)]) == 0
+    assert "| persistence |" in capsys.readouterr().out
+
+
+def test_without_runs_the_command_to_make_some_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert forecasts.main([str(tmp_path)]) == 2
+    assert "make some with python -m scripts.sweep task=etth1" in capsys.readouterr().out.replace("\n", " ")
