@@ -10,8 +10,7 @@ from pathlib import Path
 from polystep.contracts import ExpectedError
 from polystep.files import StorageError, write_text
 from polystep.report import load_runs
-from polystep.report.claims import judge, verdicts
-from polystep.report.claims.judge import FAILS, HOLDS, NOT_RUN, UNDECIDED
+from polystep.report.claims.judge import FAILS, HOLDS, NOT_RUN, UNDECIDED, judge, verdicts
 from polystep.report.figures import five_networks
 from polystep.report.material import Material
 from polystep.report.published import EDITIONS

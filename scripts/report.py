@@ -11,7 +11,8 @@ from pathlib import Path
 from polystep.contracts import ExpectedError
 from polystep.report import load_runs
 from polystep.report.build import ReportSummary, build_report
-from polystep.report.claims import Statement, read_statements, summary_lines
+from polystep.report.claims.statements import Statement, read_statements
+from polystep.report.claims.texts import summary_lines
 from polystep.report.runs import COMMITTED as COMMITTED_RUNS
 from polystep.report.runs import OWN
 from scripts.console import COMMITTED, CONFIGS, RECORDS, RESULTS, console, explain, say

@@ -16,15 +16,12 @@ class Observer(Protocol):
 
     def started(self, name: str, config: dict[str, Any], share: float) -> None:
         """The run begins, or continues with `share` of its budget used."""
-        ...
 
     def progressed(self, row: Row, share: float) -> None:
         """A history row was added."""
-        ...
 
     def ended(self, status: str, metrics: dict[str, Any]) -> None:
         """The run is over."""
-        ...
 
 
 class Observers:

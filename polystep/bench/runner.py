@@ -22,8 +22,6 @@ from polystep.files import StorageError
 from polystep.records import RecordError, Row, RunRecord, read_record, write_record
 from polystep.records.identity import digest
 
-__all__ = ["Evaluation", "Run", "RunOutcome"]
-
 
 @dataclass(frozen=True)
 class RunOutcome:

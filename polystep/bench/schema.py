@@ -101,9 +101,9 @@ def describe(hint: Any) -> str:
         return "one of " + ", ".join(map(str, arguments))
     if origin in _UNIONS:
         return " or ".join(describe(argument) for argument in arguments)
-    if _is_list(hint):
+    if _is_written_as(list, hint):
         return "a list"
-    if _is_mapping(hint):
+    if _is_written_as(dict, hint):
         return "settings"
     return _WORDS.get(hint, getattr(hint, "__name__", str(hint)))
 
@@ -132,10 +132,10 @@ def fits(value: Any, hint: Any) -> bool:
     if isinstance(value, dict) and "_target_" in value:
         # what is built is the target's affair
         return True
-    if _is_list(hint):
+    if _is_written_as(list, hint):
         items = [item for item in arguments if item is not Ellipsis]
         return isinstance(value, list) and (len(items) != 1 or all(fits(item, items[0]) for item in value))
-    if _is_mapping(hint):
+    if _is_written_as(dict, hint):
         return isinstance(value, dict)
     # of hints such as type variables nothing is known
     kind = origin or hint
@@ -161,14 +161,10 @@ def _is_instance(value: Any, kind: type) -> bool:
         return False
 
 
-def _is_list(hint: Any) -> bool:
-    kind = typing.get_origin(hint) or hint
-    return kind is tuple or (kind in _ABSTRACT and issubclass(list, kind)) or kind is list
-
-
-def _is_mapping(hint: Any) -> bool:
-    kind = typing.get_origin(hint) or hint
-    return kind is dict or (kind in _ABSTRACT and issubclass(dict, kind))
+def _is_written_as(kind: type, hint: Any) -> bool:
+    """Whether yaml files write what is hinted as a list, or as a dict."""
+    hinted = typing.get_origin(hint) or hint
+    return hinted is kind or (hinted is tuple and kind is list) or (hinted in _ABSTRACT and issubclass(kind, hinted))
 
 
 _ABSTRACT = (abc.Sequence, abc.MutableSequence, abc.Iterable, abc.Collection, abc.Mapping, abc.MutableMapping)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -87,13 +87,6 @@ class Prepared:
         return self.records / self.name
 
 
-class Stateful(Protocol):
-    """What a checkpoint holds a part of."""
-
-    def state_dict(self) -> State: ...
-    def load_state_dict(self, state: State) -> None: ...
-
-
 class RunCheckpoint:
     """The checkpoint of a run: the states of the run itself, its ledger, its optimiser and its task."""
 
@@ -101,7 +94,11 @@ class RunCheckpoint:
         """`seconds`: how much work may be lost with a process that is killed."""
         self._run, self._seconds = run, seconds
         self._path = run.folder / "checkpoint.safetensors"
-        self._parts: dict[str, Stateful] = {"run": run.state, "optimizer": run.optimizer, "task": run.task}
+        self._parts: dict[str, RunState | Optimizer | Task] = {
+            "run": run.state,
+            "optimizer": run.optimizer,
+            "task": run.task,
+        }
         # there is nothing to lose at the start
         self._saved_step, self._saved_rows, self._saved_at = 0, 0, time.monotonic()
 

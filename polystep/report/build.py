@@ -10,7 +10,8 @@ from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
 from polystep.processes import map_in_processes
 from polystep.report import figures, tables
-from polystep.report.claims import Statement, judge, judge_own_first
+from polystep.report.claims.judge import judge, judge_own_first
+from polystep.report.claims.statements import Statement
 from polystep.report.drawing import render
 from polystep.report.material import Material, modules_of
 from polystep.report.page import PAGES, findings_page, report_page, report_summary

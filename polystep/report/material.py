@@ -10,7 +10,7 @@ from types import ModuleType
 from pandas import DataFrame
 
 from polystep.report.charts import Style, styles_of
-from polystep.report.claims import verdicts
+from polystep.report.claims.judge import verdicts
 from polystep.report.groups import Board, Group, boards_of, group_runs, main_boards
 from polystep.report.text import plain
 

@@ -39,11 +39,9 @@ class SweepObserver(Protocol):
 
     def started(self, run: SweepRun) -> None:
         """A run begins."""
-        ...
 
     def ended(self, run: SweepRun, status: int) -> None:
         """A run has ended."""
-        ...
 
 
 class Launcher(Protocol):
@@ -57,7 +55,6 @@ class Launcher(Protocol):
         Returns their exit statuses by identity, or None where they are left to a queue that needs this process no more.
         Raises LauncherUnavailable.
         """
-        ...
 
 
 LONGEST_FOLDER = 60

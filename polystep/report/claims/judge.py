@@ -53,12 +53,11 @@ def verdicts(conditions: pandas.DataFrame) -> pandas.DataFrame:
         verdict = UNDECIDED if worst == NOT_RUN and len(set(found)) > 1 else worst
         deciding = group[group["verdict"] == worst]
         row = deciding.loc[_margin(deciding).idxmin()].to_dict()
-        sources = set(group["source"]) - {""}
         rows.append(
             row
             | {"verdict": verdict, "conditions": len(found), "met": found.count(HOLDS)}
             | {"run_ids": tuple(dict.fromkeys(run for ids in group["run_ids"] for run in ids))}
-            | {"source": sources.pop() if len(sources) == 1 else "mixed" if sources else ""}
+            | {"source": _source(set(group["source"]) - {""})}
         )
         if verdict in (UNDECIDED, NOT_RUN):
             reasons = list(dict.fromkeys(group["reason"][group["verdict"].isin([UNDECIDED, NOT_RUN])]))
@@ -115,11 +114,14 @@ def _description(statement: Statement, axis: str, condition: Condition) -> dict[
 
 
 def _outcome(verdict: str, reason: str = "", runs: Sequence[Run] = (), **values: Any) -> dict[str, Any]:
-    origins = {run["origin"] for run in runs if "origin" in run}
-    source = origins.pop() if len(origins) == 1 else "mixed" if origins else ""
+    source = _source({run["origin"] for run in runs if "origin" in run})
     empty = {"value": math.nan, "low": math.nan, "high": math.nan, "better_known": False}
     ids = tuple(run["run_id"] for run in runs)
     return empty | {"verdict": verdict, "reason": reason, "run_ids": ids, "source": source} | values
+
+
+def _source(origins: set[str]) -> str:
+    return "mixed" if len(origins) > 1 else next(iter(origins), "")
 
 
 def _by_files(row: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from polystep.bench.evaluation import Evaluation
 from polystep.bench.ledger import Budget
-from polystep.bench.runner import Evaluation, Run
+from polystep.bench.runner import Run
 from tests.polystep.bench.spy_run import STEPS, RandomSearch, SpyTask
 
 

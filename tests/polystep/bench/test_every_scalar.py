@@ -16,7 +16,7 @@ from polystep.bench.profiles import read_profile
 from polystep.bench.schema import ConfigError, check_node, locate
 from polystep.bench.studies import ANY_OPTIMIZER, ANY_TASK, Study, settings_files
 from polystep.contracts import ExpectedError
-from polystep.report.claims import read_statements
+from polystep.report.claims.statements import read_statements
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 WRONG: list[Any] = [[1], {"start": 1}, None]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from polystep.report.build import build_report
-from polystep.report.claims import read_statements
+from polystep.report.claims.statements import read_statements
 
 CLAIMS = Path(__file__).parents[3] / "configs" / "statements" / "claims.yaml"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

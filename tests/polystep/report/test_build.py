@@ -13,7 +13,7 @@ from polystep.records import RunRecord, read_bundle, write_bundle
 from polystep.records.record import _checksum
 from polystep.report import load_runs
 from polystep.report.build import build_report
-from polystep.report.claims import read_statements
+from polystep.report.claims.statements import read_statements
 from polystep.report.material import Material
 from polystep.report.tables import comparison
 from tests.polystep.conftest import damaged
@@ -53,9 +53,10 @@ def test_pages_do_not_repeat_tables(tmp_path, table):
     assert headings and titles and not headings & titles
 
 
-def test_equal_runs_give_equal_files(tmp_path, table):
+def test_equal_runs_give_equal_files(tmp_path, table, make_run):
+    runs = [make_run(task, name) for task in ("snn", "cartpole") for name in ("polystep", "spsa")]
     for name in ("first", "second"):
-        build_report(table(), tmp_path / name)
+        build_report(table(*runs), tmp_path / name)
     for path in (tmp_path / "first").rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "second" / path.relative_to(tmp_path / "first")).read_bytes(), path.name
 

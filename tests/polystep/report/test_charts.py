@@ -55,15 +55,10 @@ def test_the_environment_of_matplotlib_is_ignored(tmp_path):
         "sys.stdout.buffer.write(render(chart)['svg'])"
     )
     odd = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
-    root = Path(__file__).parents[3]
-    drawn = [
-        subprocess.run(
-            [sys.executable, "-c", code], cwd=root, env=os.environ | extra, capture_output=True, check=True
-        ).stdout
-        for extra in ({}, odd)
-    ]
-    assert drawn[0] == drawn[1]
-    assert b"<text" in drawn[0]
+    root, environment = Path(__file__).parents[3], os.environ | odd
+    drawn = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, check=True)
+    assert drawn.stdout == svg(Chart("c", "t", "s", ((Panel("p", bars=(Bar("b", 1.0, "#117733"),)),),)))
+    assert b"<text" in drawn.stdout
 
 
 def test_the_page_gets_its_own_colours_and_no_identifiers_of_groups():

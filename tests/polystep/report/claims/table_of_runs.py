@@ -4,7 +4,7 @@ from itertools import count
 
 import pandas
 
-from polystep.report.claims import Condition, Score, Statement
+from polystep.report.claims.statements import Condition, Score, Statement
 
 _NUMBERS = count()
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy
 import pytest
 
-from polystep.report.claims import read_statements
 from polystep.report.claims.intervals import LEVEL, NEAR_BEST, against_bounds, interval
+from polystep.report.claims.statements import read_statements
 
 FOLDER = Path(__file__).parents[4] / "configs" / "statements"
 CLAIMS = read_statements(FOLDER / "claims.yaml")

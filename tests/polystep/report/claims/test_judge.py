@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polystep.report.claims import Condition, Score, judge, judge_own_first, verdicts
+from polystep.report.claims.judge import judge, judge_own_first, verdicts
+from polystep.report.claims.statements import Condition, Score
 from tests.polystep.report.claims.table_of_runs import (
     ABOVE,
     BAD,

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from polystep.report import load_runs
-from polystep.report.claims import StatementError, judge, read_statements, verdicts
+from polystep.report.claims.judge import judge, verdicts
+from polystep.report.claims.statements import StatementError, read_statements
 from polystep.report.published import published, published_curve, published_table
 from tests.polystep.report.claims.table_of_runs import table
 

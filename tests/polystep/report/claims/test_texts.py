@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from polystep.report.claims import Condition, Score, judge, judge_own_first, summary_lines
+from polystep.report.claims.judge import judge, judge_own_first
+from polystep.report.claims.statements import Condition, Score
+from polystep.report.claims.texts import summary_lines
 from polystep.report.page import findings_page
 from tests.polystep.report.claims.table_of_runs import ABOVE, BAD, GOOD, LEADS, runs_of, statement, table
 
