@@ -27,8 +27,14 @@ from polystep.evaluation.routing.network import RoutedNetwork, utilisation
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 from tasks.data import Dataset, load_dataset
+from tasks.independent_rows import IndependentRows
 from tasks.networks.initialisation import build_without_randomness, starting_point
 from tasks.shuffled_rows import ShuffledRows
+
+SAMPLINGS: Mapping[str, type[ShuffledRows] | type[IndependentRows]] = {
+    "shuffled": ShuffledRows,
+    "independent": IndependentRows,
+}
 
 
 class ClassificationNetwork(Protocol):
@@ -64,12 +70,12 @@ class OffersEvaluator(Protocol):
         ...
 
 
-@component("classification", version=1, inert=("title", "data_dir", "device"))
+@component("classification", version=1, inert=("title", "data_dir", "device"), added=("sampling",))
 class ClassificationTask:
     """Train a network on a data set; the score is accuracy.
 
-    The training images are split into training and validation part by the run seed; an objective is one shuffled
-    mini-batch, the last one of an epoch may be smaller. Source: EDITIONS.md, networks.
+    The training images are split into training and validation part by the run seed; an objective is one mini-batch, of a
+    shuffled epoch, whose last one may be smaller, or drawn anew. Source: EDITIONS.md, networks.
     """
 
     metric = Metric("accuracy", "maximize", "fraction", best=1.0)
@@ -86,12 +92,13 @@ class ClassificationTask:
         evaluation: Literal["fused", "incremental", "functional"] = "fused",
         device: str = "cpu",
         title: str = "",
+        sampling: Literal["shuffled", "independent"] = "shuffled",
     ):
-        """`name`, `title`: what records and reports call the task. `batch_size`: None means
-        all training rows. `validation_size`: rows held out of the training set, their share of it where it is below 1.
-        `evaluation`: the path that computes losses; all agree,
-        "fused" runs on the CPU only and falls back to "incremental" elsewhere, and both fall back to "functional", with a
-        warning, where the network has no form for them.
+        """`name`, `title`: what records and reports call the task. `batch_size`: None means all training rows.
+        `validation_size`: rows held out of the training set, their share of it where it is below 1. `evaluation`: the path
+        that computes losses; all agree, "fused" runs on the CPU only and falls back to "incremental" elsewhere, and both fall
+        back to "functional", with a warning, where the network has no form for them. `sampling`: batches of shuffled epochs,
+        or each drawn from all rows with replacement.
         """
         data = load_dataset(dataset, Path(data_dir))
         available = len(data.train_labels)
@@ -121,7 +128,9 @@ class ClassificationTask:
             self.layout,
         )
         self._split(data, held_out, seed)
-        self._batches = ShuffledRows(len(self._train[1]), batch_size, seed, self._device)
+        if sampling not in SAMPLINGS:
+            raise ValueError(f"task.sampling must be {' or '.join(SAMPLINGS)}, got {sampling!r}")
+        self._batches = SAMPLINGS[sampling](len(self._train[1]), batch_size, seed, self._device)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -133,7 +142,7 @@ class ClassificationTask:
         return starting_point(self._module, self.layout, seed, self._device)
 
     def next_objective(self) -> BatchObjective:
-        """The next mini-batch of the shuffled training part."""
+        """The next mini-batch of the training part."""
         chosen = self._batches.next()
         inputs, targets = self._train
         return BatchObjective(self._evaluator, inputs[chosen], targets[chosen], self._differentiator)
@@ -154,11 +163,11 @@ class ClassificationTask:
         return {"utilisation": utilisation(winner, len(self._layered.routes))}
 
     def state_dict(self) -> State:
-        """The generator at the start of this epoch and the position in the epoch."""
+        """Where the stream of batches is."""
         return self._batches.state_dict()
 
     def load_state_dict(self, state: State) -> None:
-        """Continue the shuffled stream where `state` was taken."""
+        """Continue the stream of batches where `state` was taken."""
         self._batches.load_state_dict(state)
 
     def _build_evaluator(self, evaluation: str) -> Evaluator:

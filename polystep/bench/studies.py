@@ -26,7 +26,7 @@ class Study:
 
     name: str
     title: str
-    protocol: Literal["default", "published", "equal_seconds", "equal_evaluations", "equal_steps", "tuning"]
+    protocol: Literal["default", "published", "equal_seconds", "equal_evaluations", "equal_steps", "theory", "tuning"]
     edition: Literal["first", "revised"] | None = None
     requires_settings: bool = False
 

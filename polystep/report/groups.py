@@ -26,6 +26,7 @@ _AXES = {
     ("equal_evaluations", None): "equal evaluations",
     ("equal_steps", None): "equal steps",
     ("default", None): "default settings",
+    ("theory", None): "conditions of the theorem",
     ("tuning", None): "tuning",
 }
 EQUAL = {

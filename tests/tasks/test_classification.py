@@ -121,6 +121,19 @@ def test_every_epoch_reshuffles_the_same_rows(build: Build) -> None:
     assert Counter(chain(*first)) == Counter(chain(*second))
 
 
+def test_independent_batches_are_drawn_from_the_training_part(build: Build) -> None:
+    training = set(epoch(build()))
+    task = build(sampling="independent")
+    batches = next_rows(task, 40)
+    assert [len(batch) for batch in batches] == [500] * 40
+    assert set(chain(*batches)) == training
+
+
+def test_samplings_that_do_not_exist_are_refused(build: Build) -> None:
+    with pytest.raises(ValueError, match="sampling must be shuffled or independent, got 'sorted'"):
+        build(sampling="sorted")
+
+
 def test_batch_size_may_be_the_whole_training_part(build: Build) -> None:
     task = build(batch_size=TRAIN)
     assert task.steps_per_epoch == 1
