@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from polystep.bench import launch
-from polystep.bench.composition import compose_config
+from polystep.bench.composition import Composer
 from polystep.bench.launch import build_run
 from polystep.bench.profiles import profile_names, read_profile
 from polystep.bench.schema import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+COMPOSER = Composer(CONFIGS)
+"""Profiles share many files, which it reads once."""
 
 
 def write_profile(folder: Path, text: str) -> Path:
@@ -84,7 +86,7 @@ def test_every_run_of_every_profile_can_be_built(name: str, monkeypatch: pytest.
     distinct = {tuple(re.sub(r"(seed|\..*)=[\d.e-]+$", r"\1", item) for item in run.overrides): run for run in planned}
     for run in distinct.values():
         for overrides in filter(None, (run.overrides, run.without_data)):
-            assert build_run(*compose_config(CONFIGS, overrides)).config["seed"] >= 0
+            assert build_run(*COMPOSER.compose(overrides)).config["seed"] >= 0
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONFIGS)))
