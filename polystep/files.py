@@ -84,9 +84,9 @@ def _say_once(folder: Path, reason: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` atomically."""
+    """Write `text` to `path` atomically; what came from outside and has no place in UTF-8 becomes a question mark."""
     with atomic_write(path) as file:
-        file.write(text.encode())
+        file.write(text.encode("utf-8", "replace"))
 
 
 def json_value(value: Any) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pandas import DataFrame
 
 from polystep.contracts import ExpectedError
-from polystep.files import atomic_write
+from polystep.files import atomic_write, write_text
 from polystep.processes import map_in_processes
 from polystep.report import figures, tables
 from polystep.report.claims.judge import judge, judge_own_first
@@ -15,7 +15,7 @@ from polystep.report.claims.statements import Statement
 from polystep.report.drawing import render
 from polystep.report.material import Material, modules_of
 from polystep.report.page import PAGES, findings_page, report_page, report_summary
-from polystep.report.table import write_page, write_table
+from polystep.report.table import write_table
 
 _WORTH_A_PROCESS = 4
 """So many charts take longer to draw than a process takes to start."""
@@ -68,7 +68,7 @@ def build_report(
     if (found := _judged(runs, findings)) is not None:
         for edition, name in PAGES.items():
             written.append(output / name)
-            write_page(written[-1], findings_page(edition, findings, found))
+            write_text(written[-1], findings_page(edition, findings, found))
     pages = {
         "missing.txt": "".join(f"{title}\n" for title in missing),
         "report.html": report_page(material, made, charts, (files["svg"] for files in drawn), problems),
@@ -76,7 +76,7 @@ def build_report(
     }
     for name, text in pages.items():
         written.append(output / name)
-        write_page(written[-1], text)
+        write_text(written[-1], text)
     return ReportSummary(sum(len(group.runs) for group in material.groups), written, problems, conditions)
 
 

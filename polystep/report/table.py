@@ -138,10 +138,5 @@ def write_table(table: Table, folder: Path) -> list[Path]:
     if table.summary and table.rows:
         written[folder / f"{table.name}.tex"] = to_latex(table)
     for path, text in written.items():
-        write_page(path, text)
+        write_text(path, text)
     return list(written)
-
-
-def write_page(path: Path, text: str) -> None:
-    """Write a text atomically; what came from outside and has no place in UTF-8 becomes a question mark."""
-    write_text(path, text.encode("utf-8", "replace").decode("utf-8"))

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from polystep.contracts import ExpectedError
-from polystep.files import atomic_write
+from polystep.files import atomic_write, write_text
 from polystep.report.drawing import render
-from polystep.report.table import to_markdown, write_page, write_table
+from polystep.report.table import to_markdown, write_table
 from scripts.theory.parameters import study_names
 from scripts.theory.study import Evidence, Section, restore
 
@@ -28,7 +28,7 @@ def write_theory_page(output: Path) -> Path:
         write_section_files(section, output)
         parts.append(_markdown(section, evidence))
     page = output / "THEORY.md"
-    write_page(page, "\n".join(parts))
+    write_text(page, "\n".join(parts))
     return page
 
 

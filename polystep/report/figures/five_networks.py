@@ -53,10 +53,9 @@ def _chosen(material: Material, board: Board) -> Iterator[tuple[Group, str, Styl
     chosen = (
         (board.own, "PolyStep"),
         (board.best(differences), "Finite differences"),
-        (board.best(rivals), "Best black-box rival: "),
-        (board.best([group for group in board.ranked if group.uses_gradients]), "Gradients: "),
+        (board.best(rivals), "Best black-box rival: {}"),
+        (board.best([group for group in board.ranked if group.uses_gradients]), "Gradients: {}"),
     )
     for group, name in chosen:
         if group:
-            label = f"{name}{group.label}" if name.endswith(" ") else name
-            yield group, label, material.styles[str(group["optimizer"])]
+            yield group, name.format(group.label), material.styles[str(group["optimizer"])]
