@@ -147,9 +147,10 @@ class StepSeconds:
             (
                 *(self._verdict(fit, rows) for fit in found["exponents"]),
                 "Every unit has as many candidates, and a candidate changes one unit. With one hidden layer (snn) the time of "
-                "a candidate hardly depends on the width, and candidates grow as the parameters do; with two (int8) "
-                "candidates grow as their square root, and each reaches the whole next layer. Small networks have a fixed "
-                "cost besides, which makes the exponent over all sizes smaller than that between large ones.",
+                "a candidate does not depend on the width, and candidates grow as the parameters do. With two (int8) each "
+                "candidate reaches the whole next layer, so the time of a step grows as the width squared, but parameters "
+                "do so only where the width is well above the number of inputs: up to there the exponent is above 1. Small "
+                "networks have a fixed cost besides, which makes the exponent over all sizes smaller.",
                 f"The published times of one step, on a GPU, have an exponent of {of_published:.2f} from "
                 f"{min(sizes):,.0f} to {max(sizes):,.0f} parameters. They are those of multilayer perceptrons with candidates "
                 "that change whole layers, so seconds must not be compared with ours, only growth.",
@@ -162,7 +163,9 @@ class StepSeconds:
 
     def _verdict(self, fit: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
         own = [row for row in rows if row["task"] == fit["task"]]
-        relation = "at most" if fit["high"] <= self.target else "not surely at most"
+        relation = (
+            "at most" if fit["high"] <= self.target else "above" if fit["low"] > self.target else "not surely at most"
+        )
         return (
             f"{fit['task']}: the exponent from {own[0]['parameters']:,} to {own[-1]['parameters']:,} parameters is "
             f"{fit['exponent']:.3f} ({fit['low']:.3f} to {fit['high']:.3f}), {relation} the {self.target:g} that is wanted; "

@@ -27,13 +27,18 @@ def rows(exponent: float) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize(("exponent", "told"), [(1.0, ", at most the 1.1"), (1.5, "not surely at most the 1.1")])
-def test_exponents(exponent: float, told: str) -> None:
+@pytest.mark.parametrize(
+    ("exponent", "width", "told"),
+    [(1.0, 0.0, ", at most the 1.1"), (1.5, 0.0, ", above the 1.1"), (1.1, 0.1, ", not surely at most the 1.1")],
+)
+def test_exponents(exponent: float, width: float, told: str) -> None:
     study = StepSeconds(**SMALL)
     measured = rows(exponent)
     fit = study.fit("snn_digits", measured)
     assert fit["exponent"] == pytest.approx(exponent, abs=0.02)
-    section = study.section({"step_seconds": measured, "exponents": [fit | {"low": exponent, "high": exponent}]})
+    section = study.section(
+        {"step_seconds": measured, "exponents": [fit | {"low": exponent - width, "high": exponent + width}]}
+    )
     shown = section.tables[0].rows
     assert shown[0]["local"] is None and shown[1]["local"] == pytest.approx(exponent)
     assert shown[2]["microseconds"] == pytest.approx(1e6 * shown[2]["seconds"] / 120)
