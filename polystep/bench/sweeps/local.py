@@ -13,15 +13,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from polystep.bench.lock import exclusive
+from polystep.bench.sweeps import launcher
 from polystep.bench.sweeps.folder import SweepFolder
-from polystep.bench.sweeps.launcher import (
-    INTERRUPTED_STATUS,
-    KILLED_STATUS,
-    Perform,
-    SweepObserver,
-    folder_for_sockets,
-    print_into,
-)
 from polystep.bench.sweeps.plan import SweepRun
 from polystep.machine import available_cores
 
@@ -30,7 +23,7 @@ class LocalLauncher:
     """As many runs at a time as the cores allow: a run that asks for no number of threads has all of them to itself."""
 
     def launch(
-        self, runs: Sequence[SweepRun], folder: SweepFolder, perform: Perform, observer: SweepObserver
+        self, runs: Sequence[SweepRun], folder: SweepFolder, perform: launcher.Perform, observer: launcher.SweepObserver
     ) -> Mapping[str, int]:
         """The exit statuses by identity, when all have ended; Ctrl-C and SIGTERM end those under way and start no more."""
         statuses: dict[str, int] = {}
@@ -38,12 +31,12 @@ class LocalLauncher:
         # its processes start with everything imported
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([perform.__module__, "numba"])
-        tempfile.tempdir = folder_for_sockets()
+        tempfile.tempdir = launcher.folder_for_sockets()
 
         def compute(run: SweepRun, cores: int, log: Path | None) -> None:
             process = context.Process(target=_work, args=(perform, run, folder, cores, log))
             with _processes:
-                if INTERRUPTED_STATUS in statuses.values():
+                if launcher.INTERRUPTED_STATUS in statuses.values():
                     return
                 observer.started(run)
                 process.start()
@@ -65,7 +58,7 @@ class LocalLauncher:
                     for future in waiting:
                         future.result()
                 except KeyboardInterrupt:
-                    statuses[""] = INTERRUPTED_STATUS
+                    statuses[""] = launcher.INTERRUPTED_STATUS
                     # Ctrl-C in a terminal has told them already, SIGTERM told this process alone
                     with _processes:
                         for process in begun:
@@ -94,17 +87,17 @@ def _status(process: BaseProcess, run: SweepRun, folder: SweepFolder) -> int:
     status = process.exitcode or 0
     if status == -signal.SIGTERM:
         # before the run could heed it
-        return INTERRUPTED_STATUS
+        return launcher.INTERRUPTED_STATUS
     if status < 0:
-        status, name = KILLED_STATUS, signal.Signals(-status).name
+        status, name = launcher.KILLED_STATUS, signal.Signals(-status).name
         folder.end(run, status, f"its process was ended by {name} (killed, or out of memory)")
-    elif status == KILLED_STATUS and folder.reason(run.identity) is None:
+    elif status == launcher.KILLED_STATUS and folder.reason(run.identity) is None:
         folder.end(run, status, "its process could not start; its output says why")
     return status
 
 
-def _work(perform: Perform, run: SweepRun, folder: SweepFolder, cores: int, log: Path | None) -> None:
+def _work(perform: launcher.Perform, run: SweepRun, folder: SweepFolder, cores: int, log: Path | None) -> None:
     if log is not None:
         # runs side by side would write over each other
-        print_into(log)
+        launcher.print_into(log)
     sys.exit(perform(run, folder, cores))

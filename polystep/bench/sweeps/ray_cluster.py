@@ -6,17 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from polystep.bench.lock import exclusive
+from polystep.bench.sweeps import launcher
 from polystep.bench.sweeps.folder import SweepFolder
-from polystep.bench.sweeps.launcher import (
-    KILLED_STATUS,
-    LauncherUnavailable,
-    Perform,
-    SweepObserver,
-    folder_for_sockets,
-    module_folders,
-    package_of,
-    print_into,
-)
 from polystep.bench.sweeps.plan import SweepRun
 from polystep.machine import available_cores
 
@@ -39,7 +30,7 @@ class RayLauncher:
         self._address, self._cores = address, cores
 
     def launch(
-        self, runs: Sequence[SweepRun], folder: SweepFolder, perform: Perform, observer: SweepObserver
+        self, runs: Sequence[SweepRun], folder: SweepFolder, perform: launcher.Perform, observer: launcher.SweepObserver
     ) -> Mapping[str, int]:
         """The exit statuses by identity, when all have ended. Raises LauncherUnavailable."""
         ray = self._connect()
@@ -60,7 +51,7 @@ class RayLauncher:
                     try:
                         status = ray.get(reference)
                     except ray.exceptions.RayError as error:
-                        status, reason = KILLED_STATUS, str(error).strip().splitlines()
+                        status, reason = launcher.KILLED_STATUS, str(error).strip().splitlines()
                         folder.end(run, status, reason[0] if reason else type(error).__name__)
                     statuses[run.identity] = status
                     observer.ended(run, status)
@@ -72,25 +63,25 @@ class RayLauncher:
         # no reports to its makers, no token for a cluster of one's own
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        ray = package_of("ray", "ray")
-        temporary = f"{folder_for_sockets()}/ray"
+        ray = launcher.package_of("ray", "ray")
+        temporary = f"{launcher.folder_for_sockets()}/ray"
         own = {"num_cpus": available_cores(), "include_dashboard": False, "_temp_dir": temporary}
         try:
             ray.init(
                 address=self._address or "local",
                 log_to_driver=False,
-                runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(module_folders())}},
+                runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(launcher.module_folders())}},
                 **({} if self._address else own),
             )
         except (OSError, RuntimeError, ValueError) as error:
-            raise LauncherUnavailable(
+            raise launcher.LauncherUnavailable(
                 f"launcher=ray cannot reach or start Ray ({str(error).splitlines()[0]}); start a cluster with ray start "
                 "--head, or leave launcher.address at null to start one on this machine"
             ) from error
         return ray
 
 
-def _work(perform: Perform, run: SweepRun, folder: SweepFolder, cores: int, working_folder: Path) -> int:
+def _work(perform: launcher.Perform, run: SweepRun, folder: SweepFolder, cores: int, working_folder: Path) -> int:
     os.chdir(working_folder)
-    print_into(folder.log(run))
+    launcher.print_into(folder.log(run))
     return perform(run, folder, cores)
