@@ -13,7 +13,9 @@ SMALL = ["task=etth1", "task.series=sines", "task.history=6", "task.horizon=3", 
 def test_persistence_is_a_row_beside_each_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = ["optimizer=random_search", "seed=1,2", "budget.steps=3", f"records={tmp_path}", "threads=1"]
     assert sweep.main([*SMALL, *runs]) == 0
-    own, floor = forecasts.forecast_table(load_runs(tmp_path), "absent folder").rows
+    runs_here = load_runs(tmp_path)
+    assert set(runs_here["task"]) == {"sines"}, "another series is another task"
+    own, floor = forecasts.forecast_table(runs_here, "absent folder").rows
     assert (own["method"], own["study"], own["seeds"]) == ("random_search", "default", 2)
     assert own["test"].low <= own["test"].value <= own["test"].high
     assert floor["method"] == "persistence"
