@@ -31,11 +31,11 @@ def test_packing_adds_to_what_is_there_and_takes_the_later_record(
     make_record: MakeRecord,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    write_bundle(tmp_path / "default.jsonl", [make_record(seed=1), make_record(seed=2)])
+    write_bundle(tmp_path / "default.jsonl.gz", [make_record(seed=1), make_record(seed=2)])
     later = make_record(seed=2, ended="2026-03-01T00:00:00+00:00")
     write_record(tmp_path / "own" / "run", later)
     assert main(["pack", str(tmp_path / "own"), "--to", str(tmp_path)]) == 0
-    found = list(read_bundle(tmp_path / "default.jsonl"))
+    found = list(read_bundle(tmp_path / "default.jsonl.gz"))
     assert [run.seed for run in found if isinstance(run, RunRecord)] == [1, 2] and found[1] == later
 
 
