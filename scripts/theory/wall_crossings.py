@@ -15,21 +15,21 @@ from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 from polystep.report.table import Table, interval_column, number_column, text_column
 from polystep.subspace import Subspace
-from scripts.theory.discrete_states import Observer, observer_of
+from scripts.theory.discrete_states import Observation, Observer, observer_of
 from scripts.theory.statistics import share_of
 from scripts.theory.study import Found, Section
 from scripts.theory.trajectories import build_polystep, settings_of, training_points
 from tasks.classification import ClassificationTask
 
-ZERO = 1e-12
-"""A smaller difference in double precision is rounding: the two sides are neighbouring numbers."""
+ZERO = 1e-9
+"""A smaller difference of the loss is rounding, or what it changes by without a wall: the two sides are that near."""
 
 
 @dataclass(frozen=True)
 class WallCrossings:
     """From points along a training with our settings, along random coordinates of the subspace of `study`, of those that
     can change what is discrete in the network. The first change within `reach`, which is doubled up to `doublings` times until
-    there is one, is bisected to neighbouring numbers in double precision; the loss of the batch is taken on both sides.
+    there is one, is bisected in double precision as far as rounding allows; the loss of the batch is taken on both sides.
     """
 
     tasks: Sequence[str]
@@ -166,7 +166,13 @@ class Along:
                 high, rows = middle, changed
             else:
                 low = middle
-        return high, self._loss(change, high) - self._loss(change, low)
+        # products of the whole batch round otherwise than those of a few samples, so their walls are a little elsewhere
+        gap = high - low
+        before, after = self._at(change, low), self._at(change, high)
+        while torch.equal(before.state, after.state):
+            low, high, gap = low - gap, high + gap, 2 * gap
+            before, after = self._at(change, low), self._at(change, high)
+        return high, self._loss(after) - self._loss(before)
 
     def _changed(self, change: Tensor, distance: float, rows: Tensor) -> Tensor:
         """Which of the samples `rows` have another state at `distance`; one of them where the state is that of the weights."""
@@ -175,9 +181,11 @@ class Along:
         state = self._observe(self._layout.unflatten(self._point + distance * change), self._inputs[rows]).state
         return rows[(state != (self._state if shared else self._state[rows])).any(1)]
 
-    def _loss(self, change: Tensor, distance: float) -> float:
-        outputs = self._observe(self._layout.unflatten(self._point + distance * change), self._inputs).outputs
-        return float(mean_cross_entropy(outputs, self._targets))
+    def _at(self, change: Tensor, distance: float) -> Observation:
+        return self._observe(self._layout.unflatten(self._point + distance * change), self._inputs)
+
+    def _loss(self, seen: Observation) -> float:
+        return float(mean_cross_entropy(seen.outputs, self._targets))
 
 
 def _samples(task: ClassificationTask, count: int) -> tuple[Tensor, Tensor]:

@@ -67,7 +67,7 @@ def test_parameters_that_are_left_out_never_change_the_state(name: str) -> None:
 
 
 @every_network
-def test_a_wall_is_between_neighbouring_numbers(name: str) -> None:
+def test_a_wall_is_where_it_is_said_to_be(name: str) -> None:
     network, layout, point, inputs, targets = problem(name)
     observe, movable = observer_of(network, layout)
     along = Along(observe, layout, point, inputs, targets)
@@ -84,6 +84,25 @@ def test_a_wall_is_between_neighbouring_numbers(name: str) -> None:
     assert torch.equal(state(distance * (1 - 1e-9)), state(0.0))
     assert not torch.equal(state(distance * (1 + 1e-9)), state(0.0))
     assert abs(jump) < 5
+
+
+@pytest.mark.parametrize("build", [ArgmaxAttentionNetwork, MixtureOfExperts])
+def test_both_sides_are_those_of_the_whole_batch_at_production_size(build: Any) -> None:
+    """Another choice of one sample is another loss, though products of few samples round otherwise than those of many."""
+    network = build(784, 10)
+    network.initialise(named_generator(0, "weights"))
+    network = network.double()
+    layout = ParameterLayout.of_module(network)
+    generator = named_generator(0, "data")
+    inputs = torch.randn(300, 784, generator=generator, dtype=torch.float64)
+    targets = torch.randint(10, (300,), generator=generator)
+    along = Along(observer_of(network, layout)[0], layout, layout.point_of(network), inputs, targets)
+    first = layout.entries[0].span
+    for _ in range(3):
+        change = torch.zeros(layout.size, dtype=torch.float64)
+        change[first] = torch.randn(change[first].shape, generator=generator, dtype=torch.float64)
+        crossing = along.crossing(change, 0.01, 12)
+        assert crossing is not None and abs(crossing[1]) > 1e-7
 
 
 def test_no_wall_within_reach_is_none() -> None:
