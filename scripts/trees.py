@@ -16,7 +16,8 @@ from hydra.utils import instantiate
 from polystep.bench.composition import compose_config
 from polystep.contracts import ExpectedError
 from polystep.report import load_runs
-from polystep.report.rows import mean_interval
+from polystep.report.groups import spread_of
+from polystep.report.rows import interval_of
 from polystep.report.table import Table, interval_column, number_column, text_column, to_markdown
 from scripts.console import CONFIGS, RECORDS, explain, guarded
 from tasks.networks.cart import fit_cart
@@ -74,7 +75,7 @@ def cart_accuracy(name: str, depth: int, seed: int) -> float:
 
 def _row(name: str, depth: int, method: str, candidates: float | None, scores: list[float]) -> dict[str, Any]:
     names = {"set": name, "depth": depth, "method": method, "candidates": candidates, "seeds": len(scores)}
-    return names | {"unit": "fraction", "accuracy": mean_interval(scores)}
+    return names | {"unit": "fraction", "accuracy": interval_of(spread_of(scores))}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """What most tables show of a group of runs, and the columns of it."""
 
 import math
-import statistics
-from collections.abc import Sequence
 from typing import Any
 
 from scipy.stats import t
@@ -45,10 +43,3 @@ def interval_of(spread: Spread | None) -> Interval:
     if spread.std is not None:
         half = finite(t.ppf(0.975, spread.n - 1) * spread.std / math.sqrt(spread.n))
     return Interval(spread.mean) if half is None else Interval(spread.mean, spread.mean - half, spread.mean + half)
-
-
-def mean_interval(scores: Sequence[float]) -> Interval:
-    """`interval_of` the mean of scores, one for each seed."""
-    return interval_of(
-        Spread(statistics.mean(scores), statistics.stdev(scores) if len(scores) > 1 else None, len(scores))
-    )

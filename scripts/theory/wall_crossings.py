@@ -167,22 +167,22 @@ class Along:
             else:
                 low = middle
         # products of the whole batch round otherwise than those of a few samples, so their walls are a little elsewhere
-        gap = high - low
-        before, after = self._at(change, low), self._at(change, high)
-        while torch.equal(before.state, after.state):
-            low, high, gap = low - gap, high + gap, 2 * gap
-            before, after = self._at(change, low), self._at(change, high)
-        return high, self._loss(after) - self._loss(before)
+        while True:
+            before, after = (self._at(change, distance, self._inputs) for distance in (low, high))
+            if not torch.equal(before.state, after.state):
+                return high, self._loss(after) - self._loss(before)
+            gap = high - low
+            low, high = low - gap, high + gap
 
     def _changed(self, change: Tensor, distance: float, rows: Tensor) -> Tensor:
         """Which of the samples `rows` have another state at `distance`; one of them where the state is that of the weights."""
         shared = len(self._state) == 1
         rows = rows[:1] if shared else rows
-        state = self._observe(self._layout.unflatten(self._point + distance * change), self._inputs[rows]).state
+        state = self._at(change, distance, self._inputs[rows]).state
         return rows[(state != (self._state if shared else self._state[rows])).any(1)]
 
-    def _at(self, change: Tensor, distance: float) -> Observation:
-        return self._observe(self._layout.unflatten(self._point + distance * change), self._inputs)
+    def _at(self, change: Tensor, distance: float, inputs: Tensor) -> Observation:
+        return self._observe(self._layout.unflatten(self._point + distance * change), inputs)
 
     def _loss(self, seen: Observation) -> float:
         return float(mean_cross_entropy(seen.outputs, self._targets))
