@@ -24,6 +24,8 @@ COMMITTED = ROOT / "results" / "records"
 RESULTS = Path("results/reproduction")
 RECORDS = RESULTS / "records"
 EXIT_STATUS = {"finished": 0, "skipped": 0, "failed": 1, "error": 2, "busy": 3, "interrupted": 130}
+PLACES = ("hydra.", "records=", "data_dir=")
+"""How overrides begin that say where a run is computed: no part of how to repeat it, and paths of this machine."""
 
 output = Output()
 console = Console(file=output, highlight=False)  # type: ignore[arg-type]
@@ -97,8 +99,7 @@ def prepare(overrides: Sequence[str], cores: int | None = None) -> Run:
     composed, choices = composer.compose(overrides)
     composed.threads = composed.threads or cores
     run = build_run(composed, choices, [ConsoleObserver(console)])
-    # where it is computed is no part of how to repeat it, and would put paths of this machine into the record
-    run.config["overrides"] = [item for item in overrides if not item.startswith(("hydra.", "records=", "data_dir="))]
+    run.config["overrides"] = [item for item in overrides if not item.startswith(PLACES)]
     run.config["altered"] = altered_overrides(composer, overrides)
     return run
 

@@ -2,8 +2,9 @@
 
 Nine trials with the values of configs/grid/TASK/OPTIMIZER.yaml, then nine around the best of them; as many for every method.
 Trials are runs of the study that is named tuning_ instead of equal_, on a seed that no result uses, judged on validation data
-alone. The best settings are written to configs/settings/STUDY/TASK/OPTIMIZER.yaml. Finished trials are not repeated. Exit
-status: 0 all settings are chosen, 1 no trial of some method finished, 130 interrupted.
+alone. Of equally good ones the trial counts that was so good first: a solved task has many. The best settings are written to
+configs/settings/STUDY/TASK/OPTIMIZER.yaml. Finished trials are not repeated. Exit status: 0 all settings are chosen, 1 no trial
+of some method finished, 130 interrupted.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from scripts.console import (
     COMMITTED,
     CONFIGS,
     EXIT_STATUS,
+    PLACES,
     add_config_dir,
     explain,
     guarded,
@@ -47,20 +49,18 @@ RESULTS, TRIALS = "equal_", "tuning_"
 class Method:
     """An optimiser on a task, the grid of its settings, and the folder of configurations that they are written into.
 
-    study: of the results. settings: what trials are run with beside the grid.
+    study, trials: the studies of the results and of the trials. settings: what trials are run with beside the grid. base: the
+    settings file of the trials, as Hydra names it, if they have one.
     """
 
     study: str
+    trials: str
     task: str
     optimizer: str
     settings: tuple[str, ...]
     grid: Grid
+    base: str | None
     folder: Path
-
-    @property
-    def trials(self) -> str:
-        """The study of the trials."""
-        return TRIALS + self.study.removeprefix(RESULTS)
 
     def run(self, point: Point) -> PlannedRun:
         """One trial."""
@@ -75,11 +75,14 @@ class Method:
 
 @dataclass(frozen=True)
 class Trial:
-    """A finished trial: its settings, its best validation, and the same so that larger is better."""
+    """A finished trial: its settings, its best validation, and what makes one trial better than another.
+
+    worth: that validation, so that larger is better; then, among equal ones, how early it came: minus its share of all steps.
+    """
 
     point: Point
     validation: float
-    worth: float
+    worth: tuple[float, float]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -134,10 +137,15 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
                 f"optimizer={optimizer} has no grid on task={task}; add configs/grid/{task}/{optimizer}.yaml with nine "
                 "combinations, such as optimizer.sigma: [0.01, 0.03, 0.1] and two more lines like it"
             )
-        method = Method(study, task, optimizer, others, read_grid(grids[task, optimizer]), folders[0])
-        own = files.get((study, task, optimizer))
-        if own is not None and own.parent.name != task:
+        trials = TRIALS + study.removeprefix(RESULTS)
+        found, is_own = find_settings(files, trials, task, optimizer)
+        base = found[0] if is_own else None
+        method = Method(study, trials, task, optimizer, others, read_grid(grids[task, optimizer]), base, folders[0])
+        own = files.get((study, task, optimizer), method.file)
+        if own.parent.name != task:
             raise ConfigError(f"{own} serves {task} and others; split it, so that {task} has its own file")
+        if own != method.file:
+            raise ConfigError(f"{own} holds these settings already; leave out --config-dir to choose them anew")
         methods.append(method)
     return methods
 
@@ -176,8 +184,9 @@ def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]]:
         record = records.get(identities[run])
         validation = None if record is None else record.scores["validation_selected"]
         if record is not None and isinstance(validation, int | float) and math.isfinite(validation):
-            worth = -validation if record.metric["direction"] == "minimize" else validation
-            found[method].append(Trial(point, validation, worth))
+            score = -validation if record.metric["direction"] == "minimize" else validation
+            share = record.scores["selected_step"] / max(record.counters["steps"], 1)
+            found[method].append(Trial(point, validation, (score, -share)))
     return found
 
 
@@ -190,21 +199,20 @@ def _finished(runs: Sequence[SweepRun]) -> dict[str, RunRecord]:
 
 
 def _best(trials: Sequence[Trial]) -> Trial:
-    """Of equal ones the first."""
+    """Of those alike in everything the first."""
     return max(trials, key=lambda trial: trial.worth)
 
 
 def settings_text(method: Method, best: Trial, trials: Sequence[Trial]) -> str:
     """The settings file: the grid's settings with the best values, on top of what the trials were run with."""
     command = f"study={method.study} task={method.task} optimizer={method.optimizer}"
-    arguments = " ".join([command, *(item for item in method.settings if not item.startswith("hydra."))])
+    arguments = " ".join([command, *(item for item in method.settings if not item.startswith(PLACES))])
     edges = [
         name
         for name, value in best.point.items()
         if value in (min(trial.point[name] for trial in trials), max(trial.point[name] for trial in trials))
     ]
-    files, is_own = find_settings(settings_files(method.folder), method.trials, method.task, method.optimizer)
-    content = OmegaConf.create({"defaults": [f"/settings/{files[0]}", "_self_"]} if is_own else {})
+    content = OmegaConf.create({"defaults": [f"/settings/{method.base}", "_self_"]} if method.base else {})
     for name, value in best.point.items():
         OmegaConf.update(content, name, value, force_add=True)
     lines = [
