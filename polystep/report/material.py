@@ -14,7 +14,7 @@ from polystep.report.claims.judge import verdicts
 from polystep.report.groups import Board, Group, boards_of, group_runs, main_boards
 from polystep.report.text import plain
 
-VERDICTS, HEADLINE, COSTS, TUNING, CONTEXTS = "Verdicts", "Headline", "Costs", "Tuning", "Contexts"
+VERDICTS, HEADLINE, DOUBTS, TUNING, COSTS, CONTEXTS = "Verdicts", "Headline", "Doubts", "Tuning", "Costs", "Contexts"
 
 
 _TITLES = {"networks": "Networks", "maxsat": "MAX-SAT", "control": "Control"}
@@ -61,7 +61,7 @@ class Material:
         """In the order in which readers meet them."""
         present = {family_section(group["family"]) for group in self.groups}
         families = [*(title for title in _TITLES.values() if title in present), *sorted(present - {*_TITLES.values()})]
-        return [VERDICTS, HEADLINE, *families, TUNING, COSTS, CONTEXTS]
+        return [VERDICTS, HEADLINE, *families, DOUBTS, TUNING, COSTS, CONTEXTS]
 
 
 def family_section(family: str) -> str:

@@ -9,6 +9,7 @@ import torch
 from polystep.records import RunRecord, read_places
 from polystep.report import load_runs
 from polystep.report.repeats import repetitions
+from polystep.report.tables.best_known import best_known
 from scripts.console import COMMITTED, ROOT, prepare
 from tasks.data import DataUnavailable
 
@@ -57,3 +58,17 @@ def test_a_committed_run_gives_the_same_numbers_again(family: str, tmp_path: Pat
         assert row["own"] == pytest.approx(row["committed"], rel=TOLERANCE)
     else:
         assert row["verdict"] != "differs", row
+
+
+def test_best_known_costs_are_those_of_committed_runs() -> None:
+    """Each is what the run named as its source left, and no committed run left less."""
+    runs = load_runs(COMMITTED)
+    found = {
+        (task, name): round((1 - share) * cost["clause_checks"])
+        for task, name, share, cost in runs[["task", "name", "test_selected", "evaluation_cost"]].itertuples(
+            index=False
+        )
+        if task in best_known()
+    }
+    for task, (broken, source) in best_known().items():
+        assert found[task, source.partition(" ")[0]] == broken == min(n for (t, _), n in found.items() if t == task)

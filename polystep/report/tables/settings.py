@@ -25,7 +25,7 @@ def tables(material: Material) -> Iterator[Table]:
         title = f"{family_section(family)}: other settings than those of the study"
         note = "These runs count for no claim and no rank."
         yield Table(file_stem("settings", family), title, columns, rows, (note,), family_section(family))
-    if trials := list(_trials(material)):
+    if trials := list(trials_of(material)):
         validation = spread_column("validation", "Validation, best")
         candidates, edges = number_column("candidates", "Candidates"), text_column("edges", "Winner at the edge of")
         shown = (TASK, STUDY, METHOD, RANK, validation, edges, candidates, STEP_SECONDS)
@@ -36,16 +36,21 @@ def tables(material: Material) -> Iterator[Table]:
         yield Table("tuning", "Trials of the tuning grids", shown, trials, notes, TUNING)
 
 
-def _trials(material: Material) -> Iterator[Row]:
-    """One row per setting, the best of each task, study and method first, by validation data alone."""
+def trials_of(material: Material) -> Iterator[Row]:
+    """One row per setting, the best of each task, study and method first, as `python -m scripts.tune` chooses."""
     trials = [group for group in material.groups if group["protocol"] == "tuning"]
     for _, members in groupby(trials, key=lambda group: (group["task"], group["study"], group["optimizer"])):
         known = (group for group in members if group.spread(_SCORE))
-        ranked = sorted(known, key=lambda group: group.signed_mean(_SCORE), reverse=True)
+        ranked = sorted(known, key=lambda group: (group.signed_mean(_SCORE), -_share(group)), reverse=True)
         for rank, group in enumerate(ranked, 1):
             candidates = mean_of(group, "candidate_evaluations")
             edges = ", ".join(_edges(ranked)) if rank == 1 else None
             yield {**group_row(group, validation=_SCORE), "rank": rank, "edges": edges, "candidates": candidates}
+
+
+def _share(group: Group) -> float:
+    """The share of its steps after which the best validation came."""
+    return max((finite(run["selected_step"]) or 0) / (finite(run["steps"]) or 1) for run in group.runs)
 
 
 def _edges(ranked: Sequence[Group]) -> Iterator[str]:

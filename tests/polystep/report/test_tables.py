@@ -172,6 +172,88 @@ def test_a_winner_at_the_edge_of_its_grid_is_shown(made, make_run, scores, edges
     assert [row["edges"] or None for row in made(*runs)["tuning"].rows] == [edges, None, None]
 
 
+def test_of_equal_trials_the_one_that_was_so_good_first_wins(made, make_run):
+    runs = [
+        make_run(
+            "snn",
+            "spsa",
+            protocol="tuning",
+            cell_id=str(rate),
+            validation_selected=0.5,
+            selected_step=step,
+            **{"optimizer.rate": rate},
+        )
+        for rate, step in [(1.0, 80), (2.0, 20), (3.0, 50)]
+    ]
+    shown = made(*runs)["tuning"]
+    groups = Material(pandas.DataFrame(runs)).groups
+    keys = {group["optimizer.rate"]: group.key for group in groups}
+    assert [row["group"] for row in shown.rows] == [keys[2.0], keys[3.0], keys[1.0]]
+
+
+def test_published_numbers_that_reruns_do_not_bear_out_are_named(made, make_run):
+    # the first edition has 93.36 +- 0.25 % for the SNN and 97.15 +- 0.08 % for int8
+    published = {"protocol": "published", "edition": "first"}
+    runs = [
+        make_run(task, "polystep", seed, test_selected=score + seed * 1e-5, **published)
+        for task, score in [("snn", 0.90), ("int8", 0.971)]
+        for seed in (1, 2, 3)
+    ]
+    (row,) = made(*runs)["apart"].rows
+    assert row["task"] == "snn" and row["deviations"] == pytest.approx((0.93362 - 0.90002) / 0.002508868)
+
+
+def test_returns_are_apart_by_the_last_policy(made, make_run):
+    # the first edition has 500 +- 0 on CartPole, and -79.6 +- 2.0 on Acrobot
+    shown = {"protocol": "published", "edition": "first", "metric": "return", "unit": "", "best": 0.0}
+    runs = [
+        make_run("acrobot", "polystep", seed, test_selected=-60.0, test_last=-79.0 + seed, **shown)
+        for seed in (1, 2, 3)
+    ]
+    assert made(*runs)["apart"].rows == []
+
+
+def test_weak_spots_are_found_in_the_runs(made, make_run):
+    trial = {"protocol": "tuning", "study": "tuning_seconds"}
+    runs = [
+        *(make_run("snn", "polystep", seed, study="equal_seconds") for seed in range(5)),
+        *(make_run("int8", "polystep", seed, study="equal_seconds", commit=str(seed)) for seed in range(2)),
+        make_run("snn", "openai_es", study="equal_seconds", load_after=3.4),
+        *(make_run("snn", "polystep", cell_id=str(rate), **trial, **{"optimizer.rate": rate}) for rate in (1.0, 2.0)),
+        *(make_run("snn", "spsa", cell_id=str(rate), **trial, **{"optimizer.rate": rate}) for rate in (1.0, 2.0, 3.0)),
+    ]
+    found = {" ".join(row["doubt"].split()[:5]): row["where"] for row in made(*runs)["doubts"].rows}
+    assert found == {
+        "A mean rests on fewer": "equal seconds: 2 of 3 means (Networks 2)",
+        "Its settings were chosen by": "equal seconds: 1 of 3 means (Networks 1)",
+        "Its settings were chosen without": "equal seconds: 1 of 3 means (Networks 1)",
+        "The best trial has the": "PolyStep on snn: rate; spsa on snn: rate",
+        "Methods that are compared had": "tuning_seconds on snn: polystep 2, spsa 3",
+        "Runs that are compared were": "equal seconds: 1 of 3 means (Networks 1)",
+        "The machine had more to": "equal seconds: 1 of 3 means (Networks 1)",
+    }
+
+
+def test_broken_clauses_are_scored_against_the_fewest_known(made, make_run):
+    # one broken clause of the published formula with 100 variables is proved to be the fewest
+    costs = {"evaluation_cost": {"clause_checks": 426}}
+    shares = [(1, 425 / 426), (2, 423 / 426)]
+    runs = [make_run("maxsat_100v", "walksat", seed, test_selected=share, **costs) for seed, share in shares]
+    (row,) = made(*runs, make_run("snn", "polystep", **costs))["best_known"].rows
+    assert row["task"] == "maxsat_100v" and row["best"] == 1 and row["broken"].mean == 2
+    assert row["score"].mean == pytest.approx((2 / 2 + 2 / 4) / 2)
+
+
+@pytest.mark.parametrize("costs", [None, {}, {"clause_checks": "many"}, 7])
+def test_runs_that_do_not_say_how_many_clauses_there_are_have_no_such_row(made, make_run, costs):
+    assert "best_known" not in made(make_run("maxsat_100v", "walksat", evaluation_cost=costs))
+
+
+def test_without_weak_spots_there_is_no_table_of_them(made, make_run):
+    runs = [make_run("snn", "polystep", seed, protocol="default") for seed in range(5)]
+    assert not {"doubts", "apart"} & made(*runs).keys()
+
+
 def test_time_to_target_has_the_targets_of_the_task(made, make_run):
     targets = {
         row["target"]: row for row in made(make_run("cartpole", "polystep", test_selected=480.0))["targets"].rows

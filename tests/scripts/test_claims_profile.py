@@ -1,0 +1,52 @@
+"""The profile of the claims holds every run that a claim asks for, and no other."""
+
+from collections.abc import Iterator
+
+from polystep.bench.profiles import PlannedRun, read_profile
+from polystep.bench.schema import read_yaml
+from polystep.report.claims.evidence import OWN_BUDGETS
+from polystep.report.claims.statements import read_statements
+from scripts.console import CONFIGS
+
+Wanted = tuple[str, str, str, str, int]
+"""Task, method, protocol, edition and seed of a run."""
+STUDIES = {path.stem: read_yaml(path, "a study")["study"] for path in (CONFIGS / "study").glob("*.yaml")}
+WITHOUT_SETTINGS = {"openai_es", "cma_es", "eggroll", "mezo", "spsa", "random_search"}
+"""Rivals in the tables of the revised edition, which does not say with which settings."""
+
+
+def planned(run: PlannedRun) -> Wanted:
+    """What a run of the profile is known by in a table of runs."""
+    chosen = dict(item.split("=", 1) for item in run.overrides)
+    task, study = chosen["task"], STUDIES[chosen["study"]]
+    if "task.variables" in chosen:
+        task = f"{task}_{chosen['task.variables']}v"
+    if chosen.get("task.activation", "float") != "float":
+        task = f"{task}_{chosen['task.activation']}"
+    return task, chosen["optimizer"], study["protocol"], study["edition"] or "", int(chosen["seed"])
+
+
+def asked() -> Iterator[tuple[Wanted, Wanted]]:
+    """Every run that decides a claim: with settings of the claim's edition, and with those of no edition, which serve as well
+    where that edition has no budgets of its own.
+    """
+    for claim in read_statements(CONFIGS / "statements" / "claims.yaml"):
+        for axis in claim.axes:
+            for score in {id(one): one for c in claim.conditions for one in (c.score, c.minus) if one}.values():
+                protocol = score.axis or axis
+                for seed in claim.seeds:
+                    own = score.task, score.method, protocol, claim.edition, seed
+                    yield own, own if (claim.edition, protocol) in OWN_BUDGETS else (*own[:3], "", seed)
+
+
+def test_the_profile_holds_every_run_that_a_claim_asks_for() -> None:
+    there = set(map(planned, read_profile(CONFIGS, "claims")))
+    missing = {own for own, other in asked() if own not in there and other not in there}
+    assert {(method, protocol, edition) for _, method, protocol, edition, _ in missing} == {
+        (method, "published", "revised") for method in WITHOUT_SETTINGS
+    }
+
+
+def test_the_profile_holds_no_other_run() -> None:
+    wanted = {run for pair in asked() for run in pair}
+    assert not [run.title for run in read_profile(CONFIGS, "claims") if planned(run) not in wanted]
