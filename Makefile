@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  PROFILE=quick    what can be decided in minutes (default); PROFILE=claims: all that claims ask for, weeks"
+	@echo "  PROFILE=quick    what can be decided in minutes (default); PROFILE=paper: full budgets, days; claims: weeks"
 	@echo "  DRY_RUN=1        show what reproduce-paper would run, and how long, and stop"
 	@echo "  PYTHON=python3   interpreter that the environment is made with, 3.11 or newer"
 

@@ -25,7 +25,7 @@ RESULTS = Path("results/reproduction")
 RECORDS = RESULTS / "records"
 EXIT_STATUS = {"finished": 0, "skipped": 0, "failed": 1, "error": 2, "busy": 3, "interrupted": 130}
 PLACES = ("hydra.", "records=", "data_dir=")
-"""How overrides begin that say where a run is computed: no part of how to repeat it, and paths of this machine."""
+"""Overrides that begin so say where a run is computed; records leave them out, as they are paths of this machine."""
 
 output = Output()
 console = Console(file=output, highlight=False)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """Rewrite the block of results in README.md from the committed records:  python -m scripts.readme
 
-Run it after  python -m scripts.report results/records --output results  which draws the figures that the block links to.
+Run it after  python -m scripts.report results/records --output results --profile claims
+which draws the figures that the block links to.
 """
 
 import sys

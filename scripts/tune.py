@@ -2,7 +2,8 @@
 
 Nine trials with the values of configs/grid/TASK/OPTIMIZER.yaml, then nine around the best of them; as many for every method.
 Trials are runs of the study that is named tuning_ instead of equal_, on a seed that no result uses, judged on validation data
-alone. Of equally good ones the trial counts that was so good first: a solved task has many. The best settings are written to
+alone. Of trials with equal validation the one counts that reached it after the smallest share of its steps, for a solved task
+has many. The best settings are written to
 configs/settings/STUDY/TASK/OPTIMIZER.yaml. Finished trials are not repeated. Exit status: 0 all settings are chosen, 1 no trial
 of some method finished, 130 interrupted.
 """
@@ -119,6 +120,11 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
     groups = {"study", "task", "optimizer"}
     others = tuple(item for item in overrides if item.partition("=")[0] not in groups)
     chosen = [item for item in overrides if item not in others]
+    if beside := [item for item in others if item.lstrip("+~").startswith(("optimizer.", "optimizer/"))]:
+        raise ConfigError(
+            f"{beside[0]} would hold for the trials alone; write it into configs/settings/{TRIALS}.../TASK/OPTIMIZER.yaml, "
+            "which the chosen settings are built on"
+        )
     if missing := groups - {item.partition("=")[0] for item in chosen}:
         raise ConfigError(
             f"{', '.join(sorted(missing))} must be chosen: study=equal_seconds task=snn optimizer=spsa,mezo"
@@ -199,7 +205,7 @@ def _finished(runs: Sequence[SweepRun]) -> dict[str, RunRecord]:
 
 
 def _best(trials: Sequence[Trial]) -> Trial:
-    """Of those alike in everything the first."""
+    """The first of those that no other is better than."""
     return max(trials, key=lambda trial: trial.worth)
 
 

@@ -115,7 +115,9 @@ def to_latex(table: Table) -> str:
     shown = pandas.DataFrame([[c.show(row) for c in table.columns] for row in table.rows])
     shown.columns = pandas.Index([column.title for column in table.columns])
     caption = " ".join(_LATEX.sub(r"\\\g<0>", text) for text in (f"{table.title}.", *table.notes))
-    return str(shown.map(plain).to_latex(index=False, escape=True, caption=caption, position="ht"))
+    return str(
+        shown.map(lambda text: plain(text, 1000)).to_latex(index=False, escape=True, caption=caption, position="ht")
+    )
 
 
 _LATEX = re.compile(r"[&%$#_{}]")

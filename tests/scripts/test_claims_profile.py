@@ -30,7 +30,7 @@ def asked() -> Iterator[tuple[Wanted, Wanted]]:
     """
     for claim in read_statements(CONFIGS / "statements" / "claims.yaml"):
         for axis in claim.axes:
-            for score in {id(one): one for c in claim.conditions for one in (c.score, c.minus) if one}.values():
+            for score in [one for condition in claim.conditions for one in (condition.score, condition.minus) if one]:
                 protocol = score.axis or axis
                 for seed in claim.seeds:
                     own = score.task, score.method, protocol, claim.edition, seed
@@ -43,5 +43,6 @@ def test_the_profile_holds_every_run_that_a_claim_asks_for() -> None:
 
 
 def test_the_profile_holds_no_other_run() -> None:
-    wanted = {run for pair in asked() for run in pair}
-    assert not [run.title for run in read_profile(CONFIGS, "claims") if planned(run) not in wanted]
+    wanted, runs = {run for pair in asked() for run in pair}, read_profile(CONFIGS, "claims")
+    assert not [run.title for run in runs if planned(run) not in wanted]
+    assert len({run.overrides for run in runs}) == len(runs)

@@ -107,6 +107,10 @@ def test_the_plan_computes_nothing(command: Command) -> None:
     ("arguments", "fault"),
     [
         (["optimizer=mezo"], "optimizer=mezo has no grid on task=snn_digits; add configs/grid/snn_digits/mezo.yaml"),
+        (
+            ["optimizer=spsa", "optimizer.alpha=0.5"],
+            "optimizer.alpha=0.5 would hold for the trials alone; write it into",
+        ),
         (["study=default", "optimizer=spsa"], "study=default cannot be tuned for; choose one of equal_evaluations"),
         ([], "optimizer must be chosen"),
     ],
@@ -128,3 +132,11 @@ def test_settings_that_serve_several_tasks_are_not_overwritten(command: Command)
 def test_a_folder_of_ones_own_cannot_hide_settings_of_the_suite(command: Command) -> None:
     code, shown = command("study=equal_seconds", "task=acrobot", "optimizer=polystep")
     assert code == 2 and "leave out --config-dir to choose them anew" in " ".join(shown.split())
+
+
+def test_of_equally_good_trials_the_one_that_was_so_good_first_is_chosen() -> None:
+    late, early, worse = (
+        tune.Trial({"optimizer.c": c}, score, (score, -share))
+        for c, score, share in [(1, 0.9, 0.8), (2, 0.9, 0.2), (3, 0.8, 0.1)]
+    )
+    assert tune._best([late, early, worse]) is early

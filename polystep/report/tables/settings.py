@@ -30,14 +30,14 @@ def tables(material: Material) -> Iterator[Table]:
         candidates, edges = number_column("candidates", "Candidates"), text_column("edges", "Winner at the edge of")
         shown = (TASK, STUDY, METHOD, RANK, validation, edges, candidates, STEP_SECONDS)
         notes = (
-            "Every method has as many trials and as large a budget for each. None of these runs counts as a result.",
+            "Every trial of a study has the same budget. None of these runs counts as a result.",
             "A winner at an edge has the smallest or largest value of a setting that was tried: better ones may lie beyond.",
         )
         yield Table("tuning", "Trials of the tuning grids", shown, trials, notes, TUNING)
 
 
 def trials_of(material: Material) -> Iterator[Row]:
-    """One row per setting, the best of each task, study and method first, as `python -m scripts.tune` chooses."""
+    """One row per setting, the best of each task, study and method first, by the rule of scripts.tune."""
     trials = [group for group in material.groups if group["protocol"] == "tuning"]
     for _, members in groupby(trials, key=lambda group: (group["task"], group["study"], group["optimizer"])):
         known = (group for group in members if group.spread(_SCORE))
@@ -49,8 +49,9 @@ def trials_of(material: Material) -> Iterator[Row]:
 
 
 def _share(group: Group) -> float:
-    """The share of its steps after which the best validation came."""
-    return max((finite(run["selected_step"]) or 0) / (finite(run["steps"]) or 1) for run in group.runs)
+    """The share of its steps after which the best validation came; 1 where it is unknown."""
+    places = [(finite(run["selected_step"]), finite(run["steps"])) for run in group.runs]
+    return max(place / steps if place is not None and steps else 1.0 for place, steps in places)
 
 
 def _edges(ranked: Sequence[Group]) -> Iterator[str]:
