@@ -3,9 +3,8 @@
 Nine trials with the values of configs/grid/TASK/OPTIMIZER.yaml, then nine around the best of them; as many for every method.
 Trials are runs of the study that is named tuning_ instead of equal_, on a seed that no result uses, judged on validation data
 alone. Of trials with equal validation the one counts that reached it after the smallest share of its steps, for a solved task
-has many. The best settings are written to
-configs/settings/STUDY/TASK/OPTIMIZER.yaml. Finished trials are not repeated. Exit status: 0 all settings are chosen, 1 no trial
-of some method finished, 130 interrupted.
+has many. The best settings are written to configs/settings/STUDY/TASK/OPTIMIZER.yaml. Finished trials are not repeated. Exit
+status: 0 all settings are chosen, 1 no trial of some method finished, 130 interrupted.
 """
 
 import argparse
@@ -50,18 +49,22 @@ RESULTS, TRIALS = "equal_", "tuning_"
 class Method:
     """An optimiser on a task, the grid of its settings, and the folder of configurations that they are written into.
 
-    study, trials: the studies of the results and of the trials. settings: what trials are run with beside the grid. base: the
-    settings file of the trials, as Hydra names it, if they have one.
+    study: of the results. settings: what trials are run with beside the grid. base: the settings file of the trials, as Hydra
+    names it, if they have one.
     """
 
     study: str
-    trials: str
     task: str
     optimizer: str
     settings: tuple[str, ...]
     grid: Grid
     base: str | None
     folder: Path
+
+    @property
+    def trials(self) -> str:
+        """The study of the trials."""
+        return _study_of_trials(self.study)
 
     def run(self, point: Point) -> PlannedRun:
         """One trial."""
@@ -143,10 +146,9 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
                 f"optimizer={optimizer} has no grid on task={task}; add configs/grid/{task}/{optimizer}.yaml with nine "
                 "combinations, such as optimizer.sigma: [0.01, 0.03, 0.1] and two more lines like it"
             )
-        trials = TRIALS + study.removeprefix(RESULTS)
-        found, is_own = find_settings(files, trials, task, optimizer)
+        found, is_own = find_settings(files, _study_of_trials(study), task, optimizer)
         base = found[0] if is_own else None
-        method = Method(study, trials, task, optimizer, others, read_grid(grids[task, optimizer]), base, folders[0])
+        method = Method(study, task, optimizer, others, read_grid(grids[task, optimizer]), base, folders[0])
         own = files.get((study, task, optimizer), method.file)
         if own.parent.name != task:
             raise ConfigError(f"{own} serves {task} and others; split it, so that {task} has its own file")
@@ -154,6 +156,10 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
             raise ConfigError(f"{own} holds these settings already; leave out --config-dir to choose them anew")
         methods.append(method)
     return methods
+
+
+def _study_of_trials(study: str) -> str:
+    return TRIALS + study.removeprefix(RESULTS)
 
 
 def tune(methods: Sequence[Method]) -> int:

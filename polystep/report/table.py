@@ -14,6 +14,8 @@ from polystep.report.text import LONGEST, MISSING, for_markdown, interval_text, 
 Row = Mapping[str, Any]
 RUNS = "group"
 """The key of a row that names the group of runs behind it, for links."""
+_LONGEST_CELL = 1000
+"""Characters of a cell in the files of a table."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def _values(value: Any, count: int) -> Sequence[Any]:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
-        return plain(value, 1000)
+        return plain(value, _LONGEST_CELL)
     return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
@@ -116,7 +118,9 @@ def to_latex(table: Table) -> str:
     shown.columns = pandas.Index([column.title for column in table.columns])
     caption = " ".join(_LATEX.sub(r"\\\g<0>", text) for text in (f"{table.title}.", *table.notes))
     return str(
-        shown.map(lambda text: plain(text, 1000)).to_latex(index=False, escape=True, caption=caption, position="ht")
+        shown.map(lambda text: plain(text, _LONGEST_CELL)).to_latex(
+            index=False, escape=True, caption=caption, position="ht"
+        )
     )
 
 

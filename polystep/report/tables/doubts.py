@@ -30,7 +30,7 @@ Doubtful = Callable[[Board, Group], bool]
 def tables(material: Material) -> Iterator[Table]:
     """Means that are apart from what is published, and one row per weak spot of the runs."""
     reruns = [group for board in material.boards if board.edition for group in board.ranked]
-    judged = [(group, apart) for group in reruns if (apart := _apart(group)) is not None]
+    judged = [row for group in reruns if (row := _apart(group)) is not None]
     if judged:
         columns = (
             TASK,
@@ -41,7 +41,7 @@ def tables(material: Material) -> Iterator[Table]:
             SEEDS,
             number_column("deviations", "Apart, in published deviations", "ratio"),
         )
-        rows = [row for _, row in judged if row]
+        rows = [row for row in judged if row]
         note = (
             f"Of {len(judged)} means of complete runs with published settings, several seeds, and a published mean and spread, "
             f"those that are more than {_MANY_DEVIATIONS} published standard deviations away, rounding allowed for, and whose "
@@ -81,7 +81,7 @@ def _doubts(material: Material) -> Iterator[tuple[str, str]]:
     boards = material.boards
     equal = [board for board in boards if board["protocol"] in _TRIALS and not board["edition"]]
     against_clock = [board for board in boards if board["protocol"] == "equal_seconds"]
-    trials = _trials_by_method(material)
+    trials = [group for group in material.groups if group["protocol"] == "tuning"]
     yield f"A mean rests on fewer than {ENOUGH_SEEDS} seeds.", _count(boards, _is_small)
     yield (
         "No trial of the method is on record for this kind of budget and task.",
@@ -138,28 +138,22 @@ def _loads(group: Group) -> list[tuple[float, float]]:
     return [(load, cores) for load, cores in known if load is not None and cores is not None]
 
 
-def _trials_by_method(material: Material) -> dict[tuple[str, str], list[Group]]:
-    """Groups of trials by study and method."""
-    found: dict[tuple[str, str], list[Group]] = {}
-    for group in material.groups:
-        if group["protocol"] == "tuning":
-            found.setdefault((str(group["study"]), str(group["optimizer"])), []).append(group)
-    return found
-
-
-def _trials_for(trials: dict[tuple[str, str], list[Group]], group: Group) -> list[Group]:
+def _trials_for(trials: Sequence[Group], group: Group) -> list[Group]:
     """Trials of the group's method, for its kind of budget, on tasks of its family."""
     studies = _TRIALS[str(group["protocol"])]
-    found = [trial for study in sorted(studies) for trial in trials.get((study, str(group["optimizer"])), [])]
-    return [trial for trial in found if trial["family"] == group["family"]]
+    return [
+        trial
+        for trial in trials
+        if str(trial["study"]) in studies and all(trial[name] == group[name] for name in ("optimizer", "family"))
+    ]
 
 
-def _is_borrowed(trials: dict[tuple[str, str], list[Group]], group: Group) -> bool:
+def _is_borrowed(trials: Sequence[Group], group: Group) -> bool:
     tasks = {str(trial["task"]) for trial in _trials_for(trials, group)}
     return bool(tasks) and str(group["task"]) not in tasks
 
 
-def _chosen_on_it(trials: dict[tuple[str, str], list[Group]], group: Group) -> bool:
+def _chosen_on_it(trials: Sequence[Group], group: Group) -> bool:
     """Whether trials and results have the same formula, which has no part that is held out."""
     if group["family"] != "maxsat":
         return False
@@ -168,21 +162,17 @@ def _chosen_on_it(trials: dict[tuple[str, str], list[Group]], group: Group) -> b
 
 def _edges(material: Material) -> str:
     """Of how many best trials that is so, by study; the table of trials names them."""
-    found = []
-    rows = [row for row in trials_of(material) if row["rank"] == 1]
-    for study, members in groupby(sorted(rows, key=lambda row: str(row["study"])), key=lambda row: str(row["study"])):
-        best = list(members)
-        at_edge = sum(bool(row["edges"]) for row in best)
-        found += [f"{study}: {at_edge} of {len(best)} grids"] if at_edge else []
-    return "; ".join(found)
+    best = [row for row in trials_of(material) if row["rank"] == 1]
+    grids = Counter(str(row["study"]) for row in best)
+    at_edge = Counter(str(row["study"]) for row in best if row["edges"])
+    return "; ".join(f"{study}: {number} of {grids[study]} grids" for study, number in sorted(at_edge.items()))
 
 
-def _unequal(trials: dict[tuple[str, str], list[Group]]) -> Iterator[str]:
+def _unequal(trials: Sequence[Group]) -> Iterator[str]:
     """The studies and tasks whose methods had unequal numbers of trials, with those numbers."""
     counts: dict[tuple[str, str], Counter[str]] = {}
-    for (study, method), groups in trials.items():
-        for group in groups:
-            counts.setdefault((study, str(group["task"])), Counter())[method] += 1
+    for trial in trials:
+        counts.setdefault((str(trial["study"]), str(trial["task"])), Counter())[str(trial["optimizer"])] += 1
     for (study, task), numbers in sorted(counts.items()):
         if len(set(numbers.values())) > 1:
             yield f"{study} on {task}: {', '.join(f'{method} {number}' for method, number in sorted(numbers.items()))}"

@@ -144,49 +144,44 @@ def test_altered_settings_are_shown_apart(made, make_run):
     assert cells(shown, "Unlike the study") == ["budget.steps=60"]
 
 
-def test_tuning_is_ranked_by_validation_and_shows_no_test_score(made, make_run):
-    runs = [
-        make_run(
-            "snn", "spsa", protocol="tuning", cell_id=str(rate), validation_selected=score, **{"optimizer.rate": rate}
-        )
+@pytest.fixture
+def make_trial(make_run):
+    """A run of a tuning grid with the rate `rate`."""
+
+    def make(task, optimizer, rate, **columns):
+        settings = {"study": "tuning_seconds", "optimizer.rate": rate, **columns}
+        return make_run(task, optimizer, protocol="tuning", cell_id=str(rate), **settings)
+
+    return make
+
+
+def test_tuning_is_ranked_by_validation_and_shows_no_test_score(made, make_run, make_trial):
+    trials = [
+        make_trial("snn", "spsa", rate, validation_selected=score)
         for rate, score in [(1.0, 0.2), (2.0, 0.6), (3.0, 0.4)]
     ]
-    shown = made(*runs, make_run("snn", "polystep"))["tuning"]
+    shown = made(*trials, make_run("snn", "polystep"))["tuning"]
     assert [(row["rank"], row["validation"].mean) for row in shown.rows] == [(1, 0.6), (2, 0.4), (3, 0.2)]
     assert not any(key.startswith("test") for row in shown.rows for key in row)
 
 
 @pytest.mark.parametrize(("scores", "edges"), [((0.2, 0.6, 0.4), None), ((0.2, 0.4, 0.6), "rate")])
-def test_a_winner_at_the_edge_of_its_grid_is_shown(made, make_run, scores, edges):
-    runs = [
-        make_run(
-            "snn",
-            "spsa",
-            protocol="tuning",
-            cell_id=str(rate),
-            validation_selected=score,
-            **{"optimizer.rate": rate, "optimizer.seed": 7, "optimizer.kind": "x"},
-        )
+def test_a_winner_at_the_edge_of_its_grid_is_shown(made, make_trial, scores, edges):
+    others = {"optimizer.seed": 7, "optimizer.kind": "x"}
+    trials = [
+        make_trial("snn", "spsa", rate, validation_selected=score, **others)
         for rate, score in zip((1.0, 2.0, 3.0), scores, strict=True)
     ]
-    assert [row["edges"] or None for row in made(*runs)["tuning"].rows] == [edges, None, None]
+    assert [row["edges"] or None for row in made(*trials)["tuning"].rows] == [edges, None, None]
 
 
-def test_of_equal_trials_the_one_that_was_so_good_first_wins(made, make_run):
-    runs = [
-        make_run(
-            "snn",
-            "spsa",
-            protocol="tuning",
-            cell_id=str(rate),
-            validation_selected=0.5,
-            selected_step=step,
-            **{"optimizer.rate": rate},
-        )
+def test_of_equal_trials_the_one_that_was_so_good_first_wins(made, make_trial):
+    trials = [
+        make_trial("snn", "spsa", rate, validation_selected=0.5, selected_step=step)
         for rate, step in [(1.0, 80), (2.0, 20), (3.0, 50)]
     ]
-    shown = made(*runs)["tuning"]
-    groups = Material(pandas.DataFrame(runs)).groups
+    shown = made(*trials)["tuning"]
+    groups = Material(pandas.DataFrame(trials)).groups
     keys = {group["optimizer.rate"]: group.key for group in groups}
     assert [row["group"] for row in shown.rows] == [keys[2.0], keys[3.0], keys[1.0]]
 
@@ -231,17 +226,16 @@ def test_one_seed_or_no_published_number_cannot_be_judged(made, make_run):
     assert "apart" not in made(*runs)
 
 
-def test_weak_spots_are_found_in_the_runs(made, make_run):
-    trial = {"protocol": "tuning", "study": "tuning_seconds"}
+def test_weak_spots_are_found_in_the_runs(made, make_run, make_trial):
     runs = [
         *(make_run("snn", "polystep", seed) for seed in range(5)),
         *(make_run("int8", "polystep", seed, commit=str(seed)) for seed in range(2)),
         make_run("snn", "openai_es", commit="another"),
         make_run("int8", "openai_es", load_after=3.4, commit="0"),
         make_run("maxsat_100v", "polystep", load_before=None),
-        *(make_run("snn", "polystep", cell_id=str(rate), **trial, **{"optimizer.rate": rate}) for rate in (1.0, 2.0)),
-        *(make_run("snn", "spsa", cell_id=str(rate), **trial, **{"optimizer.rate": rate}) for rate in (1.0, 2.0, 3.0)),
-        make_run("maxsat_100v", "polystep", cell_id="7", **trial),
+        *(make_trial("snn", "polystep", rate) for rate in (1.0, 2.0)),
+        *(make_trial("snn", "spsa", rate) for rate in (1.0, 2.0, 3.0)),
+        make_trial("maxsat_100v", "polystep", 1.0),
     ]
     found = {row["doubt"]: row["where"] for row in made(*runs)["doubts"].rows}
     assert [(" ".join(doubt.split()[:4]), where) for doubt, where in found.items()] == [
