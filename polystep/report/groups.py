@@ -267,10 +267,13 @@ def uses_gradients(run: Run) -> bool:
 
 
 def method_title(run: Run) -> str:
-    """The method with the kind of gradient that it was seen to use."""
-    title = str(run["method_title"])
+    """The method, with the variant that the name of its settings adds, and the kind of gradient that it was seen to use."""
+    name, method, title = str(run["optimizer"]), str(run["method"]), str(run["method_title"])
     kinds = sorted(str(use).partition(":")[2] for use in run["uses"] if str(use).startswith("gradient:"))
-    return plain(", ".join([title, *(f"{kind.replace('_', '-')} gradient" for kind in kinds if kind not in title)]))
+    variant = name.removeprefix(f"{method}_") if name.startswith(f"{method}_") else ""
+    told = [variant.replace("_", " ")] if variant not in ("", *kinds) else []
+    told += [f"{kind.replace('_', '-')} gradient" for kind in kinds if kind not in title]
+    return plain(", ".join([title, *told]))
 
 
 def context_of(run: Run) -> str:

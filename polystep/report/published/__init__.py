@@ -21,13 +21,23 @@ _FOLDER = Path(__file__).parent
 
 
 class Published(NamedTuple):
-    """Mean and sample standard deviation over seeds, in the unit of the metric; NaN where unknown. direction: of the metric."""
+    """Mean and sample standard deviation over seeds, in the unit of the metric; NaN where unknown.
+
+    direction: of the metric. note: what a reader should know of the number.
+    """
 
     mean: float
     std: float
     seeds: float
     direction: str
     unit: str
+    note: str
+
+    @property
+    def spread(self) -> Spread:
+        """For tables."""
+        seeds = 0 if math.isnan(self.seeds) else int(self.seeds)
+        return Spread(self.mean, None if math.isnan(self.std) else self.std, seeds)
 
 
 def published(edition: str, task: str, method: str, metric: str, axis: str = "") -> Published | None:
@@ -40,14 +50,19 @@ def published(edition: str, task: str, method: str, metric: str, axis: str = "")
     return _numbers(edition).get((task, method, metric, axis))
 
 
-def published_score(task: str, method: str, edition: str | None) -> Spread | None:
-    """The score that an edition is about: of returns that of the last policy, else the headline; None where it has none."""
+def published_headline(task: str, method: str, edition: str | None) -> Published | None:
+    """What an edition is about: of returns that of the last policy, else the headline; None where it has none."""
     for metric in _METRICS.get(edition or "", ()):
         row = published(str(edition), task, method, metric)
         if row and (row.unit or metric == "test_last"):
-            seeds = 0 if math.isnan(row.seeds) else int(row.seeds)
-            return Spread(row.mean, None if math.isnan(row.std) else row.std, seeds)
+            return row
     return None
+
+
+def published_score(task: str, method: str, edition: str | None) -> Spread | None:
+    """The same, as tables show it."""
+    row = published_headline(task, method, edition)
+    return row.spread if row else None
 
 
 def published_rival(task: str, edition: str, direction: str) -> Spread | None:

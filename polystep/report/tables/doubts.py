@@ -6,10 +6,10 @@ from itertools import groupby
 
 from polystep.report.groups import Board, Group
 from polystep.report.material import DOUBTS, Material, family_section
-from polystep.report.published import EDITIONS, published_score
+from polystep.report.published import EDITIONS, published_headline
 from polystep.report.rows import METHOD, SEEDS, TASK, group_row, interval_of
 from polystep.report.table import Row, Table, number_column, spread_column, text_column
-from polystep.report.tables.settings import trials_of
+from polystep.report.tables.settings import grid_of, trials_of
 from polystep.report.text import ENOUGH_SEEDS, finite
 
 _MANY_DEVIATIONS = 2
@@ -40,6 +40,7 @@ def tables(material: Material) -> Iterator[Table]:
             spread_column("test", "Here"),
             SEEDS,
             number_column("deviations", "Apart, in published deviations", "ratio"),
+            text_column("note", "Published as"),
         )
         rows = [row for row in judged if row]
         note = (
@@ -59,10 +60,13 @@ def tables(material: Material) -> Iterator[Table]:
 def _apart(group: Group) -> Row | None:
     """The group beside what is published for it; empty where they agree, None where that cannot be judged."""
     edition = str(group["edition"])
-    published = published_score(str(group["task"]), str(group["optimizer"]), edition)
+    headline = published_headline(str(group["task"]), str(group["optimizer"]), edition)
     scored = "test_selected" if group["unit"] else "test_last"
     test = group.spread(scored)
-    if published is None or test is None or not published.std:
+    if headline is None or test is None:
+        return None
+    published = headline.spread
+    if not published.std:
         return None
     _, low, high = interval_of(test)
     if low is None or high is None:
@@ -73,7 +77,13 @@ def _apart(group: Group) -> Row | None:
         return {}
     deviations = distance / published.std * (1 if test.mean > published.mean else -1)
     row = group_row(group, test=scored)
-    return {**row, "edition": EDITIONS[edition], "published": published, "deviations": deviations}
+    return {
+        **row,
+        "edition": EDITIONS[edition],
+        "published": published,
+        "deviations": deviations,
+        "note": headline.note,
+    }
 
 
 def _doubts(material: Material) -> Iterator[tuple[str, str]]:
@@ -169,10 +179,10 @@ def _edges(material: Material) -> str:
 
 
 def _unequal(trials: Sequence[Group]) -> Iterator[str]:
-    """The studies and tasks whose methods had unequal numbers of trials, with those numbers."""
-    counts: dict[tuple[str, str], Counter[str]] = {}
-    for trial in trials:
-        counts.setdefault((str(trial["study"]), str(trial["task"])), Counter())[str(trial["optimizer"])] += 1
-    for (study, task), numbers in sorted(counts.items()):
+    """The studies and tasks whose methods had unequal numbers of trials of a budget, with those numbers."""
+    counts: dict[tuple[str, str, tuple[str, ...]], Counter[str]] = {}
+    for task, study, budget, method in map(grid_of, trials):
+        counts.setdefault((study, task, budget), Counter())[method] += 1
+    for (study, task, _), numbers in sorted(counts.items()):
         if len(set(numbers.values())) > 1:
             yield f"{study} on {task}: {', '.join(f'{method} {number}' for method, number in sorted(numbers.items()))}"

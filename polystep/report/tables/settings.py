@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from polystep.report.groups import Group
+from polystep.report.groups import Group, settings_of
 from polystep.report.material import TUNING, Material, family_section
 from polystep.report.rows import AXIS, METHOD, RANK, SEEDS, STEP_SECONDS, STUDY, TASK, TEST, group_row, mean_of
 from polystep.report.table import Row, Table, number_column, spread_column, text_column
@@ -30,22 +30,29 @@ def tables(material: Material) -> Iterator[Table]:
         candidates, edges = number_column("candidates", "Candidates"), text_column("edges", "Winner at the edge of")
         shown = (TASK, STUDY, METHOD, RANK, validation, edges, candidates, STEP_SECONDS)
         notes = (
-            "Every trial of a study has the same budget. None of these runs counts as a result.",
+            "Every trial of a grid has the same budget. None of these runs counts as a result.",
             "A winner at an edge has the smallest or largest value of a setting that was tried: better ones may lie beyond.",
         )
         yield Table("tuning", "Trials of the tuning grids", shown, trials, notes, TUNING)
 
 
 def trials_of(material: Material) -> Iterator[Row]:
-    """One row per setting, the best of each task, study and method first, by the rule of scripts.tune."""
-    trials = [group for group in material.groups if group["protocol"] == "tuning"]
-    for _, members in groupby(trials, key=lambda group: (group["task"], group["study"], group["optimizer"])):
+    """One row per setting, the best of each task, study, method and budget first, by the rule of scripts.tune."""
+    trials = sorted((group for group in material.groups if group["protocol"] == "tuning"), key=grid_of)
+    for _, members in groupby(trials, key=grid_of):
         known = (group for group in members if group.spread(_SCORE))
         ranked = sorted(known, key=lambda group: (group.signed_mean(_SCORE), -_share(group)), reverse=True)
         for rank, group in enumerate(ranked, 1):
             candidates = mean_of(group, "candidate_evaluations")
             edges = ", ".join(_edges(ranked)) if rank == 1 else None
             yield {**group_row(group, validation=_SCORE), "rank": rank, "edges": edges, "candidates": candidates}
+
+
+def grid_of(group: Group) -> tuple[str, str, tuple[str, ...], str]:
+    """What the trials of a grid share: task, study, budget and method."""
+    settings = settings_of(group.runs[0]).items()
+    budget = tuple(f"{key}={value}" for key, value in settings if key.startswith("budget."))
+    return str(group["task"]), str(group["study"]), budget, str(group["optimizer"])
 
 
 def _share(group: Group) -> float:

@@ -110,6 +110,16 @@ def test_kinds_of_methods_are_told_by_what_they_were_seen_to_use(table, make_run
     assert [group.label for group in board.groups if group.uses_gradients] == ["Adam, surrogate gradient"]
 
 
+def test_variants_of_a_method_are_told_by_the_names_of_their_settings(table, make_run):
+    runs = [
+        make_run("snn", "openai_es_few_rows", method="openai_es", method_title="OpenAI-ES"),
+        make_run("snn", "mine", method="openai_es", method_title="OpenAI-ES"),
+        make_run("snn", "adam_surrogate", method="adam"),
+    ]
+    (board,) = boards(table, *runs)
+    assert {group.label for group in board.groups} == {"OpenAI-ES, few rows", "OpenAI-ES", "Adam, surrogate gradient"}
+
+
 def test_settings_are_labelled_by_what_differs_from_the_study(make_run):
     own = (make_run("snn", "spsa", **{"optimizer.rate": 0.1, "optimizer.decay": 0.6}),)
     altered = (

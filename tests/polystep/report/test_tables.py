@@ -165,6 +165,18 @@ def test_tuning_is_ranked_by_validation_and_shows_no_test_score(made, make_run, 
     assert not any(key.startswith("test") for row in shown.rows for key in row)
 
 
+def test_grids_of_other_budgets_have_winners_of_their_own(made, make_trial):
+    trials = [
+        make_trial("snn", "spsa", rate, validation_selected=score, **{"budget.seconds": seconds})
+        for rate, score, seconds in [(1.0, 0.2, 24.0), (2.0, 0.6, 60.0), (3.0, 0.4, 24.0)]
+    ]
+    assert [(row["rank"], row["validation"].mean) for row in made(*trials)["tuning"].rows] == [
+        (1, 0.4),
+        (2, 0.2),
+        (1, 0.6),
+    ]
+
+
 @pytest.mark.parametrize(("scores", "edges"), [((0.2, 0.6, 0.4), None), ((0.2, 0.4, 0.6), "rate")])
 def test_a_winner_at_the_edge_of_its_grid_is_shown(made, make_trial, scores, edges):
     others = {"optimizer.seed": 7, "optimizer.kind": "x"}
@@ -217,6 +229,15 @@ def test_rounding_of_what_is_printed_sets_nothing_apart(made, make_run):
             for seed in (1, 2, 3)
         ]
         assert len(made(*runs)["apart"].rows) == apart
+
+
+def test_what_is_to_know_of_a_published_number_stands_beside_it(made, make_run):
+    published = {"protocol": "published", "edition": "revised"}
+    runs = [
+        make_run("maxsat_1000v", "openai_es", seed, test_selected=0.9 + seed * 1e-5, **published) for seed in (1, 2)
+    ]
+    (row,) = made(*runs)["apart"].rows
+    assert row["note"].endswith("best noisy sample; equals first edition")
 
 
 def test_one_seed_or_no_published_number_cannot_be_judged(made, make_run):
