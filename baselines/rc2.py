@@ -86,7 +86,7 @@ class Rc2:
     def _take(self, clauses: ClauseView, model: list[int] | None) -> None:
         """Make a model the solution; variables that it leaves open stay as they are."""
         if model is not None:
-            signs = torch.tensor([v for v in model if abs(v) <= clauses.variables])
+            signs = torch.tensor([v for v in model if abs(v) <= clauses.variables], dtype=torch.int64)
             self._point = torch.where(self._point > 0, 1.0, -1.0).to(self._point)
             self._point[signs.abs() - 1] = signs.sign().to(self._point)
 

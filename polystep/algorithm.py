@@ -18,6 +18,7 @@ from polystep.random import generator_state, named_generator, restore_generator
 from polystep.schedule import Moment, Schedule, as_schedule
 from polystep.subspace import RowSubspace, Subspace
 from polystep.update import Adaptive, Coasting, Update
+from polystep.validation import non_negative, positive
 from polystep.weighting import Softmax, Weighting
 
 
@@ -97,12 +98,15 @@ class PolyStep(PointOptimizer):
         self._temperature = as_schedule(temperature, "temperature")
         self._step_radius = as_schedule(step_radius, "step_radius")
         self._probe_radius = as_schedule(probe_radius, "probe_radius")
+        for name, radius in (("step_radius", step_radius), ("probe_radius", probe_radius)):
+            if isinstance(radius, int | float):
+                positive(radius, name)
         self._weighting = weighting or Softmax()
         self._update = update or Adaptive(learning_rate=1e-2)
         self._coasting = coasting or Coasting(period=1)
         self._biased, self._redraw_every, self._forget_every = biased_rotation, redraw_every, forget_every
         self._probe_jitter, self._step_jitter, self._jitter_law = probe_jitter, step_jitter, jitter_law
-        self._non_finite_floor = non_finite_floor
+        self._non_finite_floor = non_negative(non_finite_floor, "non_finite_floor")
         self._generator = named_generator(seed, "polystep", device=device)
         self._jitter_generator = named_generator(seed, "polystep jitter", device=device)
         self._full_steps = self._draw = 0

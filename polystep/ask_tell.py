@@ -11,6 +11,7 @@ from polystep.contracts import AskTellOptimizer, State, StepReport
 from polystep.layout import ParameterLayout
 from polystep.schedule import Moment
 from polystep.subspace import Subspace
+from polystep.validation import SettingError
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -79,6 +80,10 @@ class PointOptimizer(AskTellOptimizer):
         self._step += 1
         return StepReport(float(finite.mean()) if len(losses) else None, diagnostics)
 
+    def abandon(self) -> None:
+        """Forget that candidates were asked for, so that the step can be begun again."""
+        self._expected = None
+
     def state_dict(self) -> State:
         """Everything that the next step depends on; to be taken between steps."""
         if self._expected is not None:
@@ -114,5 +119,16 @@ def replace_non_finite(losses: Tensor, floor: float = 1e6) -> Tensor:
 def search_space(
     subspace: Callable[..., Subspace] | None, layout: ParameterLayout, point: Tensor, seed: int
 ) -> Subspace | None:
-    """The subspace, of single coordinates, that a method without particles searches from `point`; None: all parameters."""
-    return None if subspace is None else subspace(layout, particle_dimension=1, seed=seed, device=point.device)
+    """The subspace, of single coordinates, that a method without particles searches from `point`; None: all parameters.
+
+    Raises SettingError for one that holds a part of its coordinates at a time, as the method would never move the others.
+    """
+    if subspace is None:
+        return None
+    space = subspace(layout, particle_dimension=1, seed=seed, device=point.device)
+    if space.particles != space.coordinates:
+        raise SettingError(
+            f"optimizer.subspace moves {space.particles} of its {space.coordinates} coordinates at a time, which only methods "
+            "with particles redraw; choose another subspace, or none"
+        )
+    return space

@@ -14,6 +14,9 @@ class TrainingError(ExpectedError, ValueError):
     """A model, a loss or data that cannot be trained with; the message names the remedy."""
 
 
+_WHOLE_NUMBERS = {torch.int8, torch.int16, torch.int32, torch.uint8, torch.uint16, torch.uint32, torch.uint64}
+
+
 @dataclass(frozen=True)
 class Batches:
     """Reads pairs (inputs, targets) as tensors on a model's device: floating inputs in its type, class numbers as int64."""
@@ -54,7 +57,7 @@ class Batches:
         inputs, targets = (self._tensor(part, name) for part, name in zip(batch, ("inputs", "targets"), strict=True))
         if inputs.is_floating_point():
             inputs = inputs.to(self.dtype)
-        if targets.dtype in (torch.int32, torch.int16, torch.int8):
+        if targets.dtype in _WHOLE_NUMBERS:
             targets = targets.long()
         if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets) or len(inputs) == 0:
             raise TrainingError(

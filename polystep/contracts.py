@@ -218,8 +218,15 @@ class AskTellOptimizer(ABC):
     def tell(self, losses: Tensor) -> StepReport:
         """Take the losses of the candidates last asked for and move."""
 
+    def abandon(self) -> None:  # noqa: B027
+        """Forget that candidates were asked for, so that the step can be begun again; for methods that remember it."""
+
     def step(self, objective: Objective, used: float) -> StepReport:
-        """Ask, evaluate, tell."""
+        """Ask, evaluate, tell; where that fails or is interrupted, the step can be repeated."""
         candidates = self.ask(used)
-        losses = objective.losses(candidates) if len(candidates) else torch.empty(0)
-        return self.tell(losses)
+        try:
+            losses = objective.losses(candidates) if len(candidates) else torch.empty(0)
+            return self.tell(losses)
+        except BaseException:
+            self.abandon()
+            raise

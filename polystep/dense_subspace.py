@@ -56,7 +56,7 @@ class DenseSubspace(Subspace):
 
     def lift(self, coordinates: Tensor) -> Tensor:
         """Parameter change (..., D) of coordinates (..., P, d)."""
-        change: Tensor = coordinates.flatten(-2) @ self.directions.flatten(0, 1)
+        change: Tensor = coordinates.flatten(-2) @ self.directions.flatten(0, 1).to(coordinates.dtype)
         return change
 
     def lift_each(self, particle: Tensor, offset: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from polystep.batches import TrainingError
 from polystep.contracts import State
 from polystep.files import StorageError, atomic_write
 from polystep.progress import Progress
+from polystep.search import FINISHED
 
 if TYPE_CHECKING:
     from polystep.trainer import Trainer
@@ -85,7 +86,7 @@ class Fitting:
         self.done += 1
         if report.loss is not None:
             self.losses.append(report.loss)
-        self.message = "the method says that nothing better can be had" if report.finished else self._reason_to_end()
+        self.message = FINISHED if report.finished else self._reason_to_end()
         if self.message or self.done * VALIDATIONS // self.steps > (self.done - 1) * VALIDATIONS // self.steps:
             self._validate()
         else:
@@ -138,6 +139,7 @@ class Fitting:
             "done": self.done,
             "losses": list(self.losses),
             "best": self.best,
+            "finished": self.message == FINISHED,
         }
         stream = io.BytesIO()
         torch.save(state, stream)
@@ -151,7 +153,7 @@ class Fitting:
         try:
             state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             history, done, losses, best = (state[name] for name in ("history", "done", "losses", "best"))
-            own = state["trainer"]
+            own, finished = state["trainer"], state["finished"]
         # torch raises errors of many kinds for files that are damaged
         except Exception as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -160,4 +162,4 @@ class Fitting:
             ) from None
         self.trainer.load_state_dict(own)
         self.history, self.done, self.losses, self.best = [Row(*row) for row in history], done, losses, best
-        self.message = self._reason_to_end()
+        self.message = FINISHED if finished else self._reason_to_end()

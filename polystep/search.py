@@ -62,8 +62,10 @@ class Search:
         self._domain = read_domain(start, bounds, integrality)
         self._gives_tensors = isinstance(start, Tensor)
         self._budget = 1000 * len(self._domain.start) if budget is None else budget
-        if isinstance(self._budget, bool) or not isinstance(self._budget, int) or self._budget < 1:
-            raise BlackBoxError(f"budget must be a whole number of evaluations above 0, got {budget!r}")
+        if isinstance(self._budget, bool) or not isinstance(self._budget, int) or self._budget < 2:
+            raise BlackBoxError(
+                f"budget must be a whole number of evaluations, at least 2 as the start is evaluated twice, got {budget!r}"
+            )
         self._factory, self._seed = optimizer_factory(optimizer, for_black_boxes), seed
         self._optimizer: AskTell | None = None
         self._asked: Tensor | None = None
@@ -116,9 +118,9 @@ class Search:
         losses, points = read_values(values, self._asked), self._asked
         self._asked = None
         self._evaluations += len(losses)
-        lowest = int(torch.where(torch.isfinite(losses), losses, torch.inf).argmin())
-        if losses[lowest] < self._lowest:
-            self._best, self._lowest = points[lowest], float(losses[lowest])
+        lowest, place = torch.where(torch.isfinite(losses), losses, torch.inf).min(0)
+        if lowest < self._lowest:
+            self._best, self._lowest = points[place], float(lowest)
         if self._optimizer is None:
             self._begin(losses)
         elif self._message:

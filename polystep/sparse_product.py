@@ -4,11 +4,15 @@ Torch calls a function for each entry, which took most of the time of methods wi
 """
 
 import importlib.util
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from polystep.contracts import ExpectedError
+from polystep.evaluation.compilation import require_numba
 
 
 def sparse_product(matrix: Tensor, vectors: Tensor) -> Tensor:
@@ -30,15 +34,22 @@ def sparse_product(matrix: Tensor, vectors: Tensor) -> Tensor:
 
 @cache
 def _kernel() -> Any:
-    """The loops; None without numba."""
+    """The loops; None where numba is missing or cannot start."""
     if importlib.util.find_spec("numba") is None:
         return None
+    try:
+        require_numba()
+    except ExpectedError:
+        return None
     from polystep.evaluation.jit import njit
-    from polystep.evaluation.kernel_cache import keep
 
     # products are not rounded before they are added, as in torch
     kernel = njit(fastmath={"contract"})(_add_products)
-    keep(kernel)
+    # the cache uses parts of numba that other versions may not have; then every process compiles
+    with suppress(ImportError, AttributeError, TypeError):
+        from polystep.evaluation.kernel_cache import keep
+
+        keep(kernel)
     return kernel
 
 

@@ -13,7 +13,7 @@ from polystep.ask_tell import NonFiniteLossError
 from polystep.batches import Batches, TrainingError
 from polystep.contracts import State, StepReport
 from polystep.evaluation.fastest import choose_evaluator
-from polystep.evaluation.functional import evaluation_mode
+from polystep.evaluation.functional import FunctionalEvaluator, evaluation_mode, outputs_at
 from polystep.evaluation.layered import SampleLoss
 from polystep.evaluation.objective import BatchObjective
 from polystep.factories import Factory, for_models, optimizer_factory
@@ -116,7 +116,7 @@ class Trainer:
         with torch.no_grad(), evaluation_mode(self.model):
             for batch in batches:
                 rows, wanted = self._batches.read(batch)
-                outputs.append(self.model(rows))
+                outputs.append(outputs_at(self.model, {}, rows))
                 targets.append(wanted)
         if not outputs:
             raise TrainingError("there is nothing to evaluate: the data are empty, or a generator that is used up")
@@ -155,6 +155,8 @@ class Trainer:
         outputs = self._outputs(inputs)
         if not callable(self._loss):
             return
+        if not _is_own(self._loss) and not isinstance(self.evaluator, FunctionalEvaluator):
+            _check_class_numbers(targets)
         once = self._loss(outputs, targets)
         if once.ndim != 0:
             raise TrainingError(
@@ -171,7 +173,7 @@ class Trainer:
         """Those of the model in eval mode; TrainingError where it cannot take the inputs or gives no row for each."""
         try:
             with torch.no_grad(), evaluation_mode(self.model):
-                outputs: Any = self.model(inputs.clone())
+                outputs: Any = outputs_at(self.model, {}, inputs)
         except RuntimeError as error:
             raise TrainingError(
                 f"the model cannot take inputs of shape {tuple(inputs.shape)} and type {inputs.dtype}: "
@@ -198,6 +200,16 @@ class Trainer:
 def _is_own(loss: Any) -> bool:
     """Whether `loss` is a function that is evaluated as it is."""
     return callable(loss) and loss is not F.cross_entropy and not isinstance(loss, nn.CrossEntropyLoss)
+
+
+def _check_class_numbers(targets: Tensor) -> None:
+    """TrainingError where targets are no class numbers, which layers are compiled for."""
+    if targets.is_floating_point() or targets.dtype == torch.bool or targets.ndim != 1 or bool((targets < 0).any()):
+        raise TrainingError(
+            f"targets of cross-entropy must be class numbers of shape (B,), got {targets.dtype} of shape "
+            f"{tuple(targets.shape)}{', some below 0' if targets.ndim == 1 else ''}; for shares of classes, or rows to be "
+            "ignored, give loss=lambda outputs, targets: F.cross_entropy(outputs, targets), which is evaluated as it is"
+        )
 
 
 def _with_tensors(loss: Any) -> Callable[[Tensor, Tensor], Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from polystep.component import component
 from polystep.schedule import Moment, Schedule, as_schedule
+from polystep.validation import positive
 
 
 class Update(Protocol):
@@ -143,7 +144,11 @@ class Adaptive:
         if not weight_decay >= 0:
             raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
         self.learning_rate = as_schedule(learning_rate, "learning_rate")
-        self.beta1, self.beta2, self.epsilon, self.weight_decay = beta1, beta2, epsilon, weight_decay
+        if isinstance(learning_rate, int | float):
+            positive(learning_rate, "learning_rate")
+        # a coordinate that has never moved has no other scale
+        self.epsilon = positive(epsilon, "epsilon")
+        self.beta1, self.beta2, self.weight_decay = beta1, beta2, weight_decay
         self._first: Tensor | None = None
         self._second: Tensor | None = None
         self._count = 0

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
@@ -197,5 +198,6 @@ def _cpu_seconds() -> float:
 
 def _peak_memory_bytes() -> int:
     """Peak resident memory of this process, plus peak GPU memory where a GPU was used."""
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # macOS counts bytes, others kilobytes
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return resident + (torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else 0)

@@ -1,6 +1,7 @@
 """One process per run."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -14,6 +15,7 @@ from polystep.contracts import ExpectedError
 from polystep.files import StorageError
 
 LOCK = ".lock"
+_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 
 
 class RunBusyError(ExpectedError):
@@ -83,6 +85,11 @@ def _holder(path: Path) -> dict[str, Any]:
 
 
 def _unwritable(path: Path, error: OSError) -> StorageError:
+    if error.errno in _NO_LOCKS:
+        return StorageError(
+            f"cannot lock {path}: {error.strerror}; its file system has no locks; choose a folder on another one with "
+            "records=FOLDER"
+        )
     return StorageError(
         f"cannot write {path}: {error.strerror}; free space there, make the folder writable, or choose another one "
         "with records=FOLDER"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from polystep.contracts import ExpectedError
 from polystep.evaluation.activations import CrossEntropy
+from polystep.evaluation.compilation import require_numba
 from polystep.evaluation.convolution.incremental import ConvolutionalEvaluator
 from polystep.evaluation.convolution.network import ConvolutionalNetwork
 from polystep.evaluation.convolution.sequential import convolutional_network
@@ -105,6 +106,7 @@ def _fused(
     network: LayeredNetwork | ConvolutionalNetwork, layout: ParameterLayout, whole: ModuleEvaluator
 ) -> ModuleEvaluator:
     # numba is needed from here on
+    require_numba()
     if isinstance(network, ConvolutionalNetwork):
         from polystep.evaluation.convolution.fused import FusedConvolutionalEvaluator
 

@@ -51,6 +51,12 @@ def outputs_at(module: nn.Module, tensors: Mapping[str, Tensor], inputs: Tensor)
     return outputs
 
 
+def _random_states(device: torch.device) -> list[Tensor]:
+    """Of the generators that a module on `device` can draw from."""
+    own = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *own]
+
+
 class FunctionalEvaluator:
     """Runs the whole module for every candidate.
 
@@ -80,14 +86,14 @@ class FunctionalEvaluator:
 
     def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of every candidate on the batch, shape (N,), float32. Raises RandomForward."""
-        random = torch.get_rng_state()
+        random = _random_states(inputs.device)
         with evaluation_mode(self.module):
             chunk = self._chunk(inputs)
             parts = [
                 self._part(candidates.dense(slice(first, first + chunk)), inputs, targets)
                 for first in range(0, len(candidates), chunk)
             ]
-        if not torch.equal(torch.get_rng_state(), random):
+        if not all(map(torch.equal, _random_states(inputs.device), random)):
             raise RandomForward(
                 f"{type(self.module).__name__} draws random numbers in eval mode, so losses of candidates cannot be compared; "
                 "draw them in training mode only, as F.dropout(..., training=self.training) does"

@@ -9,8 +9,10 @@ import hashlib
 import logging
 import os
 import pickle
+import stat
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -94,7 +96,8 @@ class KernelCache(_Cache):
         path = self._path(sig, data.codegen)
         if path is None or data.library.has_dynamic_globals or any(not lifted.can_cache for lifted in data.lifted):
             return
-        part = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
+        # removed with other old files if this process is killed
+        part = path.with_name(f"{path.stem}.{os.urandom(4).hex()}.kernel")
         try:
             content = serialize.dumps(data._reduce())
             # code is read from here: nobody else may write it
@@ -119,7 +122,7 @@ class KernelCache(_Cache):
 
     def _path(self, signature: Any, codegen: Any) -> Path | None:
         folder = kernel_folder()
-        if folder is None:
+        if folder is None or _is_open_to_others(folder):
             return None
         try:
             if self._material is None:
@@ -200,6 +203,23 @@ def _describe(value: Any, digest: Any, seen: dict[int, int], within: tuple[int, 
         add("named", value.__module__, value.__name__)
     else:
         raise UnknownMaterial(f"it uses {value!r}")
+
+
+@cache
+def _is_open_to_others(folder: Path) -> bool:
+    """Whether somebody else could put code into a folder that is there already."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return False
+    if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & stat.S_IWOTH):
+        _logger.warning(
+            "kernels are not kept in %s, which others can write; take that right from them, or name a folder of your own in %s",
+            folder,
+            FOLDER_VARIABLE,
+        )
+        return True
+    return False
 
 
 def _is_versioned(module: str) -> bool:

@@ -125,7 +125,7 @@ class SpikeCounts:
 
     def compiled(self) -> CompiledActivation:
         """The same map for the fused path."""
-        from numba import njit
+        from polystep.evaluation.jit import njit
 
         steps, decay, one, zero = self.steps, np.float32(self.decay), np.float32(1), np.float32(0)
 

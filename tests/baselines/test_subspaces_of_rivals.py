@@ -14,7 +14,9 @@ from baselines.openai_es import OpenAIES
 from baselines.random_search import RandomSearch
 from baselines.spsa import SPSA
 from polystep.layout import ParameterLayout
+from polystep.sampled_space import SampledSpace
 from polystep.subspace import HybridSubspace
+from polystep.validation import SettingError
 
 LAYOUT = ParameterLayout({"weight": (6, 7), "bias": (6,)})
 START = torch.linspace(-1, 1, LAYOUT.size)
@@ -49,6 +51,12 @@ def test_candidates_and_solutions_stay_in_the_subspace(rival: Callable[..., Any]
     assert outside(optimizer.solution[None]).abs().max() < 1e-5
     assert outside(torch.randn(5, LAYOUT.size)).abs().max() > 0.1
     assert not torch.equal(optimizer.solution, START)
+
+
+@pytest.mark.parametrize("rival", RIVALS.values(), ids=RIVALS)
+def test_a_subspace_of_some_coordinates_at_a_time_is_refused(rival: Callable[..., Any]) -> None:
+    with pytest.raises(SettingError, match="moves 16 of its 48 coordinates at a time"):
+        rival(LAYOUT, START, 3, subspace=SampledSpace)
 
 
 @pytest.mark.parametrize("rival", RIVALS.values(), ids=RIVALS)

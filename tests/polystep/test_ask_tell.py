@@ -49,6 +49,23 @@ def test_calls_out_of_order_are_errors(follower: Follower) -> None:
         follower.tell(torch.zeros(4))
 
 
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, ValueError])
+def test_a_step_that_fails_can_be_repeated(follower: Follower, failure: type[BaseException]) -> None:
+    class Fails:
+        def losses(self, candidates: Any) -> Tensor:
+            raise failure
+
+    class Works:
+        def losses(self, candidates: Any) -> Tensor:
+            return torch.arange(4.0)
+
+    before = follower.state_dict()
+    with pytest.raises(failure):
+        follower.step(Fails(), 0.0)
+    assert str(follower.state_dict()) == str(before)
+    assert follower.step(Works(), 0.0).loss == 1.5
+
+
 def test_report_counts_and_leaves_out_what_is_not_finite(follower: Follower) -> None:
     follower.ask(0.0)
     report = follower.tell(torch.tensor([math.nan, 3.0, 1.0, -math.inf]))

@@ -30,6 +30,11 @@ def test_orthonormal_directions() -> None:
     torch.testing.assert_close(basis @ basis.T, torch.eye(12), rtol=0, atol=1e-5)
 
 
+def test_coordinates_keep_their_precision() -> None:
+    found = subspace(coordinates=12)
+    assert found.lift(torch.ones(found.particles, 4, dtype=torch.float64)).dtype == torch.float64
+
+
 def test_the_last_particle_is_padded_with_what_changes_nothing() -> None:
     found = subspace(coordinates=10)
     assert (found.particles, found.coordinates) == (3, 10)

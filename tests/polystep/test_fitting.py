@@ -95,6 +95,12 @@ def test_a_method_may_end_by_itself() -> None:
     assert found.history[-1].step == 5
 
 
+def test_what_ended_by_itself_is_not_taken_up_again(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"steps": 40, "checkpoint": tmp_path / "training.pt", "progress": False}
+    found = trainer(WalkOf5).fit([DATA], **settings)
+    assert trainer(WalkOf5).fit(iter([]), **settings) == found
+
+
 def test_another_fit_takes_further_steps() -> None:
     walking = trainer()
     walking.fit([DATA], steps=3, progress=False)

@@ -171,8 +171,54 @@ def test_useless_losses_are_refused(loss: Any, message: str, data: tuple[Tensor,
 
 def test_bad_rows_are_named(data: tuple[Tensor, Tensor]) -> None:
     data[0][17, 1] = torch.nan
+    trainer = Trainer(perceptron(nn.ReLU()))
     with pytest.raises(TrainingError, match="row 17 of the inputs has NaN or infinite numbers"):
-        Trainer(perceptron(nn.ReLU())).step(*data)
+        trainer.step(*data)
+    assert trainer.state_dict()["steps"] == 0
+    trainer.step(data[0][:17], data[1][:17])
+    assert trainer.steps == 1
+
+
+def test_validation_leaves_data_and_buffers_alone(data: tuple[Tensor, Tensor]) -> None:
+    class Careless(Hard):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mean", torch.zeros(2))
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            self.mean += inputs.mean(0)
+            inputs -= self.mean
+            return super().forward(inputs)
+
+    trainer, before = quiet(Careless()), data[0].clone()
+    first = trainer.evaluate([data])
+    assert trainer.evaluate([data]) == first
+    trainer.step(*data)
+    assert torch.equal(data[0], before) and not trainer.model.mean.any()
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.int64])
+def test_class_numbers_of_any_type(kind: torch.dtype, data: tuple[Tensor, Tensor]) -> None:
+    torch.manual_seed(0)
+    trainer = Trainer(perceptron(nn.ReLU()))
+    assert not isinstance(trainer.evaluator, FunctionalEvaluator)
+    trainer.step(data[0], data[1].to(kind))
+    torch.manual_seed(0)
+    expected = Trainer(perceptron(nn.ReLU()))
+    expected.step(*data)
+    assert torch.equal(trainer.optimizer.solution, expected.optimizer.solution)
+
+
+def test_targets_that_compiled_layers_cannot_take_have_a_way(data: tuple[Tensor, Tensor]) -> None:
+    shares = F.one_hot(data[1], 2).float()
+    ignored = data[1].clone()
+    ignored[0] = -100
+    for targets in (shares, ignored):
+        with pytest.raises(TrainingError, match=r"give loss=lambda outputs, targets: F\.cross_entropy"):
+            Trainer(perceptron(nn.ReLU())).step(data[0], targets)
+        trainer = quiet(perceptron(nn.ReLU()), lambda o, t: F.cross_entropy(o, t))
+        trainer.step(data[0], targets)
+        assert trainer.steps == 1
 
 
 def on_two_devices() -> nn.Module:

@@ -136,6 +136,8 @@ def test_forgetting_equals_a_new_start(build: Any, displacements: Tensor) -> Non
         (Adaptive, {"beta2": 1.5}),
         (Adaptive, {"weight_decay": -1.0}),
         (Adaptive, {"learning_rate": math.nan}),
+        (Adaptive, {"learning_rate": -0.1}),
+        (Adaptive, {"epsilon": 0.0}),
         (Coasting, {"period": 0}),
         (Coasting, {"decay": 1.0}),
         (Coasting, {"direction": "sideways"}),

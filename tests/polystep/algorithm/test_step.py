@@ -180,7 +180,10 @@ def test_wrong_number_of_losses_is_an_error(build: Callable[..., PolyStep]) -> N
         {"temperature": 0.0},
         {"temperature": -1.0},
         {"step_radius": math.inf},
+        {"step_radius": -1.0},
         {"probe_radius": math.nan},
+        {"probe_radius": 0.0},
+        {"non_finite_floor": math.nan},
     ],
     ids=str,
 )

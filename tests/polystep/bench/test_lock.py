@@ -1,9 +1,12 @@
 """One process per run, whatever becomes of the one before."""
 
+import errno
+import fcntl
 import os
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +56,15 @@ def test_a_killed_holder_leaves_the_run_free(tmp_path: Path) -> None:
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
     with exclusive(tmp_path):
+        pass
+
+
+def test_a_file_system_without_locks_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StorageError, match=r"cannot lock .*has no locks; .*records=FOLDER"), exclusive(tmp_path):
         pass
 
 

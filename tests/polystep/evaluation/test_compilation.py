@@ -42,3 +42,21 @@ def test_variables_that_keep_numba_from_working_are_named(name, value, message):
     shown = " ".join(done.stdout.split())
     assert message in shown and "unset" in shown
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_without_compiled_code_a_trainer_says_so_and_sparse_products_are_torchs():
+    program = """
+import torch
+from polystep import Trainer
+from polystep.contracts import ExpectedError
+from polystep.sparse_product import sparse_product
+matrix = torch.eye(3).to_sparse().coalesce()
+assert torch.equal(sparse_product(matrix, torch.ones(3, 2)), torch.ones(3, 2))
+try:
+    Trainer(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2)))
+except ExpectedError as error:
+    print(error)
+"""
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert "NUMBA_DISABLE_JIT is set" in done.stdout

@@ -157,6 +157,13 @@ def test_folders_that_cannot_be_used_cost_only_time(folder, monkeypatch):
     assert call(build(4)) == call(build(4)) == "compiled"
 
 
+def test_a_folder_that_others_can_write_is_left_alone(folder, caplog):
+    folder.mkdir()
+    folder.chmod(0o777)
+    assert call(build(5)) == call(build(5)) == "compiled"
+    assert not list(folder.iterdir()) and "which others can write" in caplog.text
+
+
 def test_kernels_are_kept_in_the_cache_folder_of_the_user(folder, monkeypatch):
     monkeypatch.delenv(kernel_cache.FOLDER_VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))

@@ -41,6 +41,13 @@ def test_a_file_that_is_none_is_explained_in_a_line(tmp_path, capsys):
     assert "bad.cnf, line 3: the literal '-3' names no variable in 1..2" in shown
 
 
+@pytest.mark.parametrize("optimizer", ["polystep", "probsat", "walksat", "rc2"])
+def test_clauses_that_are_always_true_leave_nothing_to_solve(optimizer, tmp_path):
+    (tmp_path / "tautologies.cnf").write_text("p cnf 2 2\n1 -1 0\n2 -2 1 0\n")
+    found = record_of(tmp_path, tmp_path / "tautologies.cnf", f"optimizer={optimizer}", "budget.steps=2")
+    assert found.scores["test_selected"] == 1
+
+
 @pytest.mark.parametrize(("optimizer", "steps"), [("polystep", 300), ("probsat", 5), ("walksat", 5)])
 def test_weighted_clauses_are_solved_almost_optimally(optimizer, steps, tmp_path):
     exact = record_of(tmp_path, "weighted.wcnf.xz", "optimizer=rc2")
