@@ -29,11 +29,12 @@ _COLUMNS = (
     *(spread_column(edition, f"published, {title}") for edition, title in EDITIONS.items()),
     spread_column("default", "our settings"),
     spread_column("equal_seconds", "equal seconds"),
+    number_column("seconds", "of them", "seconds"),
     headline.method_column("rival", "best black-box rival, equal seconds"),
 )
 _NOTES = (
     "Test accuracy, share of satisfied clauses, or return: mean ± standard deviation over n seeds (shown below five). Equal "
-    "seconds: every method has as many, on one core, 300 on snn, 30 on the other networks, 5 to 60 on MAX-SAT and control.",
+    "seconds: every method has as many, on one core.",
 )
 
 

@@ -44,6 +44,7 @@ def pack(options: argparse.Namespace) -> int:
     """Add the finished runs of `places` to the bundles in `to`; of two records of a run, the later one stays."""
     studies: dict[str, dict[str, RunRecord]] = {}
     left_out = 0
+    replaced: list[str] = []
     for _, item in read_places(*([options.to] if options.to.is_dir() else []), *options.places):
         if isinstance(item, RecordError):
             raise RecordError(f"{item}; nothing was packed: remove that record or repeat the run")
@@ -51,11 +52,15 @@ def pack(options: argparse.Namespace) -> int:
             left_out += 1
             continue
         runs = studies.setdefault(item.study["name"], {})
-        earlier = runs.get(item.run_id)
-        if earlier is None or earlier.ended < item.ended:
-            runs[item.run_id] = item
+        older, newer = sorted((runs.get(item.run_id, item), item), key=lambda record: record.ended)
+        runs[item.run_id] = newer
+        if older.scores != newer.scores:
+            scores = " takes the place of ".join(str(record.scores["test_selected"]) for record in (newer, older))
+            replaced.append(f"{item.name}: test score {scores}")
     for study, found in studies.items():
         write_bundle(options.to / f"{study}.jsonl.gz", found.values())
+    for sentence in replaced:
+        say(sentence)
     total = sum(map(len, studies.values()))
     say(f"{total} runs in {len(studies)} bundles in {options.to}; {left_out} runs that are not finished were left out")
     return EXIT_STATUS["finished"]

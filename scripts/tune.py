@@ -4,7 +4,7 @@ Nine trials with the values of configs/grid/TASK/OPTIMIZER.yaml, then nine aroun
 Trials are runs of the study that is named tuning_ instead of equal_, on a seed that no result uses, judged on validation data
 alone. Of trials with equal validation the one counts that reached it after the smallest share of its steps, for a solved task
 has many. The best settings are written to configs/settings/STUDY/TASK/OPTIMIZER.yaml. Finished trials are not repeated. Exit
-status: 0 all settings are chosen, 1 no trial of some method finished, 130 interrupted.
+status: 0 all settings are chosen, by as many trials for each method; 1 some trial has no score; 130 interrupted.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from polystep.bench.composition import expand_sweep
-from polystep.bench.grids import Grid, Point, grid_files, read_grid
+from polystep.bench.grids import SIZE, Grid, Point, grid_files, read_grid
 from polystep.bench.profiles import PlannedRun
 from polystep.bench.schema import ConfigError
 from polystep.bench.studies import find_settings, settings_files
@@ -166,10 +166,18 @@ def tune(methods: Sequence[Method]) -> int:
     """Run both stages and write what they choose; returns the exit status. Ctrl-C raises KeyboardInterrupt."""
     first = _trials({method: method.grid for method in methods})
     second = _trials({method: method.grid.around(_best(trials).point) for method, trials in first.items() if trials})
+    lost = 0
     for method, trials in first.items():
         if not trials:
             say(f"no trial of {method.optimizer} on {method.task} finished: nothing is chosen")
+            lost += 1
             continue
+        if missing := 2 * SIZE - len(trials) - len(second[method]):
+            say(
+                f"{missing} trials of {method.optimizer} on {method.task} have no score, so it had fewer than other methods; "
+                "mend its grid or settings, and repeat"
+            )
+            lost += 1
         # the best of the first stage is in both
         known = [trial.point for trial in trials]
         trials = [*trials, *(trial for trial in second[method] if trial.point not in known)]
@@ -178,7 +186,7 @@ def tune(methods: Sequence[Method]) -> int:
         say(
             f"{method.optimizer} on {method.task}: {best.validation:.4f} on validation, {dict(best.point)}, {method.file}"
         )
-    return EXIT_STATUS["finished" if all(first.values()) else "failed"]
+    return EXIT_STATUS["failed" if lost else "finished"]
 
 
 def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]]:

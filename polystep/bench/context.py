@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,19 @@ def describe_context(device: str) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
     }
+
+
+CODE = ("commit", "modified", "untracked")
+"""What a context says of the code."""
+
+
+def code_of_both(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """The code of a run that two processes made: files that differed in either, and no commit where theirs are two."""
+    files = {
+        name: None if None in (earlier[name], later[name]) else sorted({*earlier[name], *later[name]})
+        for name in CODE[1:]
+    }
+    return {"commit": later["commit"] if earlier["commit"] == later["commit"] else None, **files}
 
 
 _distributions = cache(importlib.metadata.packages_distributions)

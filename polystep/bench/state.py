@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
+from polystep.bench.context import CODE, code_of_both
 from polystep.bench.ledger import Ledger
 from polystep.contracts import Metric, Optimizer, State, Task
 from polystep.files import StorageError
@@ -56,7 +57,7 @@ class Prepared:
 
     config: Mapping[str, Any]
     specification: dict[str, Any]
-    context: Mapping[str, Any]
+    context: dict[str, Any]
     data: str
     task: Task
     optimizer: Optimizer
@@ -121,7 +122,9 @@ class RunCheckpoint:
         """Write the file; StorageError where that is impossible."""
         with self._run.ledger.clock("checkpoint"):
             states = {name: part.state_dict() for name, part in self._parts.items()}
-            save_checkpoint(self._path, {"run_id": self._run.run_id, "ledger": self._run.ledger.summary(), **states})
+            code = {name: self._run.context[name] for name in CODE}
+            about = {"run_id": self._run.run_id, "code": code, "ledger": self._run.ledger.summary()}
+            save_checkpoint(self._path, {**about, **states})
         self._note_saved()
 
     def load(self, device: torch.device | str) -> None:
@@ -138,6 +141,8 @@ class RunCheckpoint:
             for name, part in self._parts.items():
                 part.load_state_dict(stored[name])
             self._run.ledger.restore(stored["ledger"])
+            if "code" in stored:
+                self._run.context.update(code_of_both(stored["code"], self._run.context))
         self._note_saved()
 
     def _note_saved(self) -> None:

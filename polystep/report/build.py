@@ -37,12 +37,14 @@ def build_report(
     claims: Sequence[Statement] = (),
     findings: Sequence[Statement] = (),
     expected: Mapping[str, str] | None = None,
+    judged: DataFrame | None = None,
 ) -> ReportSummary:
     """Write REPORT.md, report.html, a page per edition, tables/ and figures/ in `output` from the table of runs.
 
-    claims: judged first of all. findings: about the published runs, each with its background and consequence. expected:
-    `settings_id` of runs that should exist, by title. Where runs have a column `origin`, own ones decide before committed ones.
-    Every file is replaced as a whole, REPORT.md last, so an interrupted report leaves no damaged file.
+    claims: judged first of all. findings: about the published runs, each with its background and consequence. expected: the
+    `settings_id` of runs that should exist, by title. judged: runs that decide both in place of `runs`; with a column `origin`,
+    own ones decide before committed ones. Every file is replaced as a whole, REPORT.md last, so an interrupted report leaves no
+    damaged file.
 
     Raises:
         ExpectedError: there is no finished run, so an earlier report stays; or `output` cannot be written.
@@ -53,7 +55,8 @@ def build_report(
         )
     present = set(runs.loc[runs["status"] == "finished", "settings_id"])
     missing = [title for title, settings in (expected or {}).items() if settings not in present]
-    conditions = _judged(runs, claims)
+    judged = runs if judged is None else judged
+    conditions = _judged(judged, claims)
     material = Material(runs, conditions)
     problems = _problems(material, missing)
     made = [table for module in modules_of(tables) for table in module.tables(material)]
@@ -65,7 +68,7 @@ def build_report(
             written.append(output / "figures" / f"{chart.name}.{kind}")
             with atomic_write(written[-1]) as file:
                 file.write(content)
-    if (found := _judged(runs, findings)) is not None:
+    if (found := _judged(judged, findings)) is not None:
         for edition, name in PAGES.items():
             written.append(output / name)
             write_text(written[-1], findings_page(edition, findings, found))

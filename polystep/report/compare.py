@@ -6,7 +6,7 @@ from typing import Any
 from pandas import DataFrame
 
 from polystep.contracts import ExpectedError
-from polystep.report.groups import Group, axis_order, context_of, group_runs
+from polystep.report.groups import Group, axis_order, budget_fault, context_of, group_runs
 from polystep.report.rows import METHOD, SEEDS, STEP_SECONDS, TEST, difference_column, group_row
 from polystep.report.runs import COMMITTED, OWN
 from polystep.report.table import Table, text_column
@@ -77,8 +77,8 @@ def _row(group: Group, reference: Group) -> dict[str, Any]:
 
 def _difference_of_conditions(group: Group, reference: Group) -> str:
     """Why two groups of one axis cannot be compared; empty where they can."""
-    if not group.is_complete or not reference.is_complete:
-        return "part of its budget"
+    if fault := next(filter(None, map(budget_fault, (*group.runs, *reference.runs))), ""):
+        return fault
     if not {run["data"] for run in group.runs} & {run["data"] for run in reference.runs}:
         return "other data"
     if group.context != reference.context:

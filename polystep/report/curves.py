@@ -1,6 +1,6 @@
 """What histories say: validation over what was spent, its mean over seeds, and when a target was reached."""
 
-from statistics import median
+from statistics import median, median_high
 from typing import NamedTuple
 
 import numpy
@@ -81,7 +81,7 @@ def cost_to_reach(group: Group, cost: str, target: float) -> Reached | None:
             return None
         met = curve.cost[group.sign * curve.score >= group.sign * target]
         spent.append((float(met[0]), True) if len(met) else (float(curve.cost[-1]), False))
-    middle = median(value for value, _ in spent)
-    # the median is known where every run that fell short had spent more than it by then
-    exact = all(reached or value > middle for value, reached in spent)
-    return Reached(middle, exact, sum(reached for _, reached in spent), len(spent))
+    values = [value for value, _ in spent]
+    # the median is known where every run that fell short had spent more by then than the runs that it lies between
+    exact = all(reached or value > median_high(values) for value, reached in spent)
+    return Reached(median(values), exact, sum(reached for _, reached in spent), len(spent))

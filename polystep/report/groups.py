@@ -14,7 +14,9 @@ from polystep.report.text import Spread, finite, number_text, plain
 METHOD = "polystep"
 """The optimiser whose claims are judged."""
 COMPLETE_SHARE = 0.99
-"""A run that used less of its budget is not complete, unless it found the best possible score."""
+"""A run that used less of its budget is not complete."""
+TOO_MUCH = 1.05
+"""The share of its budget that a run may not pass where budgets are equal: the last step may end a little after it."""
 LONGEST_LABEL = 60
 SIZES_RANGE = 100
 """The largest task of a family over the smallest, where size is what tells its tasks apart."""
@@ -99,9 +101,7 @@ class Group:
     @property
     def is_complete(self) -> bool:
         """Whether every run used its budget, or ended because its method had nothing left to find."""
-        return all(
-            run["ended_by"] == "method" or (finite(run["used_share"]) or 0) >= COMPLETE_SHARE for run in self.runs
-        )
+        return not any(map(budget_fault, self.runs))
 
     @property
     def uses_gradients(self) -> bool:
@@ -153,14 +153,14 @@ class Board:
 
     @property
     def own(self) -> Group | None:
-        """The group of the paper's method; of several the one with most runs."""
+        """The group of the paper's method; of several the one with most runs, of those the latest."""
         found = [group for group in self.ranked if group["optimizer"] == METHOD]
-        return max(found, key=lambda group: len(group.runs), default=None)
+        return max(found, key=lambda group: (len(group.runs), max(run["ended"] for run in group.runs)), default=None)
 
     def best(self, groups: Iterable[Group]) -> Group | None:
         """The one of `groups` with the best validation score: test scores must not choose."""
         known = [group for group in groups if group.spread("validation_selected")]
-        return max(known, key=lambda group: group.signed_mean("validation_selected"), default=None)
+        return max(known, key=lambda group: (group.signed_mean("validation_selected"), group["cell_id"]), default=None)
 
     @property
     def rivals(self) -> list[Group]:
@@ -259,6 +259,20 @@ def axis_order(axis: str) -> tuple[int, str]:
     """A key that sorts axes."""
     known = list(_AXES.values())
     return (known.index(axis) if axis in known else len(known), axis)
+
+
+def budget_fault(run: Run) -> str:
+    """Why a run says nothing about its budget: it used less, or more where budgets are equal; empty where it is complete."""
+    if run["ended_by"] == "method":
+        # it has nothing left to find, so the rest of its budget could change nothing
+        return ""
+    share = finite(run["used_share"]) or 0.0
+    if run["protocol"] in EQUAL:
+        limit, spent, _ = EQUAL[run["protocol"]]
+        share = (finite(run[spent]) or 0.0) / (finite(run.get(limit)) or math.inf)
+        if share > TOO_MUCH:
+            return "more than its budget"
+    return "" if share >= COMPLETE_SHARE else "part of its budget"
 
 
 def uses_gradients(run: Run) -> bool:

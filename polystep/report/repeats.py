@@ -19,8 +19,8 @@ def repetitions(own: DataFrame, committed: DataFrame) -> list[dict[str, Any]]:
     """One row for each finished own run that repeats a committed one: the same settings, seed and data, no budget in seconds.
 
     verdict: "bit for bit", where every validation and test score is equal; "within the spread", where the difference of the
-    last test scores is at most 4 standard deviations of the committed runs of other seeds; "differs"; "unknown", where
-    they differ and fewer than three seeds are committed.
+    last test scores is at most 4 standard deviations of the committed runs over seeds; "differs"; "unknown", where they differ
+    and fewer than three such runs are committed.
     """
     if own.empty or committed.empty:
         return []

@@ -1,11 +1,14 @@
 """The commands that read records: report and compare."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from polystep.records import write_bundle, write_record
 from scripts import compare, report
 from scripts.console import COMMITTED
+from tests.polystep.conftest import MakeRecord, make_record  # noqa: F401
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
@@ -30,6 +33,27 @@ def test_a_report_of_several_places_ends_with_the_verdicts_and_the_path_of_the_p
     shown = said(capsys)
     assert "snn_accuracy (first): published settings: not run" in shown
     assert str(tmp_path / "report.html") in shown.replace(" ", "")
+
+
+def test_a_repeated_run_counts_on_both_sides(
+    make_record: MakeRecord,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own, committed = tmp_path / "own", tmp_path / "committed"
+    committed.mkdir()
+    write_bundle(committed / "default.jsonl.gz", [make_record(seed=1), make_record(seed=2)])
+    write_record(own / "run", make_record(seed=2, ended="2027-01-01T00:00:00+00:00"))
+    found: dict[str, Any] = {}
+    monkeypatch.setattr(report, "COMMITTED", committed)
+    monkeypatch.setattr(report, "build_report", lambda runs, *others: found.update(shown=runs, judged=others[-1]))
+    report.write_report([own, committed], tmp_path, {})
+    assert sorted(found["shown"]["seed"]) == [1, 2]
+    assert sorted(zip(found["judged"]["origin"], found["judged"]["seed"], strict=True)) == [
+        ("committed", 1),
+        ("committed", 2),
+        ("own", 2),
+    ]
 
 
 def test_own_runs_are_shown_beside_committed_ones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,11 +30,16 @@ def test_packing_and_unpacking_give_the_same_records(make_record: MakeRecord, tm
 def test_packing_adds_to_what_is_there_and_takes_the_later_record(
     make_record: MakeRecord,  # noqa: F811
     tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    write_bundle(tmp_path / "default.jsonl.gz", [make_record(seed=1), make_record(seed=2)])
-    later = make_record(seed=2, ended="2026-03-01T00:00:00+00:00")
+    earlier = make_record(seed=2)
+    write_bundle(tmp_path / "default.jsonl.gz", [make_record(seed=1), earlier])
+    scores = earlier.scores | {"test_selected": 0.125}
+    later = make_record(seed=2, ended="2026-03-01T00:00:00+00:00", scores=scores)
     write_record(tmp_path / "own" / "run", later)
     assert main(["pack", str(tmp_path / "own"), "--to", str(tmp_path)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"{later.name}: test score 0.125 takes the place of {earlier.scores['test_selected']}" in shown
     found = list(read_bundle(tmp_path / "default.jsonl.gz"))
     assert [run.seed for run in found if isinstance(run, RunRecord)] == [1, 2] and found[1] == later
 

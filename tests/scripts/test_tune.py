@@ -58,7 +58,7 @@ def trials() -> list[RunRecord]:
 
 
 @pytest.mark.slow
-def test_the_best_of_two_stages_is_written_and_used(command: Command) -> None:
+def test_the_best_of_two_stages_is_written_and_used(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     base = Path("own/settings/tuning_evaluations/snn_digits/spsa.yaml")
     base.parent.mkdir(parents=True)
     base.write_text("# @package _global_\noptimizer:\n  alpha: 0.7\n")
@@ -87,6 +87,12 @@ def test_the_best_of_two_stages_is_written_and_used(command: Command) -> None:
     started = [record.started for record in trials()]
     assert command("optimizer=spsa")[0] == 0
     assert path.read_text() == written and [record.started for record in trials()] == started
+
+    # fewer trials than other methods have
+    all_trials = tune._trials
+    monkeypatch.setattr(tune, "_trials", lambda grids: {m: found[1:] for m, found in all_trials(grids).items()})
+    code, shown = command("optimizer=spsa")
+    assert code == 1 and "2 trials of spsa on snn_digits have no score" in " ".join(shown.split())
 
 
 @pytest.mark.slow

@@ -9,10 +9,7 @@ from typing import Any
 import pandas
 
 from polystep.report.claims.statements import Score
-from polystep.report.groups import COMPLETE_SHARE, EQUAL, Run, context_of, uses_gradients
-
-TOO_MUCH = 1.05
-"""The share of its budget that a run may not pass where budgets are equal: the last step may end a little after it."""
+from polystep.report.groups import EQUAL, Run, budget_fault, context_of, uses_gradients
 
 OWN_BUDGETS = {("revised", "equal_evaluations"), ("revised", "equal_steps")}
 """Editions that set the budgets of an axis themselves: runs with other budgets say nothing about their claims."""
@@ -39,7 +36,7 @@ class Evidence:
     def rivals(self, score: Score, axis: str, edition: str) -> list[str]:
         """Other methods without gradients that have complete runs on the task of a score."""
         runs = self.runs(score.task, score.axis or axis, edition)
-        return sorted({r["optimizer"] for r in runs if not uses_gradients(r) and not fault(r, axis)} - {score.method})
+        return sorted({r["optimizer"] for r in runs if not uses_gradients(r) and not fault(r)} - {score.method})
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def measure(runs: Sequence[Run], score: Score, axis: str, seeds: Sequence[int]) 
     found = [run for run in runs if run["optimizer"] == score.method and _matches(run, score.where)]
     if not found:
         return Measured({}, f"no finished run of {score}, {axis}", "", [])
-    faults = [fault(run, axis, score.where) for run in found]
+    faults = [fault(run, score.where) for run in found]
     complete = [run for run, why in zip(found, faults, strict=True) if not why]
     left_out = ", ".join(f"{number} {why}" for why, number in Counter(filter(None, faults)).items())
     if not complete:
@@ -81,22 +78,13 @@ def measure(runs: Sequence[Run], score: Score, axis: str, seeds: Sequence[int]) 
     return Measured({}, "; ".join(filter(None, [problem, *others])), "", found)
 
 
-def fault(run: Run, axis: str, where: Iterable[str] = ()) -> str:
+def fault(run: Run, where: Iterable[str] = ()) -> str:
     """Why a finished run is not complete; empty where it is."""
     if changed := [name for name in run["altered"] if not _is_named(name.partition("=")[0], where)]:
         return f"altered {', '.join(changed)}"
     if run["clean"] is not True or not isinstance(run["commit"], str) or not run["commit"]:
         return "code of no known commit"
-    if run["ended_by"] == "method":
-        # it has nothing left to find, so the rest of its budget could change nothing
-        return ""
-    share = run["used_share"]
-    if axis in EQUAL:
-        limit, spent, _ = EQUAL[axis]
-        share = run[spent] / run[limit] if run.get(limit) else 0.0
-        if share > TOO_MUCH:
-            return "more than its budget"
-    return "" if share >= COMPLETE_SHARE else "part of its budget"
+    return budget_fault(run)
 
 
 def incomparable(runs: Sequence[Run], axis: str) -> str:

@@ -25,7 +25,7 @@ def judge(runs: pandas.DataFrame, statements: Sequence[Statement]) -> pandas.Dat
     """One row per condition and axis.
 
     claim (id), statement, edition, axis, condition (text), published, value, low, high (95 % interval), bound_low, bound_high,
-    difference (whether the value is one), unit, better_known (the score cannot go further: the interval is one-sided), seeds,
+    difference (whether the value is one), unit, seeds,
     verdict, reason (why undecided, or what to know), run_ids, source (own, committed or mixed, by the runs' column `origin`).
     """
     evidence = Evidence(runs)
@@ -115,7 +115,7 @@ def _description(statement: Statement, axis: str, condition: Condition) -> dict[
 
 def _outcome(verdict: str, reason: str = "", runs: Sequence[Run] = (), **values: Any) -> dict[str, Any]:
     source = _source({run["origin"] for run in runs if "origin" in run})
-    empty = {"value": math.nan, "low": math.nan, "high": math.nan, "better_known": False}
+    empty = {"value": math.nan, "low": math.nan, "high": math.nan}
     ids = tuple(run["run_id"] for run in runs)
     return empty | {"verdict": verdict, "reason": reason, "run_ids": ids, "source": source} | values
 
@@ -161,7 +161,6 @@ def _by_runs(statement: Statement, axis: str, condition: Condition, evidence: Ev
         low=low if math.isfinite(low) else math.nan,
         high=high if math.isfinite(high) else math.nan,
         **unit,
-        better_known=math.isclose(low, feasible[0]) or math.isclose(high, feasible[1]),
     )
 
 

@@ -37,5 +37,5 @@ def tables(material: Material) -> Iterator[Table]:
 
 def _rows(frame: DataFrame) -> list[Row]:
     """Rows of a frame of conditions or verdicts, with the number of seeds, without what readers do not see."""
-    rows = frame.drop(columns=["run_ids", "better_known"]).to_dict("records")
+    rows = frame.drop(columns=["run_ids"]).to_dict("records")
     return [{**row, "seeds": len(row["seeds"])} for row in rows]

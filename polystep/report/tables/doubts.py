@@ -89,7 +89,7 @@ def _apart(group: Group) -> Row | None:
 def _doubts(material: Material) -> Iterator[tuple[str, str]]:
     """Each weak spot, and where it is; empty where it is nowhere."""
     boards = material.boards
-    equal = [board for board in boards if board["protocol"] in _TRIALS and not board["edition"]]
+    equal = [board for board in boards if board["protocol"] in _TRIALS]
     against_clock = [board for board in boards if board["protocol"] == "equal_seconds"]
     trials = [group for group in material.groups if group["protocol"] == "tuning"]
     yield f"A mean rests on fewer than {ENOUGH_SEEDS} seeds.", _count(boards, _is_small)

@@ -40,10 +40,9 @@ def _measured(boards: Sequence[Board]) -> list[Row]:
             row[task] = group.spread("test_selected")
             row[f"{task}_complete"] = group.is_complete
             row[f"{task}_best"] = group.is_complete and best.get(task) == _shown_score(group)
-        scores = [
-            value for group in groups.values() if group.is_complete for value in group.values("test_selected").values()
-        ]
-        row["all"] = _interquartile_mean(scores) if len(groups) == len(boards) and scores else None
+        scores = [value for group in groups.values() for value in group.values("test_selected").values()]
+        has_all = len(groups) == len(boards) and all(group.is_complete for group in groups.values())
+        row["all"] = _interquartile_mean(scores) if has_all and scores else None
         row[RUNS] = ",".join(group.key for group in groups.values())
         rows.append((-sum(row[f"{task}_best"] for task in groups), -len(groups), row))
     return [row for _, _, row in sorted(rows, key=lambda item: item[:2])]
@@ -76,7 +75,7 @@ def _notes(material: Material, family: str, axis: str) -> list[str]:
     cut = [group for board in material.main[family, axis] for group in board.groups if not group.is_complete]
     if cut:
         names = ", ".join(f"{group.label} on {group['task']}" for group in cut)
-        notes.append(f"Without rank, because they used less than their budget: {names}.")
+        notes.append(f"Without rank, because they used less or more than their budget: {names}.")
     return notes
 
 

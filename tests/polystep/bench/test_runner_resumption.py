@@ -93,6 +93,19 @@ def test_a_run_that_is_interrupted_again_and_again_finishes(build, tmp_path: Pat
     assert outcome.status == "finished" and result(outcome) == result(whole)
 
 
+@pytest.mark.parametrize(("later", "commit"), [("a" * 40, "a" * 40), ("b" * 40, None)])
+def test_a_record_tells_of_the_code_of_all_processes(build, monkeypatch: Any, later: str, commit: str | None) -> None:
+    def have(name: str, modified: list[str]) -> None:
+        found = {"commit": name, "modified": modified, "untracked": []}
+        monkeypatch.setattr("polystep.bench.context._repository", lambda: found)
+
+    have("a" * 40, ["mended.py"])
+    assert build(SpyTask(faults={("train", STEPS): interrupt})).execute().status == "interrupted"
+    have(later, ["other.py"])
+    context = build().execute().record.context
+    assert (context["commit"], context["modified"], context["untracked"]) == (commit, ["mended.py", "other.py"], [])
+
+
 def test_seconds_of_all_processes_of_a_run_add_up(build) -> None:
     cut = build(SpyTask(faults={("train", STEPS): interrupt})).execute()
     stored = load_checkpoint(cut.folder / "checkpoint.safetensors")["ledger"]["clocks"]

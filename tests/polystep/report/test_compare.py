@@ -43,8 +43,9 @@ def test_a_repetition_stands_beside_the_committed_run(both, make_run):
     [
         ({"processor": "other"}, "other processor"),
         ({"data": "other"}, "other data"),
-        ({"budget.seconds": 60.0}, "budget.seconds=30"),
-        ({"used_share": 0.5}, "part of its budget"),
+        ({"budget.seconds": 60.0, "step_seconds": 60.0}, "budget.seconds=30"),
+        ({"step_seconds": 15.0}, "part of its budget"),
+        ({"step_seconds": 45.0}, "more than its budget"),
     ],
 )
 def test_what_cannot_be_compared_says_why(both, make_run, columns, reason):
@@ -66,10 +67,8 @@ def test_runs_of_other_seeds_do_not_hinder_a_comparison(both, make_run):
 
 
 def test_other_processors_do_not_matter_for_equal_steps(both, make_run):
-    runs = both(
-        [make_run("snn", "mine", protocol="equal_steps", processor="other")],
-        [make_run("snn", "polystep", protocol="equal_steps")],
-    )
+    columns = {"protocol": "equal_steps", "budget.steps": 100, "steps": 100}
+    runs = both([make_run("snn", "mine", processor="other", **columns)], [make_run("snn", "polystep", **columns)])
     (shown,), _ = compare(runs, "snn", "mine")
     assert rows(shown)["PolyStep", "committed"]["difference"].value is not None
     assert {row["context"] for row in shown.rows} == {"other, 1 thread", "AMD EPYC, 1 thread"}

@@ -58,6 +58,17 @@ def test_runs_that_fell_short_bound_the_median(table, make_run):
     assert cost_to_reach(group(table, make_run, reached, reached, late), "seconds", 0.9) == (5, True, 2, 3)
 
 
+@pytest.mark.parametrize("end", [20, 3, 5])
+def test_of_two_runs_the_median_is_a_bound_where_one_fell_short(table, make_run, end):
+    reached, short = history([0, 5], [0, 0.9]), history([0, end], [0, 0.5])
+    assert cost_to_reach(group(table, make_run, reached, short), "seconds", 0.9) == ((5 + end) / 2, False, 1, 2)
+    both = cost_to_reach(group(table, make_run, reached, history([0, end], [0, 0.9])), "seconds", 0.9)
+    assert both == ((5 + end) / 2, True, 2, 2)
+    # of four, the two in the middle are known
+    four = group(table, make_run, reached, reached, reached, history([0, 20], [0, 0.5]))
+    assert cost_to_reach(four, "seconds", 0.9) == (5, True, 3, 4)
+
+
 def test_where_less_is_better_a_target_is_reached_from_above(table, make_run):
     falling = group(table, make_run, history([0, 1, 2], [9, 5, 1]), direction="minimize")
     assert cost_to_reach(falling, "seconds", 5).median == 1

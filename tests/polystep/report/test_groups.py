@@ -70,9 +70,12 @@ def test_other_budgets_are_compared_apart(table, make_run):
 
 
 def test_only_complete_runs_are_ranked(table, make_run):
-    runs = [make_run("snn", "polystep"), make_run("snn", "spsa", used_share=0.5, test_selected=0.99)]
+    runs = [make_run("snn", "polystep"), make_run("snn", "spsa", step_seconds=15.0, test_selected=0.99)]
+    runs.append(make_run("snn", "mezo", step_seconds=33.0, test_selected=0.99))
     (board,) = boards(table, *runs)
     assert [group["optimizer"] for group in board.ranked] == ["polystep"]
+    by_default = make_run("snn", "spsa", protocol="default", used_share=0.5)
+    assert not boards(table, by_default)[0].ranked
     solved = make_run("maxsat_100v", "walksat", used_share=0.2, ended_by="method")
     assert boards(table, solved)[0].ranked, "the method had nothing left to find"
 
@@ -88,6 +91,18 @@ def test_best_is_chosen_by_validation(table, make_run):
     good = make_run("snn", "good", test_selected=0.9, validation_selected=0.95)
     (board,) = boards(table, lucky, good)
     assert board.best(board.ranked)["optimizer"] == "good"
+
+
+def test_test_scores_choose_nothing(table, make_run):
+    runs = [
+        make_run("snn", name, validation_selected=0.9, test_selected=score, cell_id=cell)
+        for name, score, cell in [("spsa", 0.8, "b"), ("mezo", 0.9, "a")]
+    ]
+    (board,) = boards(table, *runs)
+    assert board.groups[0]["optimizer"] == "mezo" and board.best(board.groups)["optimizer"] == "spsa"
+    turned = [run | {"test_selected": 1.7 - run["test_selected"]} for run in runs]
+    (board,) = boards(table, *turned)
+    assert board.groups[0]["optimizer"] == "spsa" == board.best(board.groups)["optimizer"]
 
 
 def test_direction_decides_who_is_first(table, make_run):

@@ -72,7 +72,7 @@ def test_scores_highlight_the_best_complete_run(made, make_run):
     runs = [
         make_run("snn", "polystep", test_selected=0.9),
         make_run("snn", "openai_es", test_selected=0.8),
-        make_run("snn", "spsa", test_selected=0.99, used_share=0.1),
+        make_run("snn", "spsa", test_selected=0.99, step_seconds=3.0),
     ]
     shown = made(*runs)["scores_networks_equal_seconds"]
     assert {row["method"]: row["snn_best"] for row in shown.rows} == {
@@ -80,7 +80,7 @@ def test_scores_highlight_the_best_complete_run(made, make_run):
         "OpenAI-ES": False,
         "spsa": False,
     }
-    assert any("less than their budget: spsa on snn" in note for note in shown.notes)
+    assert any("less or more than their budget: spsa on snn" in note for note in shown.notes)
 
 
 def test_scores_that_print_alike_are_equally_good(made, make_run):
