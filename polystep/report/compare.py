@@ -6,7 +6,8 @@ from typing import Any
 from pandas import DataFrame
 
 from polystep.contracts import ExpectedError
-from polystep.report.groups import Group, axis_order, budget_fault, context_of, group_runs
+from polystep.report.groups import Group, group_runs
+from polystep.report.one_run import axis_order, budget_fault, context_of
 from polystep.report.rows import METHOD, SEEDS, STEP_SECONDS, TEST, difference_column, group_row
 from polystep.report.runs import COMMITTED, OWN
 from polystep.report.table import Table, text_column

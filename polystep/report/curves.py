@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy
 from numpy.typing import NDArray
 
-from polystep.report.groups import Group, Run
+from polystep.report.groups import Group
+from polystep.report.one_run import Run
 
 Numbers = NDArray[numpy.float64]
 

@@ -2,45 +2,32 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from pandas import DataFrame
 
+from polystep.report.one_run import (
+    EQUAL,
+    Run,
+    axis_of,
+    axis_order,
+    budget_fault,
+    context_of,
+    method_title,
+    settings_of,
+    sign_of,
+    uses_gradients,
+)
 from polystep.report.text import Spread, finite, number_text, plain
 
 METHOD = "polystep"
 """The optimiser whose claims are judged."""
-COMPLETE_SHARE = 0.99
-"""A run that used less of its budget is not complete."""
-TOO_MUCH = 1.05
-"""The share of its budget that a run may not pass where budgets are equal: the last step may end a little after it."""
 LONGEST_LABEL = 60
 SIZES_RANGE = 100
 """The largest task of a family over the smallest, where size is what tells its tasks apart."""
-
-_AXES = {
-    ("published", "first"): "published settings, first edition",
-    ("published", "revised"): "published settings, revised edition",
-    ("equal_seconds", None): "equal seconds",
-    ("equal_evaluations", None): "equal evaluations",
-    ("equal_steps", None): "equal steps",
-    ("default", None): "default settings",
-    ("theory", None): "conditions of the theorem",
-    ("tuning", None): "tuning",
-}
-EQUAL = {
-    "equal_seconds": ("budget.seconds", "step_seconds", "seconds"),
-    "equal_evaluations": ("budget.candidate_evaluations", "candidate_evaluations", "count"),
-    "equal_steps": ("budget.steps", "steps", "count"),
-}
-"""What is the same for all methods under a protocol: the limit, what is spent of it, and its unit."""
-_SETTINGS = ("task.", "optimizer.", "budget.", "evaluation.")
-
-Run = Mapping[str, Any]
-"""One row of the table of runs (`polystep.report.load_runs`)."""
 
 
 @dataclass(frozen=True)
@@ -168,11 +155,6 @@ class Board:
         return [group for group in self.ranked if group.is_black_box and group["optimizer"] != METHOD]
 
 
-def sign_of(direction: Any) -> int:
-    """1 where larger scores are better, -1 where smaller ones are."""
-    return -1 if direction == "minimize" else 1
-
-
 def spread_of(values: Sequence[float]) -> Spread | None:
     """Mean and sample standard deviation, which is unknown for one value; None without values."""
     if not values:
@@ -243,58 +225,19 @@ def main_boards(boards: Sequence[Board], most: int = 8) -> dict[tuple[str, str],
     return dict(sorted(chosen.items(), key=lambda item: (item[0][0], axis_order(item[0][1]))))
 
 
+def groups_by_method(boards: Iterable[Board]) -> dict[str, list[Group]]:
+    """The ranked groups of every method, one per task: of several the one with most runs."""
+    found: dict[str, dict[str, Group]] = {}
+    for board in boards:
+        for group in sorted(board.ranked, key=lambda group: len(group.runs)):
+            found.setdefault(str(group["optimizer"]), {})[board.task] = group
+    return {optimizer: list(groups.values()) for optimizer, groups in found.items()}
+
+
 def is_about_sizes(boards: Sequence[Board]) -> bool:
     """Whether sizes, rather than kinds, tell the tasks of a family apart."""
     sizes = {size for board in boards if (size := finite(board["size"]))}
     return len(sizes) > 2 and max(sizes) >= SIZES_RANGE * min(sizes)
-
-
-def axis_of(run: Run) -> str:
-    """What readers call the protocol of a run, with its edition where that matters."""
-    protocol, edition = run["protocol"], run["edition"]
-    return _AXES.get((protocol, edition)) or _AXES.get((protocol, None)) or plain(protocol)
-
-
-def axis_order(axis: str) -> tuple[int, str]:
-    """A key that sorts axes."""
-    known = list(_AXES.values())
-    return (known.index(axis) if axis in known else len(known), axis)
-
-
-def budget_fault(run: Run) -> str:
-    """Why a run says nothing about its budget: it used less, or more where budgets are equal; empty where it is complete."""
-    if run["ended_by"] == "method":
-        # it has nothing left to find, so the rest of its budget could change nothing
-        return ""
-    share = finite(run["used_share"]) or 0.0
-    if run["protocol"] in EQUAL:
-        limit, spent, _ = EQUAL[run["protocol"]]
-        share = (finite(run[spent]) or 0.0) / (finite(run.get(limit)) or math.inf)
-        if share > TOO_MUCH:
-            return "more than its budget"
-    return "" if share >= COMPLETE_SHARE else "part of its budget"
-
-
-def uses_gradients(run: Run) -> bool:
-    """Whether a run was seen to ask for gradients of any kind."""
-    return any(str(use).startswith("gradient") for use in run["uses"])
-
-
-def method_title(run: Run) -> str:
-    """The method, with the variant that the name of its settings adds, and the kind of gradient that it was seen to use."""
-    name, method, title = str(run["optimizer"]), str(run["method"]), str(run["method_title"])
-    kinds = sorted(str(use).partition(":")[2] for use in run["uses"] if str(use).startswith("gradient:"))
-    variant = name.removeprefix(f"{method}_") if name.startswith(f"{method}_") else ""
-    told = [variant.replace("_", " ")] if variant not in ("", *kinds) else []
-    told += [f"{kind.replace('_', '-')} gradient" for kind in kinds if kind not in title]
-    return plain(", ".join([title, *told]))
-
-
-def context_of(run: Run) -> str:
-    """Where a run was computed, as far as it decides how much fits into a second."""
-    threads = finite(run["threads"])
-    shown = "unknown threads" if threads is None else f"{threads:.0f} thread{'s' if threads > 1 else ''}"
-    return ", ".join(plain(part) for part in (run["processor"], shown, run["device"]) if part != "cpu")
 
 
 def setting_labels(groups: Sequence[Sequence[Run]]) -> list[str]:
@@ -319,13 +262,6 @@ def setting_labels(groups: Sequence[Sequence[Run]]) -> list[str]:
         label if labels.count(label) == 1 and len(label) <= LONGEST_LABEL else str(runs[0]["cell_id"])[:6]
         for label, runs in zip(labels, groups, strict=True)
     ]
-
-
-def settings_of(run: Run) -> dict[str, str]:
-    """Every setting of a run that is not null, as text."""
-    known = {key: value for key, value in run.items() if key.startswith(_SETTINGS) and value is not None}
-    texts = {key: f"{value:g}" if isinstance(value, float) else plain(value) for key, value in known.items()}
-    return {key: text for key, text in texts.items() if text != "nan"}
 
 
 def _context_that_counts(run: Run) -> str:

@@ -12,8 +12,8 @@ from polystep.report.charts import Chart
 from polystep.report.claims.judge import FAILS, HOLDS
 from polystep.report.claims.statements import FILES, Statement
 from polystep.report.claims.texts import bound_text, value_text
-from polystep.report.groups import context_of, settings_of
 from polystep.report.material import Material
+from polystep.report.one_run import context_of, settings_of
 from polystep.report.svg import for_page
 from polystep.report.table import RUNS, Column, Table, is_best, number_column, number_of, text_column, to_markdown
 from polystep.report.text import for_markdown, plain

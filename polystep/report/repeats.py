@@ -6,7 +6,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from polystep.report.groups import Run
+from polystep.report.one_run import Run
 from polystep.report.text import finite
 
 TIMES_THE_SPREAD = 4.0

@@ -9,7 +9,7 @@ from typing import Any
 import pandas
 
 from polystep.report.claims.statements import Score
-from polystep.report.groups import EQUAL, Run, budget_fault, context_of, uses_gradients
+from polystep.report.one_run import EQUAL, Run, budget_fault, context_of, uses_gradients
 
 OWN_BUDGETS = {("revised", "equal_evaluations"), ("revised", "equal_steps")}
 """Editions that set the budgets of an axis themselves: runs with other budgets say nothing about their claims."""

@@ -10,7 +10,7 @@ import pandas
 from polystep.report.claims.evidence import Evidence, Measured, incomparable, measure
 from polystep.report.claims.intervals import NEAR_BEST, against_bounds, interval
 from polystep.report.claims.statements import FILES, Condition, Statement
-from polystep.report.groups import Run, context_of, sign_of, uses_gradients
+from polystep.report.one_run import Run, context_of, sign_of, uses_gradients
 from polystep.report.published import published_at_steps
 from polystep.report.runs import COMMITTED, OWN
 from polystep.report.text import finite

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from polystep.report.charts import Chart, Panel, rows_of
-from polystep.report.groups import Board, method_title
+from polystep.report.groups import Board
 from polystep.report.material import Material, family_section
+from polystep.report.one_run import method_title
 from polystep.report.score_axis import score_axis
 from polystep.report.text import file_stem
 

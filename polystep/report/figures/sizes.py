@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from polystep.report.charts import Chart, Line, Panel
-from polystep.report.groups import Board, Group, is_about_sizes, method_title
+from polystep.report.groups import Board, groups_by_method, is_about_sizes
 from polystep.report.material import Material, family_section
+from polystep.report.one_run import method_title
 from polystep.report.published import published_score
 from polystep.report.rows import mean_of
 from polystep.report.score_axis import score_axis
@@ -30,7 +31,7 @@ def charts(material: Material) -> Iterator[Chart]:
 def _scores(material: Material, axis_name: str, boards: Sequence[Board]) -> Panel:
     axis = score_axis(boards[0])
     lines: list[Line] = []
-    for optimizer, groups in _by_optimizer(boards).items():
+    for optimizer, groups in groups_by_method(boards).items():
         title, style = method_title(groups[0].runs[0]), material.styles[optimizer]
         ours = {float(group["size"]): group.spread("test_selected") for group in groups}
         theirs = {float(board["size"]): published_score(board.task, optimizer, board.edition) for board in boards}
@@ -43,7 +44,7 @@ def _scores(material: Material, axis_name: str, boards: Sequence[Board]) -> Pane
 
 def _speeds(material: Material, boards: Sequence[Board]) -> Panel:
     lines = []
-    for optimizer, groups in _by_optimizer(boards).items():
+    for optimizer, groups in groups_by_method(boards).items():
         spent = ((g["size"], mean_of(g, "candidate_evaluations"), mean_of(g, "step_seconds")) for g in groups)
         if speeds := {
             float(size): candidates / seconds for size, candidates, seconds in spent if candidates and seconds
@@ -51,12 +52,3 @@ def _speeds(material: Material, boards: Sequence[Board]) -> Panel:
             title, style = method_title(groups[0].runs[0]), material.styles[optimizer]
             lines.append(Line(title, style, [*speeds], [*speeds.values()], steps=False))
     return Panel("", tuple(lines), x_label="size", y_label="candidates per second", log_y=True)
-
-
-def _by_optimizer(boards: Sequence[Board]) -> dict[str, list[Group]]:
-    """One group per size: of several the one with most runs."""
-    found: dict[str, dict[str, Group]] = {}
-    for board in boards:
-        for group in sorted(board.ranked, key=lambda group: len(group.runs)):
-            found.setdefault(str(group["optimizer"]), {})[board.task] = group
-    return {optimizer: list(groups.values()) for optimizer, groups in found.items()}

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from polystep.report.groups import Run, context_of
 from polystep.report.material import CONTEXTS, Material
+from polystep.report.one_run import Run, context_of
 from polystep.report.rows import AXIS, BOARD, TASK
 from polystep.report.table import Table, number_column, text_column
 from polystep.report.text import plain
@@ -40,7 +40,9 @@ def tables(material: Material) -> Iterator[Table]:
         note = "Where seconds decide, runs of several contexts are compared apart; everywhere else only versions could differ."
         yield Table("mixed_contexts", "Comparisons of several contexts", columns, mixed, (note,), CONTEXTS)
     kept = [column for column in material.runs.columns if "." not in column and column not in _LEFT_OUT]
-    yield Table("runs", "Every run", (), material.runs[kept].to_dict("records"), (), CONTEXTS)
+    # as many digits as the identities have
+    rows = material.runs[kept].assign(data=material.runs["data"].str[:16]).to_dict("records")
+    yield Table("runs", "Every run", (), rows, (), CONTEXTS)
 
 
 def _code(run: Run) -> tuple[str, str]:

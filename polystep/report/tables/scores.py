@@ -5,8 +5,9 @@ from typing import Any
 
 from scipy.stats import trim_mean
 
-from polystep.report.groups import Board, Group, method_title
+from polystep.report.groups import Board, Group
 from polystep.report.material import Material, family_section
+from polystep.report.one_run import method_title
 from polystep.report.published import published_score
 from polystep.report.table import RUNS, Column, Row, Table, number_column, spread_column, text_column
 from polystep.report.text import file_stem, number_text

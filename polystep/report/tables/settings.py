@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from polystep.report.groups import Group, settings_of
+from polystep.report.groups import Group
 from polystep.report.material import TUNING, Material, family_section
+from polystep.report.one_run import settings_of
 from polystep.report.rows import AXIS, METHOD, RANK, SEEDS, STEP_SECONDS, STUDY, TASK, TEST, group_row, mean_of
 from polystep.report.table import Row, Table, number_column, spread_column, text_column
 from polystep.report.text import file_stem, finite

@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy
 import pytest
 
 from polystep.report import figures
 from polystep.report.charts import Bar, Chart, Line, Mark, Panel, Style, rows_of, styles_of
 from polystep.report.drawing import render
+from polystep.report.figures.performance_profiles import profile
 from polystep.report.material import Material, modules_of
 from polystep.report.svg import for_page
 
@@ -130,3 +132,33 @@ def test_incomplete_repetitions_are_no_bars(table, make_run):
     runs = [make_run("snn", "polystep", **published)]
     (panel,) = made(table, *runs)["scores_networks_published_settings_first_edition"].rows[0]
     assert [bar.label for bar in panel.bars] == ["PolyStep (n=1)", "published"]
+
+
+def test_performance_profiles_weigh_tasks_alike_and_need_all_of_them(table, make_run):
+    tasks = ("maxsat_100v", "maxsat_1000v", "maxsat_100000v")
+    runs = [
+        make_run(task, name, seed, test_selected=0.9 - 0.1 * (task == tasks[0]) - 0.05 * (name == "openai_es") * seed)
+        for task in tasks
+        for name in ("polystep", "openai_es")
+        for seed in range(1 + (task == tasks[0]))
+    ]
+    runs += [make_run(task, "walksat", test_selected=1.0) for task in tasks[1:]]
+    (panel,) = made(table, *runs)["performance_profiles_maxsat"].rows[0]
+    shares = {line.label: dict(zip(line.x.round(6), line.y.round(6), strict=True)) for line in panel.lines}
+    assert shares == {
+        "PolyStep": {10.0: 0.666667, 20.0: 1.0, 25.0: 1.0},
+        "OpenAI-ES": {10.0: 0.666667, 20.0: 0.833333, 25.0: 1.0},
+    }
+    (rival,) = (line for line in panel.lines if line.label == "OpenAI-ES")
+    assert rival.low[1] == pytest.approx(2 / 3) and rival.high[1] == 1.0
+    assert "performance_profiles_maxsat" not in made(table, *(run for run in runs if run["task"] != tasks[0]))
+
+
+def test_a_band_of_a_profile_holds_the_truth_as_often_as_it_says():
+    generator, inside = numpy.random.default_rng(1), 0
+    for _ in range(300):
+        tasks = [generator.exponential(size=10) for _ in range(4)]
+        _, low, high = profile(tasks, [0.7])
+        inside += low[0] <= 1 - numpy.exp(-0.7) <= high[0]
+    # the bootstrap of ten seeds is somewhat too narrow
+    assert 0.88 <= inside / 300 <= 0.99
