@@ -18,7 +18,7 @@ from polystep.random import generator_state, named_generator, restore_generator
 from polystep.schedule import Moment, Schedule, as_schedule
 from polystep.subspace import RowSubspace, Subspace
 from polystep.update import Adaptive, Coasting, Update
-from polystep.validation import non_negative, positive
+from polystep.validation import non_negative, schedule_of_positive
 from polystep.weighting import Softmax, Weighting
 
 
@@ -96,11 +96,8 @@ class PolyStep(PointOptimizer):
             probes if probe_placement == "outermost" else probes + 1
         )
         self._temperature = as_schedule(temperature, "temperature")
-        self._step_radius = as_schedule(step_radius, "step_radius")
-        self._probe_radius = as_schedule(probe_radius, "probe_radius")
-        for name, radius in (("step_radius", step_radius), ("probe_radius", probe_radius)):
-            if isinstance(radius, int | float):
-                positive(radius, name)
+        self._step_radius = schedule_of_positive(step_radius, "step_radius")
+        self._probe_radius = schedule_of_positive(probe_radius, "probe_radius")
         self._weighting = weighting or Softmax()
         self._update = update or Adaptive(learning_rate=1e-2)
         self._coasting = coasting or Coasting(period=1)

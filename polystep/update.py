@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from polystep.component import component
-from polystep.schedule import Moment, Schedule, as_schedule
-from polystep.validation import positive
+from polystep.schedule import Moment, Schedule
+from polystep.validation import positive, schedule_of_positive
 
 
 class Update(Protocol):
@@ -143,9 +143,7 @@ class Adaptive:
                 raise ValueError(f"{name} must lie in [0, 1), got {beta}")
         if not weight_decay >= 0:
             raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
-        self.learning_rate = as_schedule(learning_rate, "learning_rate")
-        if isinstance(learning_rate, int | float):
-            positive(learning_rate, "learning_rate")
+        self.learning_rate = schedule_of_positive(learning_rate, "learning_rate")
         # a coordinate that has never moved has no other scale
         self.epsilon = positive(epsilon, "epsilon")
         self.beta1, self.beta2, self.weight_decay = beta1, beta2, weight_decay

@@ -53,10 +53,15 @@ class PositiveSchedule:
         return value
 
 
+def schedule_of_positive(value: float | Schedule, name: str) -> Schedule:
+    """A schedule from a number above 0, or a given one as it is; SettingError for a number that is out of range."""
+    return as_schedule(positive(value, name) if isinstance(value, int | float) else value, name)
+
+
 def positive_schedule(value: float | Schedule, name: str, may_vanish: bool = False) -> Schedule:
     """A schedule from a number above 0 or a schedule; SettingError for a number, or a first value, that is out of range."""
     if isinstance(value, int | float):
-        return as_schedule(positive(value, name), name)
+        return schedule_of_positive(value, name)
     checked = PositiveSchedule(value, name, may_vanish)
     checked.at(Moment(0, 0.0))
     return checked

@@ -141,8 +141,7 @@ class RunCheckpoint:
             for name, part in self._parts.items():
                 part.load_state_dict(stored[name])
             self._run.ledger.restore(stored["ledger"])
-            if "code" in stored:
-                self._run.context.update(code_of_both(stored["code"], self._run.context))
+            self._run.context.update(code_of_both(stored["code"], self._run.context))
         self._note_saved()
 
     def _note_saved(self) -> None:
