@@ -36,8 +36,10 @@ from scripts.speed import (
     polystep_settings,
     whole_particles,
 )
+from scripts.start_speed import start_speed_table
 
 PATHS = ("functional", "incremental", "fused")
+STARTS = "starts"
 DENSE = 256
 """Candidates that move every parameter."""
 PUBLISHED_PARTICLES = 16
@@ -52,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "tasks",
         nargs="*",
-        default=[*NETWORKS, *CONVOLUTIONAL, *CONTROL],
-        help=f"files of configs/task, or {' or '.join(CONVOLUTIONAL)} (default: all networks and simulators)",
+        default=[*NETWORKS, *CONVOLUTIONAL, *CONTROL, STARTS],
+        help=f"files of configs/task, {', '.join(CONVOLUTIONAL)}, or {STARTS}: how long networks compile (default: all)",
     )
     parser.add_argument(
         "--batch-size", type=int, default=512, help="rows, as in the paper's runs (default: %(default)s)"
@@ -72,8 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tables.append(control_speed_table(control, options.repeats, console))
         if convolutional := [task for task in options.tasks if task in CONVOLUTIONAL]:
             tables.append(convolution_speed_table(convolutional, options.batch_size, options.repeats, console))
-        if networks := [task for task in options.tasks if task not in (*CONTROL, *CONVOLUTIONAL)]:
+        if networks := [task for task in options.tasks if task not in (*CONTROL, *CONVOLUTIONAL, STARTS)]:
             tables.append(_table([row for task in networks for row in _measure(task, options, console)], options))
+        if STARTS in options.tasks:
+            tables.append(start_speed_table(NETWORKS, console))
         for table in tables:
             write_table(table, options.output)
             write_text(options.output / f"{table.name}.md", to_markdown(table))

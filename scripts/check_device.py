@@ -1,11 +1,12 @@
 """Whether a device computes the losses that the CPU computes, and how fast:  python -m scripts.check_device cuda
 
-For every network of the paper at its published size, with random inputs: candidates of every structure, on the device by the
-evaluators that serve it, on the CPU by the compiled loops; then MAX-SAT and the simulators. A line each; exit status 1 where
-losses differ by more than rounding can explain. Needs no data, and about five minutes on a GPU.
+For every network of the paper at its published size and for LeNet, with random inputs: candidates of every structure, on the
+device by the evaluators that serve it, on the CPU by the compiled loops; then MAX-SAT and the simulators. A line each; exit
+status 1 where losses differ by more than rounding can explain. Needs no data, and about five minutes on a GPU.
 """
 
 import argparse
+import copy
 import statistics
 import sys
 import time
@@ -18,12 +19,16 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
+from polystep.algorithm import PolyStep
 from polystep.bench.launch import use_device
 from polystep.candidates import Candidates, DenseCandidates
 from polystep.contracts import ExpectedError
 from polystep.evaluation.activations import mean_cross_entropy
+from polystep.evaluation.convolution.fused import FusedConvolutionalEvaluator
+from polystep.evaluation.convolution.incremental import ConvolutionalEvaluator
+from polystep.evaluation.convolution.sequential import convolutional_network
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.fused import FusedEvaluator
 from polystep.evaluation.incremental import IncrementalEvaluator
@@ -32,11 +37,15 @@ from polystep.evaluation.routing.fused import FusedRoutedEvaluator
 from polystep.evaluation.routing.incremental import RoutedEvaluator
 from polystep.evaluation.routing.network import RoutedNetwork
 from polystep.layout import ParameterLayout
+from polystep.low_rank import LowRankCandidates
 from polystep.report.table import Row, Table, number_column, text_column, to_markdown, write_table
 from scripts.console import explain
+from scripts.convolution_speed import lenet
 from scripts.speed import CONTROL, NETWORKS, mirrored_noise, polystep_settings, whole_particles
 
 INPUTS, CLASSES = 784, 10
+CONVOLUTION = "lenet"
+TASKS = (*NETWORKS, CONVOLUTION, "maxsat", *CONTROL)
 COMPARED = 64
 """Candidates whose losses are compared, evenly spaced among those that are timed."""
 TOLERANCE = 1e-4
@@ -107,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m scripts.check_device", description="Compare a device with the CPU."
     )
     parser.add_argument("device", help="cuda, cuda:1 or cpu")
-    parser.add_argument("tasks", nargs="*", default=[*NETWORKS, "maxsat", *CONTROL], help="some of them (default: all)")
+    parser.add_argument("tasks", nargs="*", default=TASKS, help="some of them (default: all)")
     parser.add_argument("--batch-size", type=int, default=512, help="samples (default: %(default)s)")
     parser.add_argument("--candidates", type=int, default=4096, help="timed at once (default: %(default)s)")
     parser.add_argument("--variables", type=int, default=100_000, help="of MAX-SAT (default: %(default)s)")
@@ -117,10 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(soft_wrap=True)
     try:
         options = Options(use_device(given.device), given.batch_size, given.candidates, given.variables, given.repeats)
-        if unknown := [task for task in given.tasks if task not in (*NETWORKS, "maxsat", *CONTROL)]:
-            raise ExpectedError(
-                f"{unknown[0]} is none of the tasks {', '.join([*NETWORKS, 'maxsat', *CONTROL])}; correct its name"
-            )
+        if unknown := [task for task in given.tasks if task not in TASKS]:
+            raise ExpectedError(f"{unknown[0]} is none of the tasks {', '.join(TASKS)}; correct its name")
         found = []
         for task in given.tasks:
             for measurement in _measure(task, options):
@@ -145,6 +152,8 @@ def _measure(task: str, options: Options) -> Iterator[Measurement]:
         yield from _maxsat(options)
     elif task in CONTROL:
         yield from _control(task, options)
+    elif task == CONVOLUTION:
+        yield from _convolution(options)
     else:
         yield from _network(task, options)
 
@@ -161,25 +170,61 @@ def _network(task: str, options: Options) -> Iterator[Measurement]:
     cpu, device = _evaluators(network, layout)
     functional = FunctionalEvaluator(module.to(options.device), mean_cross_entropy, layout)
     point = layout.point_of(module)
-
-    def compare(kind: str, on_device: Candidates, on_cpu: Candidates, evaluator: Evaluator) -> Measurement:
-        there = tuple(tensor.to(options.device) for tensor in batch)
-        compared, points = _compared(on_device)
-        losses, device_rate = _timed(partial(evaluator.losses, on_device, *there), len(on_device), options)
-        _, cpu_rate = _timed(partial(cpu.losses, on_cpu, *batch), len(on_cpu), options)
-        reference, own = cpu.losses(points, *batch), losses.cpu()[compared]
-        crossings = CROSSED / options.batch_size
-        return Measurement(task, kind, len(on_device), own, reference, device_rate, cpu_rate, crossings)
-
+    places = (point, point.cpu())
+    compare = partial(_compare, options, task, batch, cpu, 0.0 if task == "mnist" else CROSSED / options.batch_size)
     for kind, study in (("rows", "default"), ("published directions", "first")):
-        asked = [_asked(task, study, layout, place, options) for place in (point, point.cpu())]
-        yield compare(kind, asked[0], asked[1], device)
+        yield compare(kind, [_asked(task, study, layout, place, options) for place in places], device)
     count = min(options.candidates, 256)
-    mirrored = [mirrored_noise(place, count) for place in (point, point.cpu())]
-    yield compare("mirrored noise", mirrored[0], mirrored[1], device)
+    mirrored = [mirrored_noise(place, count) for place in places]
+    yield compare("mirrored noise", mirrored, device)
+    low_rank = [LowRankCandidates(each.base, layout, each.seeds, each.scale) for each in mirrored]
+    yield compare("low rank, mirrored", low_rank, device)
+    few = instantiate(polystep_settings(task, "default", "optimizer=polystep_dense")["optimizer"], _partial_=True)
+    yield compare("few directions", [few(layout=layout, point=place).ask(0.0) for place in places], device)
     dense = [DenseCandidates(candidates.dense(slice(0, count))) for candidates in mirrored]
-    yield compare("dense", dense[0], dense[1], device)
-    yield compare("dense, any module", dense[0], dense[1], functional)
+    yield compare("dense", dense, device)
+    yield compare("dense, any module", dense, functional)
+
+
+def _convolution(options: Options) -> Iterator[Measurement]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = lenet(nn.ReLU).eval()
+    layout, network = ParameterLayout.of_module(module), convolutional_network(module)
+    generator = torch.Generator().manual_seed(1)
+    batch = (
+        torch.rand(options.batch_size, 1, 28, 28, generator=generator),
+        torch.randint(CLASSES, (options.batch_size,), generator=generator),
+    )
+    there = FunctionalEvaluator(copy.deepcopy(module).to(options.device), mean_cross_entropy, layout)
+    cpu = FusedConvolutionalEvaluator(network, layout, FunctionalEvaluator(module, mean_cross_entropy, layout))
+    device = ConvolutionalEvaluator(network, layout, there)
+    point = layout.point_of(module)
+    asked = []
+    for place in (point.to(options.device), point):
+        candidates = PolyStep(layout, place, seed=0).ask(0.0)
+        asked.append(whole_particles(candidates, options.candidates * candidates.subspace.particles // len(candidates)))
+    yield _compare(options, CONVOLUTION, batch, cpu, 0.0, "rows", asked, device)
+
+
+def _compare(
+    options: Options,
+    task: str,
+    batch: tuple[Tensor, Tensor],
+    cpu: Evaluator,
+    crossings: float,
+    kind: str,
+    asked: Sequence[Candidates],
+    evaluator: Evaluator,
+) -> Measurement:
+    """`asked`: the same candidates on the device and on the CPU; `evaluator`: that of the device."""
+    on_device, on_cpu = asked
+    there = tuple(tensor.to(options.device) for tensor in batch)
+    compared, points = _compared(on_device)
+    losses, device_rate = _timed(partial(evaluator.losses, on_device, *there), len(on_device), options)
+    _, cpu_rate = _timed(partial(cpu.losses, on_cpu, *batch), len(on_cpu), options)
+    reference, own = cpu.losses(points, *batch), losses.cpu()[compared]
+    return Measurement(task, kind, len(on_device), own, reference, device_rate, cpu_rate, crossings)
 
 
 def _maxsat(options: Options) -> Iterator[Measurement]:
@@ -263,8 +308,8 @@ def _table(found: Sequence[Measurement], options: Options) -> Table:
     notes = (
         f"Medians of {options.repeats} evaluations, batch {options.batch_size}, MAX-SAT with {options.variables:,} variables, "
         f"{torch.get_num_threads()} threads of the CPU; compilation excluded. On the device by torch, in float32 without TF32.",
-        f"Equal: {COMPARED} losses agree to {TOLERANCE:g}; of networks, whose sums may move a sample across a threshold, at "
-        f"most {CROSSING:.0%} differ by more.",
+        f"Equal: {COMPARED} losses agree to {TOLERANCE:g}; of networks with thresholds, where sums that round differently may "
+        f"move a sample across one, at most {CROSSING:.0%} differ by more.",
     )
     return Table("device", f"{device} against the CPU", columns, [measurement.row() for measurement in found], notes)
 

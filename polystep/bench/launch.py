@@ -121,7 +121,7 @@ def use_device(name: str) -> torch.device:
     device = _device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"device={name} is not available on this machine; use device=cpu")
-    # TF32 keeps 10 bits of a number: losses that differ by less would look equal
+    # for what is not a BatchObjective, too: validation and tests
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     return device
 

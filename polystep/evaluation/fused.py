@@ -68,7 +68,7 @@ class FusedEvaluator:
         """Mean loss of every candidate on the batch, shape (N,), float32; ValueError where the targets do not suit."""
         if inputs.device.type != "cpu":
             return self._compiled.general.losses(candidates, inputs, targets)
-        self.network.check(self.layout, inputs, targets)
+        inputs = self.network.rows(self.layout, inputs, targets)
         kind: type = type(candidates)
         if isinstance(candidates, ParticleCandidates):
             # kernels skip what does not change, but a NaN spoils everything

@@ -34,7 +34,7 @@ class IncrementalEvaluator:
     @torch.no_grad()
     def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of every candidate on the batch, shape (N,), float32; ValueError where the targets do not suit."""
-        self.network.check(self.layout, inputs, targets)
+        inputs = self.network.rows(self.layout, inputs, targets)
         if isinstance(candidates, ParticleCandidates):
             if isinstance(candidates.subspace, RowSubspace):
                 return self._unit_losses(candidates, candidates.subspace, inputs, targets)

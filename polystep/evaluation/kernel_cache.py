@@ -121,20 +121,22 @@ class KernelCache(_Cache):
         """Files of other versions are removed as they grow old."""
 
     def _path(self, signature: Any, codegen: Any) -> Path | None:
-        folder = kernel_folder()
-        if folder is None or _is_open_to_others(folder):
-            return None
         try:
+            folder = kernel_folder()
+            if folder is None or _is_open_to_others(folder):
+                return None
             if self._material is None:
                 self._material = material_of(self._kernel)
-        except UnknownMaterial as error:
-            _logger.info("the kernel %s is not kept: %s", self._kernel.py_func.__qualname__, error)
+            # threads do not change the code, other settings of numba may
+            settings = sorted(
+                item for item in os.environ.items() if item[0].startswith("NUMBA_") and "THREAD" not in item[0]
+            )
+            made_by = (sys.version, numba.__version__, np.__version__, codegen.magic_tuple(), settings)
+        except Exception as error:  # UnknownMaterial, and what another numba or a strange kernel may raise
+            _logger.info(
+                "the kernel %s is not kept (%s: %s)", self._kernel.py_func.__qualname__, type(error).__name__, error
+            )
             return None
-        # threads do not change the code, other settings of numba may
-        settings = sorted(
-            item for item in os.environ.items() if item[0].startswith("NUMBA_") and "THREAD" not in item[0]
-        )
-        made_by = (sys.version, numba.__version__, np.__version__, codegen.magic_tuple(), settings)
         key = hashlib.sha256(f"{self._material} {signature} {made_by}".encode()).hexdigest()
         return folder / f"{key[:40]}.kernel"
 

@@ -87,18 +87,24 @@ class Layer:
 
 @dataclass(frozen=True)
 class LayeredNetwork:
-    """Layers and loss; parameters come from a point."""
+    """Layers and loss; parameters come from a point.
+
+    flattens: whether inputs (B, ...) become (B, I) first.
+    """
 
     layers: tuple[Layer, ...]
     loss: SampleLoss
+    flattens: bool = False
 
     @property
     def activations(self) -> tuple[Activation, ...]:
         """Those of all layers."""
         return tuple(layer.activation for layer in self.layers)
 
-    def check(self, layout: ParameterLayout, inputs: Tensor, targets: Tensor) -> None:
-        """ValueError where a batch does not suit the network."""
+    def rows(self, layout: ParameterLayout, inputs: Tensor, targets: Tensor) -> Tensor:
+        """The inputs of a batch as the first layer takes them, (B, I); ValueError where the batch does not suit the network."""
+        if self.flattens:
+            inputs = inputs.flatten(1)
         shapes = {entry.name: entry.shape for entry in layout.entries}
         width, outputs = shapes[self.layers[0].weight][1], shapes[self.layers[-1].weight][0]
         if inputs.shape[1:] != (width,) or inputs.dtype != torch.float32:
@@ -107,6 +113,7 @@ class LayeredNetwork:
                 "them, with inputs.float().flatten(1) for example"
             )
         self.loss.check(targets, outputs)
+        return inputs
 
     def pre_activation(self, index: int, signal: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
         """z of layer `index` from its input signal (..., C, I)."""

@@ -1,13 +1,31 @@
 """BatchObjective: losses and gradients on one mini-batch, charged as they are evaluated."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from polystep.candidates import Candidates
 from polystep.capabilities import GradientKind
 from polystep.contracts import Spent
 from polystep.evaluation.gradients import GradientEvaluator
+
+
+@contextlib.contextmanager
+def without_tf32() -> Iterator[None]:
+    """Products and convolutions of GPUs in float32 as on the CPU.
+
+    TF32, which torch uses for convolutions unless told otherwise, keeps 10 bits of a number: losses that differ by less would
+    look equal.
+    """
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 class Evaluator(Protocol):
@@ -47,7 +65,8 @@ class BatchObjective:
     def losses(self, candidates: Candidates) -> Tensor:
         """Mean loss of every candidate, shape (N,), float32; charges N evaluations and N B sample forwards."""
         compiled_before = self.evaluator.compilation_seconds
-        losses = self.evaluator.losses(candidates, self.inputs, self.targets)
+        with without_tf32():
+            losses = self.evaluator.losses(candidates, self.inputs, self.targets)
         self.spent += Spent(
             candidate_evaluations=len(candidates),
             sample_forwards=len(candidates) * len(self.inputs),
@@ -59,6 +78,7 @@ class BatchObjective:
         """Mean loss (a scalar) and gradient (D,) at `point`; charges B sample forwards and B backward passes."""
         if self._differentiator is None or kind not in self.gradients:
             raise ValueError(f"no {kind} gradient is offered; offered are: {', '.join(self.gradients) or 'none'}")
-        result = self._differentiator.gradient(point, kind, self.inputs, self.targets)
+        with without_tf32():
+            result = self._differentiator.gradient(point, kind, self.inputs, self.targets)
         self.spent += Spent(sample_forwards=len(self.inputs), backward_passes=len(self.inputs))
         return result

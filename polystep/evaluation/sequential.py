@@ -19,12 +19,14 @@ from polystep.evaluation.parts import (
 def layered_network(module: nn.Module, loss: SampleLoss | None = None) -> LayeredNetwork:
     """The layers of a (nested) nn.Sequential; `loss`: of one sample, CrossEntropy where not given.
 
-    Linear layers need a bias and their own trainable float32 parameters. An activation is any module without parameters that
-    turns out to be elementwise when tried on random numbers, or one with an `activation()`. Kernels are compiled for nn.ReLU,
-    Sigmoid, Tanh, Hardtanh and ReLU6, and for modules with a static method `scalar(z)`. NotLayered where the module is
-    anything else, or has hooks.
+    An nn.Flatten() may come first. Linear layers need a bias and their own trainable float32 parameters. An activation is any
+    module without parameters that turns out to be elementwise when tried on random numbers, or one with an `activation()`.
+    Kernels are compiled for nn.ReLU, Sigmoid, Tanh, Hardtanh and ReLU6, and for modules with a static method `scalar(z)`.
+    NotLayered where the module is anything else, or has hooks.
     """
-    parts = list(parts_of(module))
+    parts, flat = list(parts_of(module)), False
+    while parts and (changes_nothing(parts[0][1]) or flattens(parts[0][1])):
+        flat |= flattens(parts.pop(0)[1])
     if not parts:
         raise NotLayered(f"{type(module).__name__} has no nn.Linear")
     if not is_linear(parts[0][1]):
@@ -33,7 +35,7 @@ def layered_network(module: nn.Module, loss: SampleLoss | None = None) -> Layere
         )
     layers = linear_layers(parts)
     check_parameters(module, [name for layer in layers for name in (layer.weight, layer.bias)])
-    return LayeredNetwork(layers, loss or CrossEntropy())
+    return LayeredNetwork(layers, loss or CrossEntropy(), flat)
 
 
 def linear_layers(parts: list[tuple[str, nn.Module]]) -> tuple[Layer, ...]:

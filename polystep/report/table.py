@@ -57,15 +57,17 @@ def text_column(key: str, title: str, longest: int = LONGEST) -> Column:
 
 def number_column(key: str, title: str, unit: str | None = "count") -> Column:
     """A column of numbers; of the unit that the row names where `unit` is None."""
-    return Column(title, lambda row: number_text(row.get(key), unit or row.get("unit")), key)
+    return Column(title, lambda row: number_text(row.get(key), _unit(row, unit)), key)
 
 
 def spread_column(key: str, title: str, unit: str | None = None, best: str | None = None) -> Column:
     """A column of `Spread`s; of the unit that the row names where `unit` is None."""
+    parts = ("_mean", "_std", "_n")
+    return Column(title, lambda row: spread_text(row.get(key), _unit(row, unit)), key, best, parts)
 
-    return Column(
-        title, lambda row: spread_text(row.get(key), unit or row.get("unit")), key, best, ("_mean", "_std", "_n")
-    )
+
+def _unit(row: Row, unit: str | None) -> Any:
+    return row.get("unit") if unit is None else unit
 
 
 def interval_column(key: str, title: str, sign: bool = False) -> Column:

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polystep.candidates import Candidates, ParticleCandidates
+from polystep.candidates import Candidates, ParticleCandidates, SeededCandidates
+from polystep.low_rank import LowRankCandidates
 from polystep.sampled_space import SampledSpace
 from polystep.subspace import FullSpace
 from tasks.maxsat import kernels
@@ -23,7 +24,7 @@ class ClauseEvaluator(Protocol):
     """loss = scale x weight of the unsatisfied clauses, where x_v is true if point[v] > 0.
 
     Losses keep every unit of weight: they are float64 where float32 does not tell units apart, and, where that does not
-    either, losses of particles of the full space are relative to the loss of their base.
+    either, losses of candidates that move a base point are relative to the loss of that.
     """
 
     @property
@@ -86,7 +87,7 @@ class FusedClauseEvaluator:
             moves = (place.numpy(), offset, point)
             self._workers.share(kernels.look_up, len(losses), *moves, flips, both, total, self.scale, losses)
             return torch.from_numpy(losses), len(self._weights)
-        total = 0 if self._relative else int(self._weights[self._marks(words)].sum(dtype=np.int64))
+        total = 0 if self._relative else self._unsatisfied_weight(words)
         moves = ((place * dimension).numpy(), offset, point)
         clauses = (self._codes, self._starts, self._weights, words, *self._index)
         checks = self._workers.share(kernels.walk, len(losses), *moves, *clauses, total, self.scale, losses)
@@ -107,6 +108,8 @@ class FusedClauseEvaluator:
         words = np.empty(self.variables, np.uint64)
         rows = min(kernels.LANES, max(1, DENSE_BYTES // (4 * self.variables)))
         clauses = (self._codes, self._starts, self._weights, words)
+        base = base_of(candidates) if self._relative else None
+        of_base = 0 if base is None else self._unsatisfied_weight(self._words(base.numpy()))
         for first in range(0, len(candidates), kernels.LANES):
             last = min(first + kernels.LANES, len(candidates))
             for row in range(first, last, rows):
@@ -114,13 +117,16 @@ class FusedClauseEvaluator:
                 self._workers.share(kernels.pack_lanes, self.variables, points, row - first, words)
             totals = np.zeros((self._workers.parts(len(self._weights)), last - first), np.int64)
             self._workers.share(kernels.count_lanes, len(self._weights), *clauses, each=totals)
-            losses[first:last] = self.scale * totals.sum(0)
+            losses[first:last] = self.scale * (totals.sum(0) - of_base)
         return torch.from_numpy(losses), len(candidates) * len(self._weights)
 
     def _words(self, point: NDArray[np.float32]) -> NDArray[np.uint32]:
         words = np.empty(-(-self.variables // 32), np.uint32)
         self._workers.share(kernels.pack_signs, len(words), point, words)
         return words
+
+    def _unsatisfied_weight(self, words: NDArray[np.uint32]) -> int:
+        return int(self._weights[self._marks(words)].sum(dtype=np.int64))
 
     def _marks(self, words: NDArray[np.uint32]) -> NDArray[np.bool_]:
         marks = np.empty(len(self._weights), np.bool_)
@@ -141,6 +147,12 @@ class FusedClauseEvaluator:
     def _index(self) -> tuple[Any, Any]:
         clauses_of, first = self._workers.clock.call(kernels.index_clauses, self._codes, self._starts, self.variables)
         return clauses_of, first
+
+
+def base_of(candidates: Candidates) -> Tensor | None:
+    """The point (D,) that all candidates are moves of; None where each is a point of its own."""
+    moves_it = isinstance(candidates, ParticleCandidates | SeededCandidates | LowRankCandidates)
+    return candidates.base if moves_it else None
 
 
 def places(candidates: ParticleCandidates) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from polystep.candidates import Candidates, ParticleCandidates
 from polystep.subspace import FullSpace
 from tasks.maxsat.clauses import Clauses
-from tasks.maxsat.evaluation import places
+from tasks.maxsat.evaluation import base_of, places
 
 CHUNK_GROUPS = 2**24
 """Groups of all candidates of a chunk that are looked at together."""
@@ -47,16 +47,18 @@ class TorchClauseEvaluator:
 
     def losses(self, candidates: Candidates) -> tuple[Tensor, int]:
         """Loss of every candidate, shape (N,), and how many clauses were looked at for them."""
-        of_base = None
-        if isinstance(candidates, ParticleCandidates) and isinstance(candidates.subspace, FullSpace):
-            if candidates.subspace.particle_dimension == 2:
-                return self._losses_of(self._pair_totals(candidates)), self.clauses
-            of_base = self._totals(candidates.base > 0) if self._relative else None
+        if (
+            isinstance(candidates, ParticleCandidates)
+            and isinstance(candidates.subspace, FullSpace)
+            and candidates.subspace.particle_dimension == 2
+        ):
+            return self._losses_of(self._pair_totals(candidates)), self.clauses
+        base = base_of(candidates) if self._relative else None
         rows = max(1, CHUNK_GROUPS // max(1, len(self._clause)))
         parts = [
             self._totals(candidates.dense(slice(first, first + rows)) > 0) for first in range(0, len(candidates), rows)
         ]
-        totals = torch.cat(parts) if of_base is None else torch.cat(parts) - of_base
+        totals = torch.cat(parts) if base is None else torch.cat(parts) - self._totals(base > 0)
         return self._losses_of(totals), len(candidates) * self.clauses
 
     def unsatisfied(self, point: Tensor) -> NDArray[np.int64]:

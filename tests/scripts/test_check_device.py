@@ -11,10 +11,13 @@ SMALL = ["--batch-size=24", "--candidates=64", "--variables=300", "--repeats=1"]
 
 @pytest.mark.slow
 def test_networks_maxsat_and_simulators_agree(tmp_path, capsys):
-    assert check_device.main(["cpu", "mnist", "maxsat", "cartpole", *SMALL, f"--output={tmp_path}"]) == 0
+    networks = ("mnist", "snn", "argmax")
+    assert check_device.main(["cpu", *networks, "lenet", "maxsat", "cartpole", *SMALL, f"--output={tmp_path}"]) == 0
     shown = capsys.readouterr().out
-    for kind in ("rows", "published directions", "mirrored noise", "dense", "dense, any module"):
-        assert f"mnist, {kind}: " in shown
+    anything = ("mirrored noise", "low rank, mirrored", "few directions", "dense", "dense, any module")
+    for kind in ("rows", "published directions", *anything):
+        assert all(f"{name}, {kind}: " in shown for name in networks)
+    assert "lenet, rows: " in shown
     assert "maxsat, pairs: " in shown and "cartpole, episodes on the CPU: " in shown and "DIFFERS" not in shown
     assert "equal" in (tmp_path / "device.csv").read_text()
 

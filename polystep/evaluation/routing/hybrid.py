@@ -8,6 +8,7 @@ from torch import Tensor
 from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns, SubspaceColumns
 from polystep.evaluation.layered import with_bias_input
 from polystep.evaluation.routing.network import Part, RoutedNetwork, RoutedTrace, Tensors, activate, parts_by_tensors
+from polystep.low_rank import product_by_terms
 from polystep.subspace import HybridSubspace
 
 
@@ -56,12 +57,16 @@ class ParticleMoves:
 
     def weights(self) -> Tensor:
         """What is added to the weight, (n, rows, inputs)."""
-        return torch.einsum("nd,dri->nri", self.offset, self.change[..., :-1])
+        return self._combined(self.change[..., :-1])
 
     def deltas(self, signal: Tensor) -> Tensor:
         """What is added to the pre-activations of signals (B, I), (n, B, rows)."""
         deltas = with_bias_input(signal) @ self.change.flatten(0, 1).T
-        return torch.einsum("nd,bdr->nbr", self.offset, deltas.reshape(len(signal), *self.change.shape[:2]))
+        return self._combined(deltas.unflatten(1, self.change.shape[:2]).movedim(1, 0))
+
+    def _combined(self, directions: Tensor) -> Tensor:
+        """Sums over d of offset[n, d] directions[d], (n, ...)."""
+        return product_by_terms(self.offset, directions.flatten(1)).unflatten(1, directions.shape[1:])
 
 
 @dataclass(frozen=True)

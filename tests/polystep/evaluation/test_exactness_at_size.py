@@ -6,8 +6,8 @@ from torch import Tensor
 
 from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
 from polystep.dense_subspace import DenseSubspace
+from polystep.evaluation import low_rank
 from polystep.evaluation.kernels import LANES
-from polystep.evaluation.routing.network import RoutedNetwork
 from polystep.low_rank import LowRankCandidates
 from polystep.subspace import HybridSubspace, RowSubspace
 from tasks.networks.argmax_attention import ArgmaxAttentionNetwork
@@ -29,6 +29,8 @@ WIDE = {
 }
 """Those with threads have all parallel loops but one, see `test_threads_change_nothing_before_a_relu`."""
 DIMENSION = 8
+COUNT = 70
+"""Candidates that move everything: more than any kernel takes at a time."""
 
 
 def candidates_of(kind: str, paths: Paths, case: Case, scale: float = 0.3) -> Candidates:
@@ -36,9 +38,9 @@ def candidates_of(kind: str, paths: Paths, case: Case, scale: float = 0.3) -> Ca
     module = paths.module
     base = paths.layout.point_of(module) * 1.5
     if kind == "dense":
-        return DenseCandidates(base + scale * 0.1 * case.numbers(6, paths.layout.size))
+        return DenseCandidates(base + scale * 0.1 * case.numbers(COUNT, paths.layout.size))
     if kind == "mirrored":
-        return SeededCandidates(base, torch.arange(8) // 2, torch.tensor([0.05, -0.05]).repeat(4))
+        return SeededCandidates(base, torch.arange(COUNT) // 2, torch.tensor([0.05, -0.05]).repeat(COUNT // 2))
     if kind == "few directions":
         few = DenseSubspace(paths.layout, DIMENSION, seed=case.seed, coordinates=20)
         turned = torch.linalg.qr(case.numbers(few.particles, DIMENSION, DIMENSION)).Q
@@ -46,7 +48,7 @@ def candidates_of(kind: str, paths: Paths, case: Case, scale: float = 0.3) -> Ca
         return ParticleCandidates(base, few, torch.arange(few.particles).repeat_interleave(2 * DIMENSION), offset)
     if kind == "low rank":
         return LowRankCandidates(
-            base, paths.layout, torch.arange(8) // 2, torch.tensor([0.05, -0.05]).repeat(4), rank=2
+            base, paths.layout, torch.arange(COUNT) // 2, torch.tensor([0.05, -0.05]).repeat(COUNT // 2), rank=2
         )
     if kind == "rows":
         subspace = RowSubspace(paths.layout, particle_dimension=2, seed=case.seed, rank=4)
@@ -78,8 +80,10 @@ def assert_agree(paths: Paths, kind: str, samples: int, scale: float = 0.3) -> N
     assert expected.std() > 1e-4
     for evaluator in paths.fast:
         losses = evaluator.losses(candidates, *batch)
-        # sums that are ordered differently may move a sample across a threshold; then its loss differs, seldom
         differing = ~torch.isclose(losses, expected, rtol=1e-5, atol=1e-5)
+        if isinstance(paths.module, MultilayerPerceptron):
+            assert not differing.any()
+        # sums that are ordered differently may move a sample across a threshold; then its loss differs, seldom
         assert differing.sum() <= len(losses) * 0.05
         assert (losses - expected).abs().max() <= 8 / samples
 
@@ -156,9 +160,21 @@ def test_threads_change_nothing_before_a_relu() -> None:
 def test_losses_of_parts_are_parts_of_the_losses(name: str, kind: str) -> None:
     paths, case = WIDE[name], Case(seed=2, samples=45)
     candidates, batch = candidates_of(kind, paths, case), batch_of(case, WIDE_INPUTS, WIDE_CLASSES)
-    whole = paths.fused.losses(candidates, *batch)
-    # a product of torch may round differently by the number of candidates of a particle
-    whole_particles = kind == "dense directions" and isinstance(paths.network, RoutedNetwork)
-    parts = [slice(0, 64), slice(64, 80)] if whole_particles else [slice(0, 20), slice(20, 71), slice(2, 3)]
-    for part in parts:
+    whole, third = paths.fused.losses(candidates, *batch), len(candidates) // 3 | 1
+    for part in (slice(0, third), slice(third, 2 * third + 1), slice(2 * third + 1, None), slice(2, 3)):
+        assert len(whole[part])
         assert torch.equal(paths.fused.losses(candidates.part(part), *batch), whole[part])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", WIDE)
+def test_losses_do_not_depend_on_the_memory(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, case = WIDE[name], Case(seed=4, samples=45)
+    candidates, batch = candidates_of(kind, paths, case), batch_of(case, WIDE_INPUTS, WIDE_CLASSES)
+    whole = [evaluator.losses(candidates, *batch) for evaluator in paths.fast]
+    monkeypatch.setattr(low_rank, "CHUNK_BYTES", 1)
+    for evaluator in paths.fast:
+        monkeypatch.setattr(getattr(evaluator, "_compiled", evaluator), "memory_bytes", 1)
+    for evaluator, losses in zip(paths.fast, whole, strict=True):
+        torch.testing.assert_close(evaluator.losses(candidates, *batch), losses, rtol=1e-5, atol=1e-5)

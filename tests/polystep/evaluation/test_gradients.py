@@ -105,3 +105,25 @@ def test_gradients_that_are_not_offered_are_refused(batch: tuple[Tensor, Tensor]
     with pytest.raises(ValueError, match=f"no smooth gradient is offered; .*: {'exact' if offered else 'none'}"):
         objective.gradient(differentiator.layout.point_of(module), "smooth")
     assert objective.spent == Spent()
+
+
+def test_an_objective_computes_without_tf32_whatever_torch_is_set_to(batch: tuple[Tensor, Tensor]) -> None:
+    seen = []
+
+    class Watches(Tied):
+        def forward(self, inputs: Tensor) -> Tensor:
+            seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+            return super().forward(inputs)
+
+    module = Watches()
+    layout = ParameterLayout.of_module(module)
+    objective = BatchObjective(FunctionalEvaluator(module, F.cross_entropy, layout), *batch, evaluator(module))
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        objective.losses(DenseCandidates(torch.randn(2, layout.size)))
+        objective.gradient(torch.randn(layout.size), "exact")
+        assert torch.backends.cudnn.allow_tf32 and torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+    assert seen and not any(map(any, seen))

@@ -1,6 +1,7 @@
 """Compiled kernels from disk compute what was asked for, whoever compiled them, and files never stand in the way."""
 
 import dataclasses
+import errno
 import os
 import subprocess
 import sys
@@ -155,6 +156,26 @@ def test_folders_that_cannot_be_used_cost_only_time(folder, monkeypatch):
     assert call(build(4)) == call(build(4)) == "compiled"
     monkeypatch.setenv(kernel_cache.FOLDER_VARIABLE, "")
     assert call(build(4)) == call(build(4)) == "compiled"
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(folder, monkeypatch):
+    assert call(build(6)) == "compiled"
+
+    def refuse(path, content):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    assert call(build(6)) == "read" and call(build(7)) == call(build(7)) == "compiled"
+    assert len(list(folder.iterdir())) == 1
+
+
+@pytest.mark.parametrize("part", ["material_of", "_is_open_to_others"])
+def test_what_another_numba_or_a_strange_kernel_raises_costs_only_time(folder, monkeypatch, part):
+    def fail(*arguments):
+        raise AttributeError("no such part")
+
+    monkeypatch.setattr(kernel_cache, part, fail)
+    assert call(build(6)) == call(build(6)) == "compiled"
 
 
 def test_a_folder_that_others_can_write_is_left_alone(folder, caplog):

@@ -226,6 +226,24 @@ def test_compiled_modules_that_work_in_place(between: tuple[nn.Module, ...]) -> 
     assert_equals_functional(perceptron(*between), FusedEvaluator)
 
 
+def test_networks_that_flatten_their_inputs_first_equal_the_module() -> None:
+    case = Case(seed=0, samples=7)
+    inputs, targets = case.batch()
+    for between, kind in ((nn.ReLU(), FusedEvaluator), (nn.GELU(), IncrementalEvaluator)):
+        module = nn.Sequential(nn.Flatten(), nn.Dropout(), *perceptron(between))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            evaluator = fastest_evaluator(module)
+        assert type(evaluator) is kind
+        candidates = case.candidates(row_subspace(evaluator.layout, 2, 4))
+        images = inputs.reshape(-1, 2, 1, INPUTS // 2)
+        expected = loop_losses(module, candidates, images, targets)
+        assert expected.std() > 0.01
+        torch.testing.assert_close(evaluator.losses(candidates, images, targets), expected, rtol=1e-5, atol=1e-5)
+        with pytest.raises(ValueError, match=rf"inputs must be float32 of shape \(B, {INPUTS}\)"):
+            evaluator.losses(candidates, images[..., 1:], targets)
+
+
 def test_a_bounded_relu_that_works_in_place_is_compiled() -> None:
     module = perceptron(nn.ReLU6(inplace=True))
     assert type(fastest_evaluator(module)) is FusedEvaluator
@@ -247,8 +265,8 @@ def used_twice() -> nn.Module:
     return nn.Sequential(nn.Linear(INPUTS, HIDDEN), layer, nn.Tanh(), layer, nn.Linear(HIDDEN, CLASSES))
 
 
-def weight_normed() -> nn.Module:
-    return nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.utils.weight_norm(nn.Linear(HIDDEN, CLASSES)))
+def normed(norm: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    return nn.Sequential(nn.Linear(INPUTS, HIDDEN), norm(nn.Linear(HIDDEN, CLASSES)))
 
 
 WHOLE = {
@@ -264,7 +282,8 @@ WHOLE = {
     "tied": lambda: nn.Sequential(nn.Linear(INPUTS, HIDDEN), tied(), nn.Linear(HIDDEN, CLASSES)),
     "activation in place": lambda: perceptron(OwnActivationInPlace()),
     "other activation": lambda: perceptron(OtherActivation()),
-    "flattened first": lambda: nn.Sequential(nn.Flatten(), *perceptron(nn.ReLU())),
+    "weight norm": lambda: normed(nn.utils.parametrizations.weight_norm),
+    "spectral norm": lambda: normed(nn.utils.parametrizations.spectral_norm),
     "batch norm": lambda: perceptron(nn.BatchNorm1d(HIDDEN, momentum=0.9)),
 }
 
@@ -274,8 +293,8 @@ def test_what_only_the_whole_module_computes_is_left_to_it(name: str) -> None:
     assert_equals_functional(WHOLE[name](), FunctionalEvaluator)
 
 
-@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.float16])
-def test_modules_of_another_type_are_evaluated_as_a_whole(kind: torch.dtype) -> None:
+@pytest.mark.parametrize(("kind", "tolerance"), [(torch.float64, 1e-6), (torch.bfloat16, 0.05), (torch.float16, 0.005)])
+def test_modules_of_another_type_are_evaluated_as_a_whole(kind: torch.dtype, tolerance: float) -> None:
     module = perceptron(nn.ReLU()).to(kind)
     with pytest.warns(UserWarning, match=r"parameter '0.weight' is .*, but layers are evaluated in float32"):
         evaluator = fastest_evaluator(module)
@@ -285,7 +304,7 @@ def test_modules_of_another_type_are_evaluated_as_a_whole(kind: torch.dtype) -> 
     losses = evaluator.losses(candidates, inputs.to(kind), targets)
     assert losses.dtype == torch.float32
     expected = loop_losses(module, candidates, inputs.to(kind), targets).float()
-    torch.testing.assert_close(losses, expected, rtol=0.05, atol=0.05)
+    torch.testing.assert_close(losses, expected, rtol=tolerance, atol=tolerance)
     assert all(parameter.dtype == kind for parameter in module.parameters())
 
 

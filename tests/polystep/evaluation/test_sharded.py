@@ -31,6 +31,8 @@ CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SMALL = ["task=snn_digits", "task.batch_size=48", "task.network.hidden=8", "threads=1"]
 EVALUATIONS = ["task.evaluation=functional", "task.evaluation=incremental", "task.evaluation=fused"]
 ACROBOT = ["task=acrobot", "study=first", "threads=1", "task.horizon=300"]
+DIGITS = ["task.dataset=digits", "task.validation_size=200", "task.batch_size=48", "task.network.hidden=8", "threads=1"]
+PUBLISHED = {name: [f"task={name}", "study=first", *DIGITS, EVALUATIONS[1]] for name in ("int8", "argmax", "moe")}
 OPTIMIZERS = ["optimizer.subspace.rank=8", "optimizer=openai_es", "optimizer=cma_es", "optimizer=spsa"]
 
 
@@ -142,6 +144,8 @@ def test_the_trajectory_does_not_depend_on_the_number_of_processes(count: int, t
     cases += [[*SMALL, EVALUATIONS[0], optimizer] for optimizer in OPTIMIZERS[1:]]
     # every candidate with episodes of its own
     cases += [ACROBOT, [*ACROBOT, "optimizer=openai_es", "task.activation=binary"]]
+    # a router's particles move it as a whole
+    cases += [PUBLISHED["argmax"], PUBLISHED["moe"]]
     assert_the_same_with(count, cases, tmp_path)
 
 
@@ -194,9 +198,17 @@ OBJECTIVES = {
     "functional": [*SMALL, EVALUATIONS[0], OPTIMIZERS[0]],
     "incremental": [*SMALL, EVALUATIONS[1], OPTIMIZERS[0]],
     "mirrored": [*SMALL, EVALUATIONS[0], OPTIMIZERS[1]],
+    "published": PUBLISHED["int8"],
+    "published, routed": PUBLISHED["argmax"],
+    "published, gated": PUBLISHED["moe"],
+    "few directions": [*SMALL, EVALUATIONS[1], "optimizer=polystep_dense"],
+    "low rank": [*SMALL, EVALUATIONS[1], "optimizer=eggroll"],
     "acrobot": ACROBOT,
     "acrobot, common": [*ACROBOT, "task.common_episodes=true"],
+    "cartpole, int8": ["task=cartpole", "task.activation=int8", "task.horizon=100", "threads=1"],
     "maxsat": ["task=maxsat", "task.variables=50"],
+    "maxsat, torch": ["task=maxsat", "task.variables=50", "task.evaluation=torch"],
+    "maxsat, everything": ["task=maxsat", "task.variables=50", "optimizer=openai_es"],
 }
 
 

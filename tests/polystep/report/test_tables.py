@@ -12,13 +12,14 @@ from polystep.report.material import Material, modules_of
 from polystep.report.table import (
     Column,
     Table,
+    number_column,
     spread_column,
     text_column,
     to_csv,
     to_latex,
     to_markdown,
 )
-from polystep.report.text import Spread
+from polystep.report.text import Spread, number_text
 
 
 @pytest.fixture
@@ -344,3 +345,11 @@ def test_a_new_table_is_one_module(tmp_path, monkeypatch, table):
     (tmp_path / "mine.py").write_text("def tables(material):\n    yield 'mine'\n")
     monkeypatch.setattr(tables, "__path__", [*tables.__path__, str(tmp_path)])
     assert "polystep.report.tables.mine" in [module.__name__ for module in modules_of(tables)]
+
+
+def test_a_column_without_a_unit_takes_none_from_the_row():
+    row = {"unit": "fraction", "curvature": 20.0, "spread": Spread(20.0, 1.0, 5)}
+    assert number_column("curvature", "C", "").show(row) == number_text(20.0, "")
+    assert "%" in number_column("curvature", "C", None).show(row)
+    assert "%" not in spread_column("spread", "S", "").show(row)
+    assert "%" in spread_column("spread", "S").show(row)

@@ -177,3 +177,19 @@ def test_every_unit_counts_beside_any_weight(hard, scale, dimension):
                 torch.testing.assert_close(
                     row, torch.softmax(-(costs - costs.min()).double(), 0).to(row), rtol=1e-3, atol=0
                 )
+
+
+def test_every_unit_counts_for_moves_of_everything():
+    """Evolution strategies move all variables at once; beside a broken clause of this weight float64 loses units."""
+    clauses, weights = [[v] for v in range(1, 9)], [1, 1, 1, 2, 1, 3, 1, 1]
+    formula = Formula.of_clauses(9, [*clauses, [9]], [*weights, 2**61 + 1])
+    candidates = SeededCandidates(-torch.ones(9), torch.arange(64), torch.full((64,), 9.0), "rademacher")
+    expected = torch.tensor(brute_force(formula, candidates.dense(slice(None))))
+    of_base = 2**61 + 1 + sum(weights)
+    broken = expected > 2**61
+    assert broken.any() and not broken.all() and expected[broken].unique().numel() > 3
+    for evaluator in evaluators(formula):
+        losses = evaluator.losses(candidates)[0]
+        assert torch.equal(losses[broken], (expected[broken] - of_base).double())
+        # as parts of it, as processes evaluate them
+        assert torch.equal(evaluator.losses(candidates.part(slice(7, 30)))[0], losses[7:30])
