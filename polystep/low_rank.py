@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from polystep.layout import ParameterLayout
@@ -38,8 +39,8 @@ class LowRankMoves:
 
     def images(self, name: str, inputs: Tensor) -> Tensor:
         """What the moves of a matrix add to the images of inputs (B, i), (n, B, o)."""
-        # one product for each direction, so that rounding does not depend on the others
-        projected = inputs @ self.right[name].mT
+        # a product for each direction: a batch of one rounds differently from a batch of several
+        projected = torch.stack([F.linear(inputs, right) for right in self.right[name]])
         return projected[self.which] @ self.scaled_left(name).mT
 
 

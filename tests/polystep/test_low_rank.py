@@ -35,6 +35,16 @@ def test_parts_are_slices_of_all(rank: int, part: slice) -> None:
     assert some.part(part).places.tolist() == list(range(5))[part]
 
 
+@pytest.mark.parametrize("rank", [1, 2])
+def test_images_do_not_depend_on_how_many_directions_there_are(rank: int) -> None:
+    layout = ParameterLayout({"weight": (6, 784)})
+    inputs = torch.randn(70, 784, generator=torch.Generator().manual_seed(0))
+    some = LowRankCandidates(torch.zeros(layout.size), layout, torch.arange(9), torch.ones(9), rank)
+    whole = some.moves(slice(None)).images("weight", inputs)
+    for part in (slice(0, 1), slice(3, 5), slice(2, 9)):
+        assert torch.equal(some.moves(part).images("weight", inputs), whole[part])
+
+
 def test_points_are_the_base_and_scaled_directions() -> None:
     some = candidates(2)
     expected = some.base + SCALE.unsqueeze(1) * directions(2)

@@ -29,6 +29,7 @@ WIDE = {
 }
 """Those with threads have all parallel loops but one, see `test_threads_change_nothing_before_a_relu`."""
 DIMENSION = 8
+RANKS = {"low rank": 2, "rank one": 1}
 COUNT = 70
 """Candidates that move everything: more than any kernel takes at a time."""
 
@@ -46,10 +47,9 @@ def candidates_of(kind: str, paths: Paths, case: Case, scale: float = 0.3) -> Ca
         turned = torch.linalg.qr(case.numbers(few.particles, DIMENSION, DIMENSION)).Q
         offset = torch.cat([turned, -turned], dim=1).flatten(0, 1) * scale * 0.1
         return ParticleCandidates(base, few, torch.arange(few.particles).repeat_interleave(2 * DIMENSION), offset)
-    if kind == "low rank":
-        return LowRankCandidates(
-            base, paths.layout, torch.arange(COUNT) // 2, torch.tensor([0.05, -0.05]).repeat(COUNT // 2), rank=2
-        )
+    if kind in RANKS:
+        scale_by_pairs = torch.tensor([0.05, -0.05]).repeat(COUNT // 2)
+        return LowRankCandidates(base, paths.layout, torch.arange(COUNT) // 2, scale_by_pairs, rank=RANKS[kind])
     if kind == "rows":
         subspace = RowSubspace(paths.layout, particle_dimension=2, seed=case.seed, rank=4)
         one, others = torch.full((LANES * 5 + 3,), 3), torch.arange(subspace.particles)
@@ -88,7 +88,7 @@ def assert_agree(paths: Paths, kind: str, samples: int, scale: float = 0.3) -> N
         assert (losses - expected).abs().max() <= 8 / samples
 
 
-KINDS = ["rows", "directions", "dense directions", "simplex", "dense", "mirrored", "few directions", "low rank"]
+KINDS = ["rows", "directions", "dense directions", "simplex", "dense", "mirrored", "few directions", *RANKS]
 
 
 @pytest.mark.parametrize("kind", KINDS[:4])
