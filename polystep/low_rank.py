@@ -39,8 +39,9 @@ class LowRankMoves:
 
     def images(self, name: str, inputs: Tensor) -> Tensor:
         """What the moves of a matrix add to the images of inputs (B, i), (n, B, o)."""
-        # a product for each direction: a batch of one rounds differently from a batch of several
-        projected = torch.stack([F.linear(inputs, right) for right in self.right[name]])
+        # A product for each direction, since a batch of one rounds differently from a batch of several; of a copy, since products
+        # with a vector round by where it begins in memory.
+        projected = torch.stack([F.linear(inputs, right.clone()) for right in self.right[name]])
         return projected[self.which] @ self.scaled_left(name).mT
 
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from polystep.algorithm import PolyStep
 from polystep.bench.launch import use_device
-from polystep.candidates import Candidates, DenseCandidates
+from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates
 from polystep.contracts import ExpectedError
 from polystep.evaluation.activations import mean_cross_entropy
 from polystep.evaluation.convolution.fused import FusedConvolutionalEvaluator
@@ -203,6 +203,7 @@ def _convolution(options: Options) -> Iterator[Measurement]:
     asked = []
     for place in (point.to(options.device), point):
         candidates = PolyStep(layout, place, seed=0).ask(0.0)
+        assert isinstance(candidates, ParticleCandidates)
         asked.append(whole_particles(candidates, options.candidates * candidates.subspace.particles // len(candidates)))
     yield _compare(options, CONVOLUTION, batch, cpu, 0.0, "rows", asked, device)
 

@@ -151,8 +151,9 @@ class FusedClauseEvaluator:
 
 def base_of(candidates: Candidates) -> Tensor | None:
     """The point (D,) that all candidates are moves of; None where each is a point of its own."""
-    moves_it = isinstance(candidates, ParticleCandidates | SeededCandidates | LowRankCandidates)
-    return candidates.base if moves_it else None
+    return (
+        candidates.base if isinstance(candidates, ParticleCandidates | SeededCandidates | LowRankCandidates) else None
+    )
 
 
 def places(candidates: ParticleCandidates) -> Tensor:

@@ -66,7 +66,8 @@ class ParticleMoves:
 
     def _combined(self, directions: Tensor) -> Tensor:
         """Sums over d of offset[n, d] directions[d], (n, ...)."""
-        return product_by_terms(self.offset, directions.flatten(1)).unflatten(1, directions.shape[1:])
+        combined: Tensor = product_by_terms(self.offset, directions.flatten(1)).unflatten(1, directions.shape[1:])
+        return combined
 
 
 @dataclass(frozen=True)
