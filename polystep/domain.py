@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ class BlackBoxError(ExpectedError, ValueError):
 
 
 Bounds = Sequence[float] | Sequence[tuple[float | None, float | None]]
-"""One pair (lowest, highest) for all coordinates, or a pair for each; None where there is no bound."""
+"""One pair (lowest, highest) for all coordinates, or a pair for each; None where there is no bound. scipy.optimize.Bounds, too."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,9 @@ def _read_bounds(bounds: Bounds | None, point: Tensor) -> tuple[Tensor, Tensor]:
     if bounds is None:
         return torch.full_like(point, -torch.inf), torch.full_like(point, torch.inf)
     pairs: list[Any] = list(bounds) if hasattr(bounds, "__iter__") else []
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        sides = (np.ravel(side).tolist() for side in (bounds.lb, bounds.ub))
+        pairs = list(zip(*(side * len(point) if len(side) == 1 else side for side in sides), strict=False))
     if len(pairs) == 2 and not any(hasattr(bound, "__len__") for bound in pairs):
         pairs = [pairs] * len(point)
     if len(pairs) != len(point) or any(not hasattr(pair, "__len__") or len(pair) != 2 for pair in pairs):

@@ -1,5 +1,7 @@
 """Optimisers by name: PolyStep with its settings for black boxes or for models, and what installed packages offer."""
 
+import contextlib
+import inspect
 import math
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -106,15 +108,41 @@ def optimizer_factory(optimizer: str | Factory, polystep: Factory) -> Factory:
             f"there is no optimizer {optimizer!r}{did_you_mean(optimizer, names)}; choose one of {', '.join(names)}, or pass "
             "a factory"
         )
-    factory: Factory = offered[optimizer].load()
+    try:
+        factory: Factory = offered[optimizer].load()
+    except Exception as error:  # whatever the code of another package raises
+        raise OptimizerError(
+            f"the optimizer {optimizer!r} of the package {offered[optimizer].dist} cannot be loaded "
+            f"({type(error).__name__}: {error}); repair or update that package"
+        ) from error
     return factory
 
 
-def build(factory: Factory, layout: ParameterLayout, point: Tensor, seed: int, noisy: bool) -> AskTell:
-    """The optimiser at `point`; OptimizerError where it has no ask and tell."""
+def build(factory: Factory, layout: ParameterLayout, point: Tensor, seed: int) -> Optimizer:
+    """The optimiser at `point`; OptimizerError where the factory does not take these arguments, or gives none."""
+    arguments = {"layout": layout, "point": point, "seed": seed}
+    try:
+        with contextlib.suppress(ValueError):  # some built-in classes do not tell what they take
+            inspect.signature(factory).bind(**arguments)
+    except TypeError as error:
+        raise OptimizerError(
+            f"{getattr(factory, '__name__', factory)} is no factory of an optimizer: it must take layout, point and seed, "
+            f"with values for all else ({error}); the classes of baselines do, and functools.partial gives values"
+        ) from None
+    built = factory(**arguments)
+    if not hasattr(built, "step"):
+        raise OptimizerError(
+            f"{type(built).__name__} is no optimizer: it must have step, or ask and tell as AskTellOptimizer of "
+            "polystep.contracts has"
+        )
+    return built
+
+
+def build_search(factory: Factory, layout: ParameterLayout, point: Tensor, seed: int, noisy: bool) -> AskTell:
+    """As `build`, told whether the function is noisy; OptimizerError where the optimiser has no ask and tell."""
     if factory is for_black_boxes:
         return for_black_boxes(layout, point, seed, noisy)
-    built = factory(layout=layout, point=point, seed=seed)
+    built = build(factory, layout, point, seed)
     if not isinstance(built, AskTell):
         raise OptimizerError(
             f"{type(built).__name__} cannot search a black box: it must have ask and tell, as AskTellOptimizer of "

@@ -1,5 +1,6 @@
 """Work that is done side by side, in as many processes as there are cores."""
 
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -19,12 +20,13 @@ def map_in_processes(
     """The function of every item, in their order; what it raises first, in that order, is raised here.
 
     `worth_a_process`: so many items take longer than a process takes to start. With fewer than two processes' worth of them,
-    or one core, all is done in this process. `together`: so many neighbours go to one process, for what they share. Results
+    one core, or another system than Linux, all is done in this process. `together`: so many neighbours go to one process, for what they share. Results
     are sent by pickle. A process that is killed raises BrokenProcessPool.
     """
     global _inherited
     processes = min(available_cores(), len(items) // worth_a_process)
-    if processes < 2:
+    # elsewhere there is no forking, or not beside the threads of torch
+    if processes < 2 or sys.platform != "linux":
         return [function(item) for item in items]
     # Forked children have function and items already, whatever they refer to; through a pipe they would take long.
     _inherited = (function, items)

@@ -1,6 +1,7 @@
 """Search: ask for points, tell their values, and read what came of it."""
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor
 from polystep.ask_tell import NonFiniteLossError
 from polystep.candidates import Candidates
 from polystep.domain import BlackBoxError, Bounds, read_domain
-from polystep.factories import AskTell, Factory, build, for_black_boxes, optimizer_factory
+from polystep.factories import AskTell, Factory, build_search, for_black_boxes, optimizer_factory
 from polystep.layout import ParameterLayout
 
 SAME = 1e-6
@@ -61,11 +62,7 @@ class Search:
     ):
         self._domain = read_domain(start, bounds, integrality)
         self._gives_tensors = isinstance(start, Tensor)
-        self._budget = 1000 * len(self._domain.start) if budget is None else budget
-        if isinstance(self._budget, bool) or not isinstance(self._budget, int) or self._budget < 2:
-            raise BlackBoxError(
-                f"budget must be a whole number of evaluations, at least 2 as the start is evaluated twice, got {budget!r}"
-            )
+        self._budget = 1000 * len(self._domain.start) if budget is None else _read_budget(budget)
         self._factory, self._seed = optimizer_factory(optimizer, for_black_boxes), seed
         self._optimizer: AskTell | None = None
         self._asked: Tensor | None = None
@@ -137,7 +134,7 @@ class Search:
         self._noisy = not math.isclose(first, second, rel_tol=SAME)
         size = len(self._domain.start)
         zero = torch.zeros_like(self._domain.start)
-        self._optimizer = build(self._factory, ParameterLayout({"x": (size,)}), zero, self._seed, self._noisy)
+        self._optimizer = build_search(self._factory, ParameterLayout({"x": (size,)}), zero, self._seed, self._noisy)
 
     def _continue(self, losses: Tensor) -> None:
         assert self._optimizer is not None
@@ -165,6 +162,19 @@ class Search:
             self._message or "the search is under way",
             tuple(self._history),
         )
+
+
+def _read_budget(budget: Any) -> int:
+    try:
+        # whole numbers of numpy as well, but no truth values
+        number = -1 if isinstance(budget, bool) else operator.index(budget)
+    except TypeError:
+        number = -1
+    if number < 2:
+        raise BlackBoxError(
+            f"budget must be a whole number of evaluations, at least 2 as the start is evaluated twice, got {budget!r}"
+        )
+    return number
 
 
 def read_values(values: Any, points: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from polystep.evaluation.fastest import choose_evaluator
 from polystep.evaluation.functional import FunctionalEvaluator, evaluation_mode, outputs_at
 from polystep.evaluation.layered import SampleLoss
 from polystep.evaluation.objective import BatchObjective
-from polystep.factories import Factory, for_models, optimizer_factory
+from polystep.factories import Factory, build, for_models, optimizer_factory
 from polystep.fitting import Fit, Fitting
 from polystep.progress import Progress
 
@@ -63,7 +63,7 @@ class Trainer:
         choice = choose_evaluator(model, self._loss)
         self.evaluator, self.evaluation = choice.evaluator, str(choice)
         self.layout = self.evaluator.layout
-        self.optimizer = factory(layout=self.layout, point=self.layout.point_of(model), seed=seed)
+        self.optimizer = build(factory, self.layout, self.layout.point_of(model), seed)
         self.steps = 0
         if choice.reason is not None:
             warnings.warn(self.evaluation, stacklevel=2)
@@ -113,14 +113,14 @@ class Trainer:
     def evaluate(self, batches: Iterable[Any], measure: Measure | None = None) -> float:
         """`measure`, or the loss, of the outputs and targets of all batches together, in eval mode."""
         outputs, targets = [], []
-        with torch.no_grad(), evaluation_mode(self.model):
-            for batch in batches:
-                rows, wanted = self._batches.read(batch)
-                outputs.append(outputs_at(self.model, {}, rows))
-                targets.append(wanted)
+        for batch in batches:
+            rows, wanted = self._batches.read(batch)
+            outputs.append(self._outputs(rows))
+            targets.append(wanted)
         if not outputs:
             raise TrainingError("there is nothing to evaluate: the data are empty, or a generator that is used up")
-        return float((measure or self.batch_loss)(torch.cat(outputs), torch.cat(targets)))
+        name = "loss" if measure is None else "score"
+        return float(_number(name, measure or self.batch_loss, torch.cat(outputs), torch.cat(targets)))
 
     def batch_loss(self, outputs: Tensor, targets: Tensor) -> Any:
         """The loss of given outputs."""
@@ -157,12 +157,8 @@ class Trainer:
             return
         if not _is_own(self._loss) and not isinstance(self.evaluator, FunctionalEvaluator):
             _check_class_numbers(targets)
-        once = self._loss(outputs, targets)
-        if once.ndim != 0:
-            raise TrainingError(
-                f"the loss must be one number for a batch, got shape {tuple(once.shape)}; take its mean over the batch"
-            )
-        twice = self._loss(torch.cat([outputs, outputs]), torch.cat([targets, targets]))
+        once = _number("loss", self._loss, outputs, targets)
+        twice = _number("loss", self._loss, torch.cat([outputs, outputs]), torch.cat([targets, targets]))
         if float(once) and torch.isclose(twice, 2 * once, rtol=1e-4, atol=0.0):
             raise TrainingError(
                 "the loss doubles when every row is there twice, so it is a sum; take the mean, with reduction='mean' for "
@@ -174,10 +170,9 @@ class Trainer:
         try:
             with torch.no_grad(), evaluation_mode(self.model):
                 outputs: Any = outputs_at(self.model, {}, inputs)
-        except RuntimeError as error:
+        except _UNSUITABLE as error:
             raise TrainingError(
-                f"the model cannot take inputs of shape {tuple(inputs.shape)} and type {inputs.dtype}: "
-                f"{str(error).strip().splitlines()[0]}"
+                f"the model cannot take inputs of shape {tuple(inputs.shape)} and type {inputs.dtype}: {_reason(error)}"
             ) from error
         if not isinstance(outputs, Tensor) or outputs.shape[:1] != (len(inputs),):
             found = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
@@ -195,6 +190,30 @@ class Trainer:
             f"every candidate's loss is NaN or infinite at step {self.steps}; check what the model and the loss make of this "
             "batch (a logarithm of 0, a division by 0), and the scale of the inputs"
         )
+
+
+_UNSUITABLE = (RuntimeError, ValueError, IndexError, TypeError)
+"""What torch raises where tensors do not suit each other."""
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _number(name: str, measure: Measure, outputs: Tensor, targets: Tensor) -> Tensor:
+    """The value of a loss or a score; TrainingError where it cannot take the tensors or gives no number."""
+    try:
+        value = torch.as_tensor(measure(outputs, targets))
+    except _UNSUITABLE as error:
+        raise TrainingError(
+            f"the {name} cannot take outputs of shape {tuple(outputs.shape)} and targets of shape {tuple(targets.shape)} and "
+            f"type {targets.dtype}, or gives no number: {_reason(error)}"
+        ) from error
+    if value.ndim != 0:
+        raise TrainingError(
+            f"the {name} must be one number for a batch, got shape {tuple(value.shape)}; take its mean over the batch"
+        )
+    return value
 
 
 def _is_own(loss: Any) -> bool:

@@ -5,6 +5,7 @@ Prints what holds, a line each. Exit status: 0 all of it, 1 something does not h
 
 import argparse
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -58,6 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_STATUS["failed"]
     except ExpectedError as error:
         return explain(error)
+    except Exception as error:  # whatever the method or the task raises
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        say(f"does not hold: {type(error).__name__} is raised by {place.filename}, line {place.lineno}: {error}")
+        return EXIT_STATUS["failed"]
     return EXIT_STATUS["finished"]
 
 

@@ -58,6 +58,11 @@ def write_skeleton(kind: str, name: str, root: Path) -> list[Path]:
     for path in paths:
         if path.exists():
             raise ExpectedError(f"{path.relative_to(root)} is there already; choose another name, or delete it first")
+    shadowing = [path.with_suffix("") for path in paths if path.suffix == ".py" and path.with_suffix("").is_dir()]
+    if shadowing:
+        raise ExpectedError(
+            f"{shadowing[0].relative_to(root)} is a folder, which Python would import instead; choose another name"
+        )
     words = name.split("_")
     names = {"name": name, "class_name": "".join(map(str.capitalize, words)), "title": " ".join(words).capitalize()}
     for path, skeleton in paths.items():

@@ -4,7 +4,9 @@ Run it after  python -m scripts.report results/records --output results --profil
 which draws the figures that the block links to.
 """
 
+import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from polystep.contracts import ExpectedError
 from polystep.files import StorageError, write_text
 from polystep.report import load_runs
 from polystep.report.claims.judge import FAILS, HOLDS, NOT_RUN, UNDECIDED, judge, verdicts
-from polystep.report.figures import five_networks
+from polystep.report.figures import claims, five_networks
 from polystep.report.material import Material
 from polystep.report.published import EDITIONS
 from polystep.report.table import Table, number_column, spread_column, text_column, to_markdown
@@ -38,8 +40,11 @@ _NOTES = (
 )
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command; exit status 0 when the block is up to date, 2 after an explained failure."""
+    argparse.ArgumentParser(
+        prog="python -m scripts.readme", description="Rewrite the block of results in README.md."
+    ).parse_args(arguments)
     try:
         text = README.read_text(encoding="utf-8")
         updated = with_results(text, COMMITTED)
@@ -60,7 +65,7 @@ def with_results(text: str, records: Path) -> str:
 
 
 def results_block(records: Path) -> str:
-    """The figure of the networks, a table of scores, and how many verdicts each edition's claims have, in Markdown."""
+    """The figures of the networks and of the claims, a table of scores, and how many verdicts each edition's claims have, in Markdown."""
     runs = load_runs(records)
     conditions = judge(runs, statements()[0])
     material = Material(runs, conditions)
@@ -75,7 +80,7 @@ def results_block(records: Path) -> str:
     columns = [text_column("edition", "Claims of"), *(number_column(verdict, verdict) for verdict in _VERDICTS)]
     figures = [
         f"![{for_markdown(chart.title)}](results/figures/{chart.name}.svg)\n"
-        for chart in five_networks.charts(material)
+        for chart in (*five_networks.charts(material), *claims.charts(material))
     ]
     scores = [replace(table, columns=_COLUMNS, notes=_NOTES) for table in headline.tables(material)]
     tables = [*scores, Table("verdicts", "", columns, rows)]

@@ -17,6 +17,9 @@ import sys
 sys.path.insert(0, {folder!r})
 for name in ("numba", "pandas", "hydra", "omegaconf", "rich", "safetensors", "sklearn", "matplotlib", "scipy"):
     sys.modules[name] = None
+# what Windows does not have
+for name in ("fcntl", "resource", "pwd"):
+    sys.modules[name] = None
 import torch, polystep
 assert polystep.__file__.startswith({folder!r}), polystep.__file__
 print(polystep.minimize(lambda x: ((x - 3) ** 2).sum(), [0.0, 0.0]).x.round(3).tolist())
@@ -69,3 +72,10 @@ def test_the_library_works_with_torch_and_numpy_alone(wheel: Path, tmp_path: Pat
     minimum, evaluation, learnt = done.stdout.splitlines()
     assert minimum == "[3.0, 3.0]" and learnt == "True"
     assert evaluation == "candidates are evaluated incrementally in torch: with numba they are faster"
+
+
+def test_on_windows_commands_say_what_they_need() -> None:
+    program = "import sys; sys.platform = 'win32'; import scripts.run"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.startswith("error: the commands need Linux or macOS")
+    assert "Traceback" not in done.stderr

@@ -23,10 +23,17 @@ from scripts.console import COMMITTED, CONFIGS
 from scripts.readme import with_results
 
 ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = "polystep/EXAMPLES.md"
 FOLDERS = ("configs", "polystep", "tasks", "baselines", "scripts", "results", "tests")
 DOCUMENTS = {
     name: (ROOT / name).read_text(encoding="utf-8")
-    for name in ("README.md", "CONTRIBUTING.md", *(f"{folder}/README.md" for folder in FOLDERS))
+    for name in (
+        "README.md",
+        "CONTRIBUTING.md",
+        EXAMPLES,
+        "polystep/report/published/README.md",
+        *(f"{folder}/README.md" for folder in FOLDERS),
+    )
 }
 README = DOCUMENTS["README.md"]
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -50,7 +57,8 @@ def test_the_readme_is_short_and_every_folder_has_one() -> None:
     assert {name for name in tracked if not name.startswith(".") and name not in ("data",)} <= set(FOLDERS)
 
 
-PROGRAMS = blocks("py", "python")
+# scripts.examples runs the others, and so does its test
+PROGRAMS = {place: code for place, code in blocks("py", "python").items() if not place.startswith(EXAMPLES)}
 
 
 @pytest.mark.parametrize("place", PROGRAMS)
@@ -141,17 +149,20 @@ def check_module(module: str, arguments: list[str]) -> None:
         return
     found = ROOT / module.replace(".", "/")
     name = f"{module}.__main__" if found.is_dir() else module
-    if not found.is_dir() and "argparse" not in found.with_suffix(".py").read_text():
-        assert not arguments
-        return
     # what a command cannot do without, where a text names it alone
     required = {"records": ["check"], "new": ["task", "x"], "render_policy": ["x"], "compare": ["x"], "tune": ["x=y"]}
     with pytest.raises(Understood):
         importlib.import_module(name).main(arguments or required.get(module.rpartition(".")[2], []))
     settings = [word for word in arguments if re.match(r"[\w/.+]+=", word) and not in_capitals_or_own(word)]
     settings = [word for word in settings if not word.startswith(("profile=", "launcher"))]
-    if module in ("scripts.run", "scripts.sweep", "scripts.check") and "," not in " ".join(settings):
-        compose_config(CONFIGS, settings if "study=first" not in settings or len(settings) > 1 else [])
+    if module in ("scripts.run", "scripts.sweep", "scripts.check"):
+        # of several values the first ones, and the last ones
+        for place in (0, -1):
+            chosen = [
+                word if "'" in word else "=".join([word.partition("=")[0], word.partition("=")[2].split(",")[place]])
+                for word in settings
+            ]
+            compose_config(CONFIGS, chosen)
 
 
 def test_choices_in_the_text_exist() -> None:
@@ -188,7 +199,7 @@ MODULES = sorted(
 )
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if module != "scripts.readme"])
+@pytest.mark.parametrize("module", MODULES)
 def test_help_fits_a_screen(module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr(sys, "argv", [module, "--help"])

@@ -32,6 +32,17 @@ def test_coordinates_start_at_the_start_and_have_a_natural_unit() -> None:
     assert torch.equal(domain.points(torch.zeros(1, 4))[0], domain.start)
 
 
+def test_bounds_of_scipy_are_pairs() -> None:
+    for bounds, pairs in (
+        (scipy.optimize.Bounds([0, -1], [3, np.inf]), [(0, 3), (-1, None)]),
+        (scipy.optimize.Bounds(-2, 2), (-2, 2)),
+    ):
+        found, expected = (read_domain([1.0, 1.5], each, False) for each in (bounds, pairs))
+        assert torch.equal(found.low, expected.low) and torch.equal(found.high, expected.high)
+    with pytest.raises(BlackBoxError, match="bounds must be one pair .* or 2 of them"):
+        read_domain([1.0, 1.5], scipy.optimize.Bounds([0, 0, 0], [1, 1, 1]), False)
+
+
 def test_one_pair_of_bounds_is_for_all() -> None:
     assert read_domain([1, 1, 1], (0, 2), False).low.tolist() == [0, 0, 0]
     assert read_domain([1, 1], [(0, 2), (-1, 1)], False).low.tolist() == [0, -1]

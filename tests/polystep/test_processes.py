@@ -28,6 +28,14 @@ def test_few_items_stay_in_this_process() -> None:
     assert os.getpid() not in map_in_processes(lambda _: os.getpid(), range(4), 2)
 
 
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_where_processes_do_not_fork_safely_all_is_done_in_this_one(
+    system: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    assert map_in_processes(lambda _: os.getpid(), range(4), 2) == [os.getpid()] * 4
+
+
 @pytest.mark.parametrize("worth_a_process", [1, 100])
 def test_errors_arrive(worth_a_process: int) -> None:
     def fail(item: int) -> int:

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from baselines.adam import Adam
 from polystep import PolyStep, Search, minimize
 from polystep.candidates import Candidates, DenseCandidates
 from polystep.contracts import AskTellOptimizer, State, StepReport
@@ -81,8 +83,12 @@ def test_any_class_with_ask_and_tell_is_an_optimizer() -> None:
 
 
 def test_others_are_refused() -> None:
-    with pytest.raises(OptimizerError, match="dict cannot search a black box: it must have ask and tell"):
+    with pytest.raises(OptimizerError, match="dict is no optimizer: it must have step, or ask and tell"):
         minimize(sphere, [0.0, 0.0], dict)
+    with pytest.raises(OptimizerError, match="Adam cannot search a black box: it must have ask and tell"):
+        minimize(sphere, [0.0, 0.0], partial(Adam, learning_rate=0.1))
+    with pytest.raises(OptimizerError, match="Adam is no factory of an optimizer: it must take layout, point and seed"):
+        minimize(sphere, [0.0, 0.0], torch.optim.Adam)
     with pytest.raises(OptimizerError, match="a name or a factory such as the class of an optimiser, got 5"):
         minimize(sphere, [0.0, 0.0], 5)  # type: ignore[arg-type]
 
@@ -103,6 +109,26 @@ def test_names_come_from_entry_points(tmp_path: Path, monkeypatch: pytest.Monkey
         minimize(sphere, [1.0, 2.0], "thiers")
     with pytest.raises(OptimizerError, match=r"choose one of polystep, .*theirs"):
         minimize(sphere, [1.0, 2.0], "gradient descent")
+
+
+def test_a_package_that_cannot_be_loaded_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "broken_package-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-package\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[polystep.optimizers]\nbroken = no_such_module:thing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        OptimizerError, match="'broken' of the package .*broken.* cannot be loaded .ModuleNotFoundError: "
+    ):
+        minimize(sphere, [1.0, 2.0], "broken")
+
+
+def test_budgets_are_whole_numbers_of_any_kind() -> None:
+    expected = minimize(sphere, [1.0, 2.0], budget=100)
+    assert minimize(sphere, [1.0, 2.0], budget=np.int64(100)).fun == expected.fun  # type: ignore[arg-type]
+    for budget in (True, 100.0, "100", 1, np.float64(100)):
+        with pytest.raises(BlackBoxError, match="budget must be a whole number of evaluations"):
+            minimize(sphere, [1.0, 2.0], budget=budget)  # type: ignore[arg-type]
 
 
 def test_misspelt_names_are_corrected() -> None:

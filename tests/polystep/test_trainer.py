@@ -169,6 +169,37 @@ def test_useless_losses_are_refused(loss: Any, message: str, data: tuple[Tensor,
         quiet(Hard(), loss).step(*data)
 
 
+@pytest.mark.parametrize(
+    ("loss", "targets", "message"),
+    [
+        (
+            F.cross_entropy,
+            lambda t: t + 5,
+            r"cannot take outputs of shape \(200, 2\) and targets.*Target \d is out of bounds",
+        ),
+        (
+            F.mse_loss,
+            lambda t: t.float()[:, None, None].expand(-1, 3, 3),
+            "cannot take outputs of shape .*size of tensor",
+        ),
+        (lambda outputs, targets: None, lambda t: t, "or gives no number"),
+        (lambda outputs, targets: outputs[:, 0], lambda t: t, r"one number for a batch, got shape \(200,\)"),
+    ],
+)
+@pytest.mark.parametrize("validates", [False, True])
+def test_losses_and_targets_that_do_not_suit_are_named(
+    loss: Any, targets: Any, message: str, validates: bool, data: tuple[Tensor, Tensor]
+) -> None:
+    batch = data[0], targets(data[1])
+    with pytest.raises(TrainingError, match=message):
+        quiet(Hard(), loss).fit([batch], steps=1, validation=[batch] if validates else None, progress=False)
+
+
+def test_scores_that_are_no_number_are_named(data: tuple[Tensor, Tensor]) -> None:
+    with pytest.raises(TrainingError, match=r"the score must be one number for a batch, got shape \(200,\)"):
+        quiet(Hard()).fit([data], steps=1, validation=[data], score=lambda o, t: o[:, 0], progress=False)
+
+
 def test_bad_rows_are_named(data: tuple[Tensor, Tensor]) -> None:
     data[0][17, 1] = torch.nan
     trainer = Trainer(perceptron(nn.ReLU()))
@@ -259,6 +290,8 @@ def test_outputs_must_have_a_row_for_each_input(outputs: Any, found: str, data: 
 
     with pytest.raises(TrainingError, match=rf"a row for each of its 200 inputs, got {found}"):
         quiet(Other()).step(*data)
+    with pytest.raises(TrainingError, match=rf"a row for each of its 200 inputs, got {found}"):
+        quiet(Other()).fit([data], steps=1, validation=[data], progress=False)
 
 
 @pytest.mark.filterwarnings("ignore:candidates are evaluated:UserWarning")
@@ -283,6 +316,10 @@ def test_other_optimisers_by_name_and_factory(data: tuple[Tensor, Tensor]) -> No
     assert trainer.evaluate([data]) < before
     with pytest.raises(OptimizerError, match=r"there is no optimizer 'polystpe' \(did you mean polystep\?\)"):
         quiet(Hard(), optimizer="polystpe")
+    with pytest.raises(OptimizerError, match="Adam is no factory of an optimizer: it must take layout, point and seed"):
+        quiet(Hard(), optimizer=torch.optim.Adam)
+    with pytest.raises(OptimizerError, match="dict is no optimizer: it must have step"):
+        quiet(Hard(), optimizer=dict)
 
 
 def test_a_model_of_few_parameters(data: tuple[Tensor, Tensor]) -> None:

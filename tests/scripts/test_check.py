@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from baselines.random_search import RandomSearch
 from scripts import check
 
 FAULTY = ["--config-dir", str(Path(__file__).parent / "faulty_configs"), "optimizer=faulty"]
@@ -24,6 +25,18 @@ def test_the_first_that_does_not_hold_ends_it(capsys: pytest.CaptureFixture[str]
     *before, last = capsys.readouterr().out.splitlines()
     assert last == "does not hold: the seed changes nothing"
     assert "holds: records call it tests.scripts.faulty.Faulty, without a version" in before
+
+
+def test_whatever_a_method_raises_is_told_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def tell(self: object, losses: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(RandomSearch, "tell", tell)
+    assert check.main(["optimizer=random_search", "optimizer.population=4"]) == 1
+    shown = capsys.readouterr().out.splitlines()[-1]
+    assert shown.startswith("does not hold: ZeroDivisionError is raised by ") and shown.endswith(": division by zero")
 
 
 @pytest.mark.parametrize(

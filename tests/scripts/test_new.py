@@ -82,6 +82,13 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert (ROOT / "baselines/spsa.py").read_text() == before and not (ROOT / "baselines/__new__.py").exists()
 
 
+@pytest.mark.parametrize("name", ["networks", "data"])
+def test_names_of_folders_are_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert new.main(["task", name]) == 2
+    assert f"tasks/{name} is a folder, which Python would import instead" in capsys.readouterr().out
+    assert not (ROOT / f"tasks/{name}.py").exists()
+
+
 def test_the_command_says_what_it_wrote_and_what_comes_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
