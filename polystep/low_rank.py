@@ -39,8 +39,8 @@ class LowRankMoves:
 
     def images(self, name: str, inputs: Tensor) -> Tensor:
         """What the moves of a matrix add to the images of inputs (B, i), (n, B, o)."""
-        # A product for each direction, since a batch of one rounds differently from a batch of several; of a copy, since a product
-        # with a vector rounds by where that begins in memory.
+        # A product for each direction, since a batch of one rounds differently from a batch of several; of a copy, since a
+        # product with a vector rounds by where that begins in memory.
         projected = torch.stack([F.linear(inputs, right.clone()) for right in self.right[name]])
         return projected[self.which] @ self.scaled_left(name).mT
 

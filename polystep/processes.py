@@ -20,8 +20,8 @@ def map_in_processes(
     """The function of every item, in their order; what it raises first, in that order, is raised here.
 
     `worth_a_process`: so many items take longer than a process takes to start. With fewer than two processes' worth of them,
-    one core, or another system than Linux, all is done in this process. `together`: so many neighbours go to one process, for what they share. Results
-    are sent by pickle. A process that is killed raises BrokenProcessPool.
+    one core, or another system than Linux, all is done in this process. `together`: so many neighbours go to one process, for
+    what they share. Results are sent by pickle. A process that is killed raises BrokenProcessPool.
     """
     global _inherited
     processes = min(available_cores(), len(items) // worth_a_process)

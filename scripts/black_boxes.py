@@ -1,7 +1,7 @@
 """Optimisers on Rosenbrock's function, equal evaluations:  python -m scripts.black_boxes
 
-`polystep.minimize` beside other implementations, those that are installed: pycma; evosax (extra crosscheck); the author's package,
-which shares our import name and is given as a folder, from  pip install --no-deps --target FOLDER polystep==1.1.0
+`polystep.minimize` beside other implementations, those that are there: pycma; evosax (extra crosscheck); the author's package,
+which shares our import name, in a folder of its own, from  pip install --no-deps --target FOLDER polystep==1.1.0
 """
 
 import argparse

@@ -65,7 +65,7 @@ def with_results(text: str, records: Path) -> str:
 
 
 def results_block(records: Path) -> str:
-    """The figures of the networks and of the claims, a table of scores, and how many verdicts each edition's claims have, in Markdown."""
+    """The figures of networks and of claims, a table of scores, and each edition's number of verdicts, in Markdown."""
     runs = load_runs(records)
     conditions = judge(runs, statements()[0])
     material = Material(runs, conditions)

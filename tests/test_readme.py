@@ -158,11 +158,9 @@ def check_module(module: str, arguments: list[str]) -> None:
     if module in ("scripts.run", "scripts.sweep", "scripts.check"):
         # of several values the first ones, and the last ones
         for place in (0, -1):
-            chosen = [
-                word if "'" in word else "=".join([word.partition("=")[0], word.partition("=")[2].split(",")[place]])
-                for word in settings
-            ]
-            compose_config(CONFIGS, chosen)
+            parts = [word.partition("=") for word in settings]
+            values = [value if "'" in value else value.split(",")[place] for *_, value in parts]
+            compose_config(CONFIGS, [f"{name}={value}" for (name, *_), value in zip(parts, values, strict=True)])
 
 
 def test_choices_in_the_text_exist() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.optimize
 import torch
 
 from polystep import minimize
@@ -39,7 +40,7 @@ def test_bounds_of_scipy_are_pairs() -> None:
     ):
         found, expected = (read_domain([1.0, 1.5], each, False) for each in (bounds, pairs))
         assert torch.equal(found.low, expected.low) and torch.equal(found.high, expected.high)
-    with pytest.raises(BlackBoxError, match="bounds must be one pair .* or 2 of them"):
+    with pytest.raises(BlackBoxError, match=r"bounds must be one pair .* or 2 of them"):
         read_domain([1.0, 1.5], scipy.optimize.Bounds([0, 0, 0], [1, 1, 1]), False)
 
 
