@@ -16,7 +16,7 @@ class BlackBoxError(ExpectedError, ValueError):
 
 
 Bounds = Sequence[float] | Sequence[tuple[float | None, float | None]]
-"""One pair (lowest, highest) for all coordinates, or a pair for each; None where there is no bound; or scipy.optimize.Bounds."""
+"""One pair (lowest, highest) for all coordinates, or a pair for each, None where there is no bound; or scipy's Bounds."""
 
 
 @dataclass(frozen=True)
