@@ -108,11 +108,13 @@ def optimizer_factory(optimizer: str | Factory, polystep: Factory) -> Factory:
             f"there is no optimizer {optimizer!r}{did_you_mean(optimizer, names)}; choose one of {', '.join(names)}, or pass "
             "a factory"
         )
+    entry = offered[optimizer]
     try:
-        factory: Factory = offered[optimizer].load()
+        factory: Factory = entry.load()
     except Exception as error:  # whatever the code of another package raises
+        package = "an installed package" if entry.dist is None else entry.dist.name
         raise OptimizerError(
-            f"the optimizer {optimizer!r} of the package {offered[optimizer].dist} cannot be loaded "
+            f"the optimizer {optimizer!r} of {package} cannot be loaded "
             f"({type(error).__name__}: {error}); repair or update that package"
         ) from error
     return factory

@@ -46,7 +46,8 @@ class FusedDense:
         for first in range(0, len(candidates), chunk):
             part = slice(first, min(first + chunk, len(candidates)))
             directions, which = directions_of(part)
-            if not (torch.isfinite(directions).all() and torch.isfinite(base).all()):
+            # a sum is finite only if all is, and quicker to find out
+            if not (torch.isfinite(directions.sum()) and torch.isfinite(base.sum())):
                 # kernels skip weights behind silent units, but 0 x NaN is NaN
                 losses[part] = compiled.general.losses(DenseCandidates(candidates.dense(part)), inputs, targets)
                 continue
@@ -74,14 +75,15 @@ class FusedDense:
             z = torch.zeros(units, samples.shape[1])
             weight, bias = own(0, first.weight), own(0, first.bias)
             scale, which = torch.ones(len(scale)), torch.arange(len(scale))
-        delta = torch.cat([weight, bias.unsqueeze(2)], dim=2).flatten(0, 1) @ samples
+        # a product for each direction from where its weights are; one for all would copy them
+        delta = torch.baddbmm(bias.unsqueeze(2), weight, samples[:-1].expand(len(weight), -1, -1))
         # the kernel reads no weights of the first layer
         stacked = [np.empty((len(which), 0), np.float32)] * 2
         for index, layer in enumerate(compiled.network.layers[1:], start=1):
             stacked += [
                 array.numpy() for array in compiled.padded(index, own(index, layer.weight), own(index, layer.bias))
             ]
-        moves = (z.numpy(), delta.unflatten(0, (-1, units)).numpy(), which.numpy(), scale.numpy())
+        moves = (z.numpy(), delta.numpy(), which.numpy(), scale.numpy())
         rest = (tuple(stacked), pad_samples(targets.long()).numpy(), len(targets))
         return torch.from_numpy(compiled.clock.call(self.kernels, *moves, *rest))
 

@@ -117,9 +117,7 @@ def test_a_package_that_cannot_be_loaded_is_named(tmp_path: Path, monkeypatch: p
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-package\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[polystep.optimizers]\nbroken = no_such_module:thing\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(
-        OptimizerError, match=r"'broken' of the package .*broken.* cannot be loaded .ModuleNotFoundError: "
-    ):
+    with pytest.raises(OptimizerError, match=r"'broken' of broken-package cannot be loaded .ModuleNotFoundError: "):
         minimize(sphere, [1.0, 2.0], "broken")
 
 

@@ -187,6 +187,7 @@ def test_useless_losses_are_refused(loss: Any, message: str, data: tuple[Tensor,
     ],
 )
 @pytest.mark.parametrize("validates", [False, True])
+@pytest.mark.filterwarnings("ignore:Using a target size")
 def test_losses_and_targets_that_do_not_suit_are_named(
     loss: Any, targets: Any, message: str, validates: bool, data: tuple[Tensor, Tensor]
 ) -> None:

@@ -27,6 +27,9 @@ from polystep.layout import ParameterLayout
 from polystep.low_rank import LowRankCandidates
 from polystep.subspace import HybridSubspace, RowSubspace
 
+CACHED_BYTES = 24 * 2**20
+"""Intermediates of candidates that are evaluated as a whole: as much as a CPU's caches hold."""
+
 
 class RoutedEvaluator:
     """Row candidates patch what their row reaches, hybrid candidates what their map does; others are evaluated as a whole."""
@@ -101,7 +104,8 @@ class RoutedEvaluator:
     def _whole_losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
         losses = inputs.new_empty(len(candidates))
         units = sum(entry.shape[0] for entry in self.layout.entries if len(entry.shape) > 1)
-        chunk = max(1, self.memory_bytes // (4 * (len(inputs) * units + 2 * self.layout.size)))
+        memory = min(self.memory_bytes, CACHED_BYTES) if inputs.device.type == "cpu" else self.memory_bytes
+        chunk = max(1, memory // (4 * (len(inputs) * units + 2 * self.layout.size)))
         for first in range(0, len(candidates), chunk):
             part = slice(first, first + chunk)
             losses[part] = self.network.loss.apply(self._logits(candidates, part, inputs), targets).mean(-1)

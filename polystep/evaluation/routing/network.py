@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from polystep.evaluation.activations import Identity
@@ -44,11 +45,15 @@ class Linear:
         """signal W^T + b; signal and tensors may have a leading dimension of candidates."""
         weight = tensors[self.weight]
         if weight.ndim > signal.ndim:
-            # one product for all candidates; broadcasting would make one for each
-            image: Tensor = (signal @ weight.flatten(0, 1).T).unflatten(-1, weight.shape[:2]).transpose(0, 1)
+            # a product for each candidate from where its weights are; one for all would copy them
+            signal = signal.expand(len(weight), *signal.shape)
+        if self.bias is None:
+            image: Tensor = signal @ weight.mT
+        elif weight.ndim > 2:
+            image = torch.baddbmm(tensors[self.bias].unsqueeze(1), signal, weight.mT)
         else:
-            image = signal @ weight.mT
-        return image if self.bias is None else image + tensors[self.bias].unsqueeze(-2)
+            image = F.linear(signal, weight, tensors[self.bias])
+        return image
 
 
 @dataclass(frozen=True)
@@ -132,11 +137,12 @@ class RoutedNetwork:
         hidden = activate(self.activation, pre)
         winner = self.router.apply(hidden, tensors).argmax(-1, keepdim=True)
         taken = (winner == torch.arange(len(self.routes), device=winner.device)).to(hidden.dtype)
+        different = list(dict.fromkeys(self.routes))
         total = hidden.new_zeros(())
-        for route in dict.fromkeys(self.routes):
+        for route in different:
             numbers = [number for number, other in enumerate(self.routes) if other == route]
             mixed = self.mixed(numbers[0], route.inner.apply(hidden, tensors), tensors)
-            total = total + taken[..., numbers].sum(-1, keepdim=True) * mixed
+            total = mixed if len(different) == 1 else total + taken[..., numbers].sum(-1, keepdim=True) * mixed
         if self.gated:
             total = total * (taken @ tensors[self.router.weight].sigmoid())
         return self.output.apply(total, tensors)
