@@ -5,6 +5,7 @@ import math
 import resource
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, cast
@@ -177,12 +178,25 @@ class Budget:
 
     def used(self, steps: int, ledger: Ledger) -> float:
         """Largest used share over all limits; the run ends at 1."""
-        amounts: dict[str, float] = {"steps": steps, "seconds": ledger.step_seconds, **vars(ledger.spent)}
-        return max(amounts[name] / limit for name, limit in self._limits.items())
+        return max(self._shares(steps, ledger).values())
 
-    def require_use(self, steps: int, ledger: Ledger) -> None:
-        """Raise BudgetError where `steps` steps have used up nothing that the budget limits."""
-        if self.used(steps, ledger) == 0:
+    def _shares(self, steps: int, ledger: Ledger) -> dict[str, float]:
+        amounts: dict[str, float] = {"steps": steps, "seconds": ledger.step_seconds, **vars(ledger.spent)}
+        return {name: amounts[name] / limit for name, limit in self._limits.items()}
+
+    def check_use(self, steps: int, ledger: Ledger) -> None:
+        """Raise BudgetError where `steps` steps have used up nothing that the budget limits; warn where the first one has used
+        more than all of it.
+        """
+        shares = self._shares(steps, ledger)
+        name, share = max(shares.items(), key=lambda item: item[1])
+        if steps == 1 and share > TOO_MUCH:
+            warnings.warn(
+                f"budget.{name}={self._limits[name]:,g} is less than one step, which took {share * self._limits[name]:,.4g}; "
+                f"comparisons leave out runs that exceed their budget, so raise budget.{name}",
+                stacklevel=2,
+            )
+        if share == 0:
             spent = [name for name, amount in vars(ledger.spent).items() if amount and hasattr(self, name)]
             raise BudgetError(
                 f"the optimiser spends no {' and no '.join(self._limits)}, which is all that the budget limits, so the "

@@ -76,7 +76,7 @@ def _take_step(training: Training, used: float) -> None:
         report = training.run.optimizer.step(objective, used)
     state.step, state.finished = state.step + 1, report.finished
     if not state.finished:
-        training.budget.require_use(state.step, ledger)
+        training.budget.check_use(state.step, ledger)
     if training.evaluation.test_is_due(state.step):
         state.test_checkpoints[str(state.step)] = training.run.optimizer.solution.clone()
     row = {"loss": report.loss, **report.diagnostics}

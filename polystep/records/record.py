@@ -40,6 +40,8 @@ COUNTERS = (
     "clause_checks",
     "environment_steps",
 )
+TOO_MUCH = 1.05
+"""The share of its budget that a run may not pass where budgets are equal: the last step may end a little after it."""
 Row = Mapping[str, float | int | None]
 
 

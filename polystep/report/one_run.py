@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from polystep.records import TOO_MUCH
 from polystep.report.text import finite, plain
 
 Run = Mapping[str, Any]
@@ -11,8 +12,6 @@ Run = Mapping[str, Any]
 
 COMPLETE_SHARE = 0.99
 """A run that used less of its budget is not complete."""
-TOO_MUCH = 1.05
-"""The share of its budget that a run may not pass where budgets are equal: the last step may end a little after it."""
 _AXES = {
     ("published", "first"): "published settings, first edition",
     ("published", "revised"): "published settings, revised edition",

@@ -1,6 +1,7 @@
 """Every second is on one clock, every evaluation is charged, and every currency can end a run."""
 
 import math
+import warnings
 from typing import Any, Protocol, runtime_checkable
 
 import pytest
@@ -288,10 +289,23 @@ def test_a_budget_of_which_nothing_is_spent_is_refused_with_what_could_limit_the
         BudgetError,
         match=r"spends no candidate_evaluations, .*; limit budget.sample_forwards, budget.backward_passes, budget.steps or",
     ):
-        budget.require_use(1, ledger)
+        budget.check_use(1, ledger)
     ledger.spent += Spent(candidate_evaluations=1)
-    budget.require_use(1, ledger)
-    Budget(steps=10).require_use(1, Ledger())
+    budget.check_use(1, ledger)
+    Budget(steps=10).check_use(1, Ledger())
+
+
+def test_a_budget_of_less_than_one_step_is_told_at_once() -> None:
+    ledger = Ledger()
+    ledger.spent = Spent(candidate_evaluations=4416)
+    with pytest.warns(
+        UserWarning, match=r"budget.candidate_evaluations=1,000 is less than one step, which took 4,416;"
+    ):
+        Budget(candidate_evaluations=1000, steps=9).check_use(1, ledger)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Budget(candidate_evaluations=4300).check_use(1, ledger)
+        Budget(candidate_evaluations=1000).check_use(2, ledger)
 
 
 @pytest.mark.parametrize("name", LIMITS)
