@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -84,7 +83,7 @@ def _read_bounds(bounds: Bounds | None, point: Tensor) -> tuple[Tensor, Tensor]:
         return torch.full_like(point, -torch.inf), torch.full_like(point, torch.inf)
     pairs: list[Any] = list(bounds) if hasattr(bounds, "__iter__") else []
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-        sides = (np.ravel(side).tolist() for side in (bounds.lb, bounds.ub))
+        sides = (_vector(side, "bounds").reshape(-1).tolist() for side in (bounds.lb, bounds.ub))
         pairs = list(zip(*(side * len(point) if len(side) == 1 else side for side in sides), strict=False))
     if len(pairs) == 2 and not any(hasattr(bound, "__len__") for bound in pairs):
         pairs = [pairs] * len(point)

@@ -16,7 +16,7 @@ from torch import Tensor
 from polystep.candidates import Candidates
 from polystep.capabilities import Gradients, Offered, capability
 from polystep.contracts import ExpectedError, Objective, Spent
-from polystep.records.record import CLOCKS, STEP_CLOCKS, Clock
+from polystep.records.record import CLOCKS, STEP_CLOCKS, TOO_MUCH, Clock
 
 
 class Ledger:
