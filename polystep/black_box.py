@@ -36,15 +36,6 @@ def minimize(
     Raises BlackBoxError, OptimizerError: what is wrong with the input, in a sentence.
 
         minimize(lambda x: (x**2).sum(), [3.0, 4.0]).x
-
-    Rosenbrock's function in 20 dimensions, 20,000 evaluations, starts uniform in [-2, 2], ten seeds; the last column counts
-    values below 1e-8 (the others of CMA-ES end in the local minimum at 3.99):
-        optimizer                                                 median    highest   below 1e-8
-        "polystep"                                                4e-16     4e-13     10
-        pycma itself, sigma 0.5                                   1e-18     3.99      9
-        CMA-ES, baselines.cma_es                                  1e-21     3.99      8
-        OpenAI-ES, population 20, sigma 0.1, learning rate 0.05*  20.6      22.7      0
-    * With its defaults, which are those of networks, three seeds: 17.2 to 18.3.
     """
     search = Search(start, optimizer, budget=budget, seed=seed, bounds=bounds, integrality=integrality)
     while not search.finished:
