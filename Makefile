@@ -33,8 +33,8 @@ reproduce-paper: $(INSTALLED) ## get the data, run the experiments of PROFILE, b
 report: $(INSTALLED) ## rebuild tables and figures of your own runs (results/reproduction/)
 	@$(RUN) -m scripts.report
 
-theory: $(INSTALLED) ## check statements about the method, results/reproduction/THEORY.md (three quarters of an hour on two cores)
-	@$(RUN) -m scripts.theory
+theory: $(INSTALLED) ## check statements about the method, results/reproduction/THEORY.md (an hour; some: STUDIES="saturation rate")
+	@$(RUN) -m scripts.theory $(STUDIES)
 
 data: $(INSTALLED) ## fetch and verify the data sets into data/
 	@$(RUN) -m scripts.fetch_data

@@ -7,7 +7,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from polystep.records import RunRecord, read_places
+from polystep.records import STEP_CLOCKS, RunRecord, read_places
+
+
+ANYTHING: tuple[str, ...] = ()
+BESIDE = "beside steps"
+"""Of a run's minutes those that no budget in seconds limits: compilation, validations, the test, data sets."""
 
 
 class RecordedMinutes:
@@ -22,6 +27,9 @@ class RecordedMinutes:
             if isinstance(record, RunRecord) and record.status == "finished":
                 minutes = record.wall_seconds / 60
                 found[record.cell_id].append(minutes)
+                beside = minutes - sum(record.clocks[clock] for clock in STEP_CLOCKS) / 60
+                for names in (*_names(record.names), ANYTHING):
+                    found[names, BESIDE].append(beside)
                 for names, (unit, spent) in product(_names(record.names), record.counters.items()):
                     if spent:
                         found[names, unit].append(minutes / spent)
@@ -30,13 +38,15 @@ class RecordedMinutes:
     def of(self, cell: str, names: Mapping[str, str], budget: Mapping[str, Any]) -> float | None:
         """Minutes that a run is expected to take; None where nothing tells.
 
-        By records of the same settings (`cell_id`), else by the seconds of its budget, else by its other limits and records of
-        the same study, task and optimiser, or else of other studies.
+        By records of the same settings (`cell_id`), else by the seconds of its budget and what records of the same study, task
+        and optimiser, or else of other studies or of anything, took beside their steps; else by its other limits and records
+        of the same study, task and optimiser, or else of other studies.
         """
         if cell in self._minutes:
             return self._minutes[cell]
         if budget.get("seconds") is not None:
-            return float(budget["seconds"]) / 60
+            beside = (self._minutes.get((known_by, BESIDE)) for known_by in (*_names(names), ANYTHING))
+            return float(budget["seconds"]) / 60 + next((minutes for minutes in beside if minutes is not None), 0.0)
         limits = {name: limit for name, limit in budget.items() if isinstance(limit, int | float)}
         for known_by in _names(names):
             known = [(self._minutes.get((known_by, unit)), limit) for unit, limit in limits.items()]

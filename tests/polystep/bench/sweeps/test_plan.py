@@ -73,9 +73,14 @@ def test_minutes_are_learnt_from_records(tmp_path: Path, make_record: MakeRecord
     overrides = ["task=maxsat", "task.variables=100", "seed=1,2", f"records={tmp_path}"]
     runs = plan_sweep(CONFIGS, None, overrides)
     assert [run.minutes for run in runs] == [2.0, 2.0], "the seed does not matter"
-    # nothing is known of these settings, but they are told how long they take
+    # nothing is known of these settings, but they are told how long their steps take; the rest is as in other runs
     (limited,) = plan_sweep(CONFIGS, None, ["task=snn_digits", "budget.seconds=90", f"records={tmp_path}"])
-    assert limited.minutes == 1.5 and other.minutes is None
+    assert limited.minutes == pytest.approx(1.5 + (120 - 3) / 60) and other.minutes is None
+    # of the same task and optimiser where there are any
+    names = {"task": "snn_digits", "optimizer": "polystep", "study": "other"}
+    write_record(tmp_path / "same", make_record(names=names, wall_seconds=33.0))
+    (limited,) = plan_sweep(CONFIGS, None, ["task=snn_digits", "budget.seconds=90", f"records={tmp_path}"])
+    assert limited.minutes == pytest.approx(2.0)
 
 
 def test_minutes_of_other_settings_go_by_what_is_spent(tmp_path: Path, make_record: MakeRecord) -> None:
