@@ -9,7 +9,6 @@ from typing import Any
 
 from polystep.records import STEP_CLOCKS, RunRecord, read_places
 
-
 ANYTHING: tuple[str, ...] = ()
 BESIDE = "beside steps"
 """Of a run's minutes those that no budget in seconds limits: compilation, validations, the test, data sets."""
