@@ -146,7 +146,7 @@ PUBLISHED = {
     "staircase": (0.0, 2.9e-6),
     "argmax": (0.0, 1.5e-5),
 }
-"""Share of wall crossings without a change of the loss, and median jump of the others. Source: revised edition, table of jumps."""
+"""Share of wall crossings without a change of the loss, median jump of the others. Source: revised edition, table of jumps."""
 
 
 class Along:
