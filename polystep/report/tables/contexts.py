@@ -17,6 +17,8 @@ _KNOWN_BY = {
 }
 _LEFT_OUT = ("history", "test_curve", "diagnostics", "packages", "error", "uses", "altered", "overrides")
 """Columns of runs that hold no number or text."""
+_IN_RECORDS = ("task_title", "method_title", "method_family", "settings_id", "source", "started")
+"""Columns that only the records have: others say the same, or nobody asks a table for them."""
 
 
 def tables(material: Material) -> Iterator[Table]:
@@ -39,9 +41,10 @@ def tables(material: Material) -> Iterator[Table]:
         columns = (TASK, AXIS, BOARD, *several)
         note = "Where seconds decide, runs of several contexts are compared apart; everywhere else only versions could differ."
         yield Table("mixed_contexts", "Comparisons of several contexts", columns, mixed, (note,), CONTEXTS)
-    kept = [column for column in material.runs.columns if "." not in column and column not in _LEFT_OUT]
-    # as many digits as the identities have
-    rows = material.runs[kept].assign(data=material.runs["data"].str[:16]).to_dict("records")
+    kept = [column for column in material.runs.columns if "." not in column and column not in _LEFT_OUT + _IN_RECORDS]
+    # as many digits as the identities have, and as git shows
+    short = {"data": material.runs["data"].str[:16], "commit": material.runs["commit"].str[:9]}
+    rows = material.runs[kept].assign(**short).to_dict("records")
     yield Table("runs", "Every run", (), rows, (), CONTEXTS)
 
 
