@@ -1,7 +1,7 @@
 """Decision trees beside CART of the same depth:  python -m scripts.trees [records...]
 
-Your runs of task=tree, a row per set and method: test accuracy at the checkpoint that validation chose, mean over seeds
-with its 95 % interval. CART learns from the training rows of the same seeds. For example, after
+Your runs of task=tree, a row per set: test accuracy at the checkpoint that validation chose, mean over seeds with its 95 %
+interval. CART learns from the training rows of the same seeds. For example, after
     python -m scripts.sweep task=tree task.dataset=wine,iris optimizer=polystep,adam_smooth seed=1,2,3
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas
 from hydra.utils import instantiate
 
 from polystep.bench.composition import compose_config
@@ -19,18 +20,12 @@ from polystep.report import load_runs
 from polystep.report.groups import spread_of
 from polystep.report.rows import interval_of
 from polystep.report.table import Table, interval_column, number_column, text_column, to_markdown
+from polystep.report.text import Interval
 from scripts.console import CONFIGS, RECORDS, explain, guarded
 from tasks.networks.cart import fit_cart
 from tasks.networks.decision_tree import DecisionTree
 
-COLUMNS = (
-    text_column("set", "Set"),
-    number_column("depth", "Depth"),
-    text_column("method", "Method"),
-    number_column("candidates", "Candidates"),
-    number_column("seeds", "Seeds"),
-    interval_column("accuracy", "Test accuracy"),
-)
+CART = "CART"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,19 +40,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def tree_table(runs: Any) -> Table:
-    """The table; ExpectedError where there are no finished runs of trees."""
+    """A row per set, a column per method and number of candidates; ExpectedError where there are no finished runs of trees."""
     kind = runs.get("task.network.component")
     trees = runs[(runs["status"] == "finished") & (kind == "decision_tree")] if kind is not None else runs[:0]
     if not len(trees):
         raise ExpectedError("there are no finished runs of task=tree; make some with python -m scripts.sweep task=tree")
-    rows = []
+    rows, methods = [], set()
     for (name, depth), of_set in trees.groupby(["task.dataset", "task.network.depth"]):
-        for (method, _), group in of_set.groupby(["optimizer", "cell_id"]):
-            candidates = group["candidate_evaluations"].median() or None
-            rows.append(_row(name, depth, method, candidates, list(group["test_selected"])))
         seeds = sorted(set(of_set["seed"]))
-        rows.append(_row(name, depth, "cart", None, [cart_accuracy(name, int(depth), int(seed)) for seed in seeds]))
-    return Table("trees", "Decision trees", COLUMNS, rows)
+        row: dict[str, Any] = {"set": name, "depth": depth, "unit": "fraction"}
+        row[CART] = interval_of(spread_of([cart_accuracy(name, int(depth), int(seed)) for seed in seeds]))
+        counts = {len(seeds)}
+        for (method, _), group in of_set.groupby(["optimizer", "cell_id"]):
+            limit = group.get("budget.candidate_evaluations", pandas.Series([None])).iloc[0]
+            title = method if pandas.isna(limit) else f"{method}, {limit:,.0f} candidates"
+            if title in row:
+                raise ExpectedError(
+                    f"there are runs of {title} on {name} with several settings; give the folder of one kind of run"
+                )
+            row[title] = interval_of(spread_of(list(group["test_selected"])))
+            methods.add(title)
+            counts.add(len(group))
+        row["seeds"] = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
+        rows.append(row)
+    columns = (
+        text_column("set", "Set"),
+        number_column("depth", "Depth"),
+        text_column("seeds", "Seeds"),
+        *(interval_column(title, title) for title in (CART, *sorted(methods))),
+    )
+    note = "Test accuracy at the checkpoint that validation chose, mean over seeds with its 95 % interval."
+    return Table(
+        "trees", "Decision trees", columns, [{**dict.fromkeys(methods, Interval()), **row} for row in rows], (note,)
+    )
 
 
 def cart_accuracy(name: str, depth: int, seed: int) -> float:
@@ -71,11 +86,6 @@ def cart_accuracy(name: str, depth: int, seed: int) -> float:
     tree = DecisionTree(batch.inputs.shape[1], classes, depth)
     fit_cart(tree, batch.inputs, batch.targets, seed)
     return float(task.test(task.layout.point_of(tree)))
-
-
-def _row(name: str, depth: int, method: str, candidates: float | None, scores: list[float]) -> dict[str, Any]:
-    names = {"set": name, "depth": depth, "method": method, "candidates": candidates, "seeds": len(scores)}
-    return names | {"unit": "fraction", "accuracy": interval_of(spread_of(scores))}
 
 
 if __name__ == "__main__":

@@ -4,24 +4,36 @@ from pathlib import Path
 
 import pytest
 
+from polystep.contracts import ExpectedError
 from polystep.report import load_runs
 from scripts import sweep, trees
 
 
 @pytest.mark.slow
-def test_cart_is_a_row_beside_each_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = ["task=tree", "task.dataset=iris", "task.network.depth=2", "optimizer=polystep", "seed=1,2"]
-    assert sweep.main([*settings, "budget.candidate_evaluations=2000", f"records={tmp_path}", "threads=1"]) == 0
-    own, cart = trees.tree_table(load_runs(tmp_path)).rows
-    assert (own["method"], cart["method"]) == ("polystep", "cart")
-    for row in (own, cart):
-        assert (row["set"], row["depth"], row["seeds"]) == ("iris", 2, 2)
-        value, low, high = row["accuracy"]
-        assert low <= value <= high
-    assert cart["accuracy"].value == pytest.approx(sum(trees.cart_accuracy("iris", 2, seed) for seed in (1, 2)) / 2)
+def test_cart_is_a_column_beside_each_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ["task=tree", "task.dataset=iris", "task.network.depth=2", "threads=1"]
+    short = "budget.candidate_evaluations=2000"
+    rivals = "study=equal_evaluations", "optimizer=polystep,openai_es,spsa", short
+    smooth = "optimizer=adam_smooth", "budget.steps=30"
+    for chosen in (rivals, smooth):
+        assert sweep.main([*settings, *chosen, "seed=1,2", f"records={tmp_path}"]) == 0
+    table = trees.tree_table(load_runs(tmp_path))
+    (row,) = table.rows
+    assert (row["set"], row["depth"], row["seeds"]) == ("iris", 2, "2")
+    methods = [f"{name}, 2,000 candidates" for name in ("openai_es", "polystep", "spsa")]
+    assert [column.title for column in table.columns] == ["Set", "Depth", "Seeds", "CART", "adam_smooth", *methods]
+    for title in ("CART", "adam_smooth", *methods):
+        value, low, high = row[title]
+        assert low <= value <= high and value > 0.3
+    assert row["CART"].value == pytest.approx(sum(trees.cart_accuracy("iris", 2, seed) for seed in (1, 2)) / 2)
     capsys.readouterr()
     assert trees.main([str(tmp_path)]) == 0
     assert "| iris |" in capsys.readouterr().out
+    # another kind of run would share the column
+    other = "optimizer=spsa", "study=equal_evaluations", "optimizer.c=0.5", short
+    assert sweep.main([*settings, *other, "seed=1", f"records={tmp_path}"]) == 0
+    with pytest.raises(ExpectedError, match="runs of spsa, 2,000 candidates on iris with several settings"):
+        trees.tree_table(load_runs(tmp_path))
 
 
 def test_without_runs_the_command_to_make_some_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
