@@ -44,7 +44,7 @@ class AskTell(Optimizer, Protocol):
 
 
 class OptimizerError(ExpectedError, ValueError):
-    """There is no such optimiser, or it cannot search a black box."""
+    """There is no such optimiser, it cannot be loaded or built, or it cannot search a black box."""
 
 
 def for_black_boxes(layout: ParameterLayout, point: Tensor, seed: int, noisy: bool = False) -> PolyStep:
@@ -134,8 +134,8 @@ def build(factory: Factory, layout: ParameterLayout, point: Tensor, seed: int) -
     built = factory(**arguments)
     if not hasattr(built, "step"):
         raise OptimizerError(
-            f"{type(built).__name__} is no optimizer: it must have step, or ask and tell as AskTellOptimizer of "
-            "polystep.contracts has"
+            f"{type(built).__name__} is no optimizer: it must have step; derive it from AskTellOptimizer of "
+            "polystep.contracts, which makes step of ask and tell"
         )
     return built
 

@@ -15,7 +15,7 @@ from polystep.contracts import State, StepReport
 from polystep.evaluation.fastest import choose_evaluator
 from polystep.evaluation.functional import FunctionalEvaluator, evaluation_mode, outputs_at
 from polystep.evaluation.layered import SampleLoss
-from polystep.evaluation.objective import BatchObjective
+from polystep.evaluation.objective import BatchObjective, without_tf32
 from polystep.factories import Factory, build, for_models, optimizer_factory
 from polystep.fitting import Fit, Fitting
 from polystep.progress import Progress
@@ -168,8 +168,10 @@ class Trainer:
     def _outputs(self, inputs: Tensor) -> Tensor:
         """Those of the model in eval mode; TrainingError where it cannot take the inputs or gives no row for each."""
         try:
-            with torch.no_grad(), evaluation_mode(self.model):
+            with torch.no_grad(), evaluation_mode(self.model), without_tf32(inputs.device):
                 outputs: Any = outputs_at(self.model, {}, inputs)
+        except torch.OutOfMemoryError:
+            raise
         except _UNSUITABLE as error:
             raise TrainingError(
                 f"the model cannot take inputs of shape {tuple(inputs.shape)} and type {inputs.dtype}: {_reason(error)}"
@@ -203,7 +205,10 @@ def _reason(error: BaseException) -> str:
 def _number(name: str, measure: Measure, outputs: Tensor, targets: Tensor) -> Tensor:
     """The value of a loss or a score; TrainingError where it cannot take the tensors or gives no number."""
     try:
-        value = torch.as_tensor(measure(outputs, targets))
+        found = measure(outputs, targets)
+        value = torch.as_tensor(found) if hasattr(found, "shape") else torch.tensor(float(found), dtype=torch.float64)
+    except torch.OutOfMemoryError:
+        raise
     except _UNSUITABLE as error:
         raise TrainingError(
             f"the {name} cannot take outputs of shape {tuple(outputs.shape)} and targets of shape {tuple(targets.shape)} and "

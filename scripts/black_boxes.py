@@ -67,6 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     starts = [np.random.default_rng(seed).uniform(-2, 2, DIMENSIONS) for seed in range(options.seeds)]
     rows: list[Row] = []
     try:
+        if options.seeds < 1 or options.budget < 100:
+            raise ExpectedError(
+                f"--seeds={options.seeds} and --budget={options.budget} are too few; give at least 1 and 100"
+            )
         for title, values in _searches(starts, options.budget, options.authors_package):
             console.print(f"{title}: {median(values):.2g} in the median", highlight=False)
             solved = sum(value < SOLVED for value in values)

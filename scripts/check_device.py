@@ -204,7 +204,7 @@ def _convolution(options: Options) -> Iterator[Measurement]:
     for place in (point.to(options.device), point):
         candidates = PolyStep(layout, place, seed=0).ask(0.0)
         assert isinstance(candidates, ParticleCandidates)
-        asked.append(whole_particles(candidates, options.candidates * candidates.subspace.particles // len(candidates)))
+        asked.append(_some_particles(candidates, options))
     yield _compare(options, CONVOLUTION, batch, cpu, 0.0, "rows", asked, device)
 
 
@@ -218,7 +218,9 @@ def _compare(
     asked: Sequence[Candidates],
     evaluator: Evaluator,
 ) -> Measurement:
-    """`asked`: the same candidates on the device and on the CPU; `evaluator`: that of the device."""
+    """`asked`: the candidates on the device, whose losses are compared, and as many that are timed on the CPU. `evaluator`: of the
+    device.
+    """
     on_device, on_cpu = asked
     there = tuple(tensor.to(options.device) for tensor in batch)
     compared, points = _compared(on_device)
@@ -268,6 +270,10 @@ def _asked(task: str, study: str, layout: ParameterLayout, point: Tensor, option
     """Evenly spaced particles of one step of PolyStep, whole."""
     optimizer = instantiate(polystep_settings(task, study)["optimizer"], layout=layout, point=point)
     asked = optimizer.ask(0.0)
+    return _some_particles(asked, options)
+
+
+def _some_particles(asked: ParticleCandidates, options: Options) -> ParticleCandidates:
     return whole_particles(asked, max(1, options.candidates * asked.subspace.particles // len(asked)))
 
 

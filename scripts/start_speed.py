@@ -47,7 +47,8 @@ def _compilation_seconds(name: str, folder: Path, process: str) -> float:
     ended = subprocess.run(command, env=os.environ | kernels, capture_output=True, text=True, check=False)
     if ended.returncode:
         raise ExpectedError(
-            f"{' '.join(command[1:])} ended with {ended.returncode}: {(ended.stdout + ended.stderr)[-500:]}"
+            f"{' '.join(command[1:])} ended with {ended.returncode}: {(ended.stdout + ended.stderr)[-500:]}; run it by itself "
+            "to see why"
         )
     (record,) = records.glob("*/run.json")
     return float(json.loads(record.read_text())["clocks"]["compilation"])

@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def tree_table(runs: Any) -> Table:
     """A row per set, a column per method and number of candidates; ExpectedError where there are no finished runs of trees."""
     kind = runs.get("task.network.component")
-    trees = runs[(runs["status"] == "finished") & (kind == "decision_tree")] if kind is not None else runs[:0]
+    results = (runs["status"] == "finished") & (runs["protocol"] != "tuning")
+    trees = runs[results & (kind == "decision_tree")] if kind is not None else runs[:0]
     if not len(trees):
         raise ExpectedError("there are no finished runs of task=tree; make some with python -m scripts.sweep task=tree")
     rows, methods = [], set()
@@ -51,13 +52,11 @@ def tree_table(runs: Any) -> Table:
         row: dict[str, Any] = {"set": name, "depth": depth, "unit": "fraction"}
         row[CART] = interval_of(spread_of([cart_accuracy(name, int(depth), int(seed)) for seed in seeds]))
         counts = {len(seeds)}
-        for (method, _), group in of_set.groupby(["optimizer", "cell_id"]):
+        for (method, cell), group in of_set.drop_duplicates(["cell_id", "seed"]).groupby(["optimizer", "cell_id"]):
             limit = group.get("budget.candidate_evaluations", pandas.Series([None])).iloc[0]
             title = method if pandas.isna(limit) else f"{method}, {limit:,.0f} candidates"
-            if title in row:
-                raise ExpectedError(
-                    f"there are runs of {title} on {name} with several settings; give the folder of one kind of run"
-                )
+            # other settings of the same method
+            title = f"{title} ({cell[:6]})" if title in row else title
             row[title] = interval_of(spread_of(list(group["test_selected"])))
             methods.add(title)
             counts.add(len(group))

@@ -18,6 +18,7 @@ from polystep.bench.schema import ConfigError, check_node, check_settings, descr
 from polystep.bench.studies import Study
 from polystep.component import component_of
 from polystep.evaluation.compilation import require_numba
+from polystep.evaluation.objective import forbid_tf32
 from polystep.evaluation.sharded import place_among_processes
 from polystep.files import json_value
 from polystep.machine import available_cores
@@ -122,7 +123,7 @@ def use_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"device={name} is not available on this machine; use device=cpu")
     # for what is not a BatchObjective, too: validation and tests
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    forbid_tf32()
     return device
 
 

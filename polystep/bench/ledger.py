@@ -192,8 +192,9 @@ class Budget:
         name, share = max(shares.items(), key=lambda item: item[1])
         if steps == 1 and share > TOO_MUCH:
             warnings.warn(
-                f"budget.{name}={self._limits[name]:,g} is less than one step, which took {share * self._limits[name]:,.4g}; "
-                f"comparisons leave out runs that exceed their budget, so raise budget.{name}",
+                f"budget.{name}={_amount(self._limits[name])} is less than one step, which took "
+                f"{_amount(share * self._limits[name])}; comparisons of equal budgets leave such runs out, so raise "
+                f"budget.{name}",
                 stacklevel=2,
             )
         if share == 0:
@@ -202,6 +203,10 @@ class Budget:
                 f"the optimiser spends no {' and no '.join(self._limits)}, which is all that the budget limits, so the "
                 f"run would never end; limit {', '.join(f'budget.{name}' for name in [*spent, 'steps'])} or budget.seconds"
             )
+
+
+def _amount(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _cpu_seconds() -> float:

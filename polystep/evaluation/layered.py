@@ -103,17 +103,17 @@ class LayeredNetwork:
 
     def rows(self, layout: ParameterLayout, inputs: Tensor, targets: Tensor) -> Tensor:
         """The inputs of a batch as the first layer takes them, (B, I); ValueError where the batch does not suit the network."""
-        if self.flattens:
-            inputs = inputs.flatten(1)
         shapes = {entry.name: entry.shape for entry in layout.entries}
         width, outputs = shapes[self.layers[0].weight][1], shapes[self.layers[-1].weight][0]
-        if inputs.shape[1:] != (width,) or inputs.dtype != torch.float32:
+        rows = inputs.flatten(1) if self.flattens and inputs.ndim > 1 else inputs
+        if rows.shape[1:] != (width,) or rows.dtype != torch.float32:
+            shape = f"(B, ...) with {width} numbers per row" if self.flattens else f"(B, {width})"
             raise ValueError(
-                f"inputs must be float32 of shape (B, {width}), got {inputs.dtype} of shape {tuple(inputs.shape)}; convert "
-                "them, with inputs.float().flatten(1) for example"
+                f"inputs must be float32 of shape {shape}, got {inputs.dtype} of shape {tuple(inputs.shape)}; convert "
+                f"them, with inputs.float(){'' if self.flattens else '.flatten(1)'} for example"
             )
         self.loss.check(targets, outputs)
-        return inputs
+        return rows
 
     def pre_activation(self, index: int, signal: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
         """z of layer `index` from its input signal (..., C, I)."""

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,19 +13,34 @@ from polystep.contracts import Spent
 from polystep.evaluation.gradients import GradientEvaluator
 
 
-@contextlib.contextmanager
-def without_tf32() -> Iterator[None]:
+def _precisions() -> tuple[Any, ...]:
+    """What says how products in float32 are computed on GPUs."""
+    return torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
+
+
+def forbid_tf32() -> None:
     """Products and convolutions of GPUs in float32 as on the CPU.
 
     TF32, which torch uses for convolutions unless told otherwise, keeps 10 bits of a number: losses that differ by less would
     look equal.
     """
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    for precision in _precisions():
+        precision.fp32_precision = "ieee"
+
+
+@contextlib.contextmanager
+def without_tf32(device: torch.device) -> Iterator[None]:
+    """As `forbid_tf32`, for a while, where the device is a GPU."""
+    if device.type != "cuda":
+        yield
+        return
+    before = [precision.fp32_precision for precision in _precisions()]
+    forbid_tf32()
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        for precision, value in zip(_precisions(), before, strict=True):
+            precision.fp32_precision = value
 
 
 class Evaluator(Protocol):
@@ -65,7 +80,7 @@ class BatchObjective:
     def losses(self, candidates: Candidates) -> Tensor:
         """Mean loss of every candidate, shape (N,), float32; charges N evaluations and N B sample forwards."""
         compiled_before = self.evaluator.compilation_seconds
-        with without_tf32():
+        with without_tf32(self.inputs.device):
             losses = self.evaluator.losses(candidates, self.inputs, self.targets)
         self.spent += Spent(
             candidate_evaluations=len(candidates),
@@ -78,7 +93,7 @@ class BatchObjective:
         """Mean loss (a scalar) and gradient (D,) at `point`; charges B sample forwards and B backward passes."""
         if self._differentiator is None or kind not in self.gradients:
             raise ValueError(f"no {kind} gradient is offered; offered are: {', '.join(self.gradients) or 'none'}")
-        with without_tf32():
+        with without_tf32(self.inputs.device):
             result = self._differentiator.gradient(point, kind, self.inputs, self.targets)
         self.spent += Spent(sample_forwards=len(self.inputs), backward_passes=len(self.inputs))
         return result

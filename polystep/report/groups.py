@@ -1,6 +1,7 @@
 """Runs that differ by seed only are a group; groups that may be compared share a board."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,8 +27,6 @@ from polystep.report.text import Spread, finite, number_text, plain
 METHOD = "polystep"
 """The optimiser whose claims are judged."""
 LONGEST_LABEL = 60
-SIZES_RANGE = 100
-"""The largest task of a family over the smallest, where size is what tells its tasks apart."""
 
 
 @dataclass(frozen=True)
@@ -235,9 +234,11 @@ def groups_by_method(boards: Iterable[Board]) -> dict[str, list[Group]]:
 
 
 def is_about_sizes(boards: Sequence[Board]) -> bool:
-    """Whether sizes, rather than kinds, tell the tasks of a family apart."""
+    """Whether sizes, rather than kinds, tell the tasks of a family apart: most of their names differ by numbers alone."""
+    # of instance files, whose names end with a hash, as of others
+    stems = Counter(re.sub(r"_[0-9a-f]{6}$|\d+", "", board.task) for board in boards)
     sizes = {size for board in boards if (size := finite(board["size"]))}
-    return len(sizes) > 2 and max(sizes) >= SIZES_RANGE * min(sizes)
+    return len(sizes) > 2 and 2 * max(stems.values()) > len(boards)
 
 
 def setting_labels(groups: Sequence[Sequence[Run]]) -> list[str]:

@@ -53,5 +53,5 @@ class Clauses:
 
     @property
     def relative(self) -> bool:
-        """Whether no type does; then losses of candidates that differ little from a base are relative to that of the base."""
+        """Whether no type does; then losses of candidates that move a base point are relative to that of the base."""
         return self.total > MOST_WEIGHT

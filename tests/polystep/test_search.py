@@ -83,7 +83,7 @@ def test_any_class_with_ask_and_tell_is_an_optimizer() -> None:
 
 
 def test_others_are_refused() -> None:
-    with pytest.raises(OptimizerError, match="dict is no optimizer: it must have step, or ask and tell"):
+    with pytest.raises(OptimizerError, match="dict is no optimizer: it must have step; derive it"):
         minimize(sphere, [0.0, 0.0], dict)
     with pytest.raises(OptimizerError, match="Adam cannot search a black box: it must have ask and tell"):
         minimize(sphere, [0.0, 0.0], partial(Adam, learning_rate=0.1))

@@ -1,6 +1,7 @@
 """Trainer: models of one's own learn by a few lines, are evaluated the fastest exact way, and bad input is named."""
 
 import warnings
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -194,6 +195,11 @@ def test_losses_and_targets_that_do_not_suit_are_named(
     batch = data[0], targets(data[1])
     with pytest.raises(TrainingError, match=message):
         quiet(Hard(), loss).fit([batch], steps=1, validation=[batch] if validates else None, progress=False)
+
+
+@pytest.mark.parametrize("value", [0.9, Fraction(9, 10), np.float64(0.9)])
+def test_scores_of_any_type_keep_their_digits(value: Any, data: tuple[Tensor, Tensor]) -> None:
+    assert quiet(Hard()).evaluate([data], lambda outputs, targets: value) == 0.9
 
 
 def test_scores_that_are_no_number_are_named(data: tuple[Tensor, Tensor]) -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from polystep.contracts import ExpectedError
 from polystep.report import load_runs
+from polystep.report.table import to_markdown
 from scripts import sweep, trees
+from scripts.console import COMMITTED, ROOT
 
 
 @pytest.mark.slow
@@ -29,11 +30,23 @@ def test_cart_is_a_column_beside_each_method(tmp_path: Path, capsys: pytest.Capt
     capsys.readouterr()
     assert trees.main([str(tmp_path)]) == 0
     assert "| iris |" in capsys.readouterr().out
-    # another kind of run would share the column
+    # other settings have a column of their own
     other = "optimizer=spsa", "study=equal_evaluations", "optimizer.c=0.5", short
     assert sweep.main([*settings, *other, "seed=1", f"records={tmp_path}"]) == 0
-    with pytest.raises(ExpectedError, match="runs of spsa, 2,000 candidates on iris with several settings"):
-        trees.tree_table(load_runs(tmp_path))
+    shown = [column.title for column in trees.tree_table(load_runs(tmp_path)).columns]
+    assert len(shown) == 9 and sum(title.startswith("spsa, 2,000 candidates") for title in shown) == 2
+
+
+@pytest.mark.slow
+def test_the_readme_shows_the_committed_runs() -> None:
+    shown = (ROOT / "tasks" / "README.md").read_text(encoding="utf-8")
+    studies = "default", "equal_evaluations", "tuning_evaluations"
+    runs = load_runs(*(COMMITTED / f"{study}.jsonl.gz" for study in studies))
+    lines = [line.split(" | ") for line in to_markdown(trees.tree_table(runs)).splitlines() if line.startswith("|")][2:]
+    assert len(lines) == 5
+    for name, depth, seeds, *cells in lines:
+        assert (depth, seeds) == ("4", "5")
+        assert " | ".join([name, *cells]) in shown
 
 
 def test_without_runs_the_command_to_make_some_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

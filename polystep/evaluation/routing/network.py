@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from polystep.evaluation.activations import Identity
@@ -47,13 +46,10 @@ class Linear:
         if weight.ndim > signal.ndim:
             # a product for each candidate from where its weights are; one for all would copy them
             signal = signal.expand(len(weight), *signal.shape)
-        if self.bias is None:
-            image: Tensor = signal @ weight.mT
-        elif weight.ndim > 2:
-            image = torch.baddbmm(tensors[self.bias].unsqueeze(1), signal, weight.mT)
-        else:
-            image = F.linear(signal, weight, tensors[self.bias])
-        return image
+        if self.bias is not None and weight.ndim > 2:
+            return torch.baddbmm(tensors[self.bias].unsqueeze(1), signal, weight.mT)
+        image: Tensor = signal @ weight.mT
+        return image if self.bias is None else image + tensors[self.bias].unsqueeze(-2)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from polystep.report.text import file_stem
 
 
 def charts(material: Material) -> Iterator[Chart]:
-    """One chart for each family whose tasks differ in size by orders of magnitude, with a column per axis."""
+    """One chart for each family whose tasks differ in size rather than kind, with a column per axis."""
     families: dict[str, list[tuple[str, Sequence[Board]]]] = {}
     for (family, axis), boards in material.main.items():
         if is_about_sizes(boards):

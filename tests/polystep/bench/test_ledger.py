@@ -297,14 +297,14 @@ def test_a_budget_of_which_nothing_is_spent_is_refused_with_what_could_limit_the
 
 def test_a_budget_of_less_than_one_step_is_told_at_once() -> None:
     ledger = Ledger()
-    ledger.spent = Spent(candidate_evaluations=4416)
+    ledger.spent = Spent(candidate_evaluations=44160)
     with pytest.warns(
-        UserWarning, match=r"budget.candidate_evaluations=1,000 is less than one step, which took 4,416;"
+        UserWarning, match=r"budget.candidate_evaluations=1,000 is less than one step, which took 44,160;"
     ):
         Budget(candidate_evaluations=1000, steps=9).check_use(1, ledger)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Budget(candidate_evaluations=4300).check_use(1, ledger)
+        Budget(candidate_evaluations=43000).check_use(1, ledger)
         Budget(candidate_evaluations=1000).check_use(2, ledger)
 
 

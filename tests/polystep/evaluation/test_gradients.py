@@ -1,5 +1,7 @@
 """GradientEvaluator, and what an objective charges for a gradient."""
 
+from contextlib import AbstractContextManager
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,9 +10,10 @@ from torch import Tensor, nn
 from polystep.candidates import DenseCandidates
 from polystep.capabilities import Gradients
 from polystep.contracts import Spent
+from polystep.evaluation import objective as objective_module
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.gradients import GradientEvaluator
-from polystep.evaluation.objective import BatchObjective
+from polystep.evaluation.objective import BatchObjective, without_tf32
 from polystep.layout import ParameterLayout
 
 
@@ -107,23 +110,30 @@ def test_gradients_that_are_not_offered_are_refused(batch: tuple[Tensor, Tensor]
     assert objective.spent == Spent()
 
 
-def test_an_objective_computes_without_tf32_whatever_torch_is_set_to(batch: tuple[Tensor, Tensor]) -> None:
-    seen = []
+def test_on_gpus_an_objective_computes_without_tf32_whatever_torch_is_set_to(batch: tuple[Tensor, Tensor]) -> None:
+    def precisions() -> list[str]:
+        return [torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision]
 
-    class Watches(Tied):
-        def forward(self, inputs: Tensor) -> Tensor:
-            seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
-            return super().forward(inputs)
-
-    module = Watches()
-    layout = ParameterLayout.of_module(module)
-    objective = BatchObjective(FunctionalEvaluator(module, F.cross_entropy, layout), *batch, evaluator(module))
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    before = precisions()
+    torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision = "tf32"
     try:
+        with without_tf32(torch.device("cuda")):
+            assert precisions() == ["ieee", "ieee"]
+        with without_tf32(torch.device("cpu")):
+            assert precisions() == ["tf32", "tf32"]
+    finally:
+        torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision = before
+    asked = []
+
+    def watched(device: torch.device) -> AbstractContextManager[None]:
+        asked.append(device)
+        return without_tf32(device)
+
+    module = Tied()
+    layout = ParameterLayout.of_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(objective_module, "without_tf32", watched)
+        objective = BatchObjective(FunctionalEvaluator(module, F.cross_entropy, layout), *batch, evaluator(module))
         objective.losses(DenseCandidates(torch.randn(2, layout.size)))
         objective.gradient(torch.randn(layout.size), "exact")
-        assert torch.backends.cudnn.allow_tf32 and torch.backends.cuda.matmul.allow_tf32
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
-    assert seen and not any(map(any, seen))
+    assert asked == [torch.device("cpu")] * 2

@@ -240,8 +240,9 @@ def test_networks_that_flatten_their_inputs_first_equal_the_module() -> None:
         expected = loop_losses(module, candidates, images, targets)
         assert expected.std() > 0.01
         torch.testing.assert_close(evaluator.losses(candidates, images, targets), expected, rtol=1e-5, atol=1e-5)
-        with pytest.raises(ValueError, match=rf"inputs must be float32 of shape \(B, {INPUTS}\)"):
-            evaluator.losses(candidates, images[..., 1:], targets)
+        for wrong in (images[..., 1:], images[:, 0, 0, 0], images.double()):
+            with pytest.raises(ValueError, match=rf"must be float32 of shape \(B, ...\) with {INPUTS} numbers per row"):
+                evaluator.losses(candidates, wrong, targets)
 
 
 def test_a_bounded_relu_that_works_in_place_is_compiled() -> None:

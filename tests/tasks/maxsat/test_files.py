@@ -98,7 +98,7 @@ def lines(clauses: list[list[int]]) -> str:
     return "".join(f"{' '.join(map(str, clause))} 0\n" for clause in clauses)
 
 
-@pytest.mark.parametrize(("instance", "behind"), [(pigeonhole, 0.0), (partial, 0.03), (colouring, 0.08)])
+@pytest.mark.parametrize(("instance", "behind"), [(pigeonhole, 0.0), (partial, 0.03), (colouring, 0.07)])
 def test_small_instances_are_solved_as_nearly_as_the_readme_says(
     instance: Callable[[], str], behind: float, tmp_path: Path
 ) -> None:

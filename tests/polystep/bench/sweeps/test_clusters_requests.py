@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from polystep.bench.sweeps import launcher, ray_cluster, slurm
+from polystep.bench.sweeps import ray_cluster, slurm
 from polystep.bench.sweeps.ray_cluster import RayLauncher
 from polystep.bench.sweeps.slurm import SlurmLauncher
 
@@ -47,4 +47,4 @@ def test_ray_keeps_its_sockets_in_a_short_folder(monkeypatch: pytest.MonkeyPatch
     stub = SimpleNamespace(init=lambda *address, **settings: found.update(settings))
     monkeypatch.setattr(ray_cluster.launcher, "package_of", lambda extra, name: stub)
     RayLauncher()._connect()
-    assert found["_temp_dir"] == "/tmp/ray" and len(found["_temp_dir"]) < launcher.LONGEST_FOLDER
+    assert found["_temp_dir"] == "/tmp/ray"
