@@ -218,8 +218,8 @@ def _compare(
     asked: Sequence[Candidates],
     evaluator: Evaluator,
 ) -> Measurement:
-    """`asked`: the candidates on the device, whose losses are compared, and as many that are timed on the CPU. `evaluator`: of the
-    device.
+    """`asked`: the candidates on the device, whose losses are compared, and as many that are timed on the CPU. `evaluator`: of
+    the device.
     """
     on_device, on_cpu = asked
     there = tuple(tensor.to(options.device) for tensor in batch)
