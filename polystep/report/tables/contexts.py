@@ -1,4 +1,4 @@
-"""Where and with which code runs were made, what mixes contexts, and a file of every run with all of its numbers."""
+"""Where and with which code runs were made, what mixes contexts, and a file of runs with all of their numbers."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -43,9 +43,10 @@ def tables(material: Material) -> Iterator[Table]:
         yield Table("mixed_contexts", "Comparisons of several contexts", columns, mixed, (note,), CONTEXTS)
     kept = [column for column in material.runs.columns if "." not in column and column not in _LEFT_OUT + _IN_RECORDS]
     # as many digits as the identities have, and as git shows
-    short = {"data": material.runs["data"].str[:16], "commit": material.runs["commit"].str[:9]}
-    rows = material.runs[kept].assign(**short).to_dict("records")
-    yield Table("runs", "Every run", (), rows, (), CONTEXTS)
+    results = material.runs[material.runs["protocol"] != "tuning"]
+    short = {"data": results["data"].str[:16], "commit": results["commit"].str[:9]}
+    rows = results[kept].assign(**short).to_dict("records")
+    yield Table("runs", "Every run but trials", (), rows, (), CONTEXTS)
 
 
 def _code(run: Run) -> tuple[str, str]:
