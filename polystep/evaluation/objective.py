@@ -15,7 +15,8 @@ from polystep.evaluation.gradients import GradientEvaluator
 
 def _precisions() -> tuple[Any, ...]:
     """What says how products in float32 are computed on GPUs."""
-    return torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
+    cudnn: Any = torch.backends.cudnn
+    return torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn
 
 
 def forbid_tf32() -> None:
