@@ -187,9 +187,7 @@ def _network(task: str, options: Options) -> Iterator[Measurement]:
 
 
 def _convolution(options: Options) -> Iterator[Measurement]:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        module = lenet(nn.ReLU).eval()
+    module = lenet(nn.ReLU).eval()
     layout, network = ParameterLayout.of_module(module), convolutional_network(module)
     generator = torch.Generator().manual_seed(1)
     batch = (

@@ -42,13 +42,16 @@ SLOW = 16
 
 
 def lenet(activation: type[nn.Module]) -> nn.Sequential:
-    """Two convolutions and three linear layers, 61,706 parameters: LeNet-5 with maxima, and with all connections.
+    """Two convolutions and three linear layers, 61,706 parameters: LeNet-5 with maxima, and with all connections. The starting
+    values are the same every time.
 
     Source: LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998.
     """
-    first = [nn.Conv2d(1, 6, 5, padding=2), activation(), nn.MaxPool2d(2)]
-    second = [nn.Conv2d(6, 16, 5), activation(), nn.MaxPool2d(2), nn.Flatten()]
-    linear = [nn.Linear(400, 120), activation(), nn.Linear(120, 84), activation(), nn.Linear(84, 10)]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        first = [nn.Conv2d(1, 6, 5, padding=2), activation(), nn.MaxPool2d(2)]
+        second = [nn.Conv2d(6, 16, 5), activation(), nn.MaxPool2d(2), nn.Flatten()]
+        linear = [nn.Linear(400, 120), activation(), nn.Linear(120, 84), activation(), nn.Linear(84, 10)]
     return nn.Sequential(*first, *second, *linear)
 
 
@@ -74,9 +77,7 @@ def _measure(name: str, batch_size: int, repeats: int, console: Console) -> list
     lit = torch.rand(batch_size, 1, 28, 28, generator=generator) < 0.2
     inputs = torch.rand(lit.shape, generator=generator) * lit
     batch = inputs, torch.randint(10, (batch_size,), generator=generator)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        module = lenet(NETWORKS[name])
+    module = lenet(NETWORKS[name])
     layout, network = ParameterLayout.of_module(module), convolutional_network(module)
     functional = FunctionalEvaluator(module, mean_cross_entropy, layout)
     slower: dict[str, Evaluator] = {

@@ -40,14 +40,15 @@ class FusedDense:
                 return candidates.dense(part), torch.arange(part.stop - part.start)
 
         losses = torch.empty(len(candidates))
+        # a sum is finite only if all is, and quicker to find out
+        is_finite = bool(torch.isfinite(base.sum()))
         per_candidate = 4 * (len(inputs) * compiled.units[0] + 2 * compiled.layout.size)
         # an even number, so that antithetic pairs stay together
         chunk = max(2, compiled.memory_bytes // per_candidate // 2 * 2)
         for first in range(0, len(candidates), chunk):
             part = slice(first, min(first + chunk, len(candidates)))
             directions, which = directions_of(part)
-            # a sum is finite only if all is, and quicker to find out
-            if not (torch.isfinite(directions.sum()) and torch.isfinite(base.sum())):
+            if not (is_finite and torch.isfinite(directions.sum())):
                 # kernels skip weights behind silent units, but 0 x NaN is NaN
                 losses[part] = compiled.general.losses(DenseCandidates(candidates.dense(part)), inputs, targets)
                 continue
