@@ -1,6 +1,8 @@
 """Hybrid candidates of routed networks in torch: a particle moves one map as a whole, and what lies before it stays."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -39,50 +41,60 @@ class PartMoves:
     particle: Tensor
     offset: Tensor
 
-    def by_particle(self) -> "list[ParticleMoves]":
-        """Stretches of candidates of the same particle."""
+    def grouped(self, candidates: int) -> "Iterator[ParticleMoves]":
+        """The candidates in order, of particles that move along equally many directions, about so many at once; at least those
+        of one particle.
+        """
         particle, count = torch.unique_consecutive(self.particle, return_counts=True)
-        changes = (self.columns.dense(number.reshape(1)) for number in particle)
-        stretches = self.offset.split(count.tolist())
-        return [ParticleMoves(self.part, change, own) for change, own in zip(changes, stretches, strict=True)]
+        alike, particles = torch.unique_consecutive(count, return_counts=True)
+        first = start = 0
+        for directions, total in zip(alike.tolist(), particles.tolist(), strict=True):
+            for some in particle[first : first + total].split(max(1, candidates // directions)):
+                offset = self.offset[start : start + len(some) * directions].unflatten(0, (len(some), directions))
+                yield ParticleMoves(self.columns.dense(some).unflatten(0, (len(some), -1)), offset)
+                start += len(some) * directions
+            first += total
 
 
 @dataclass(frozen=True)
 class ParticleMoves:
-    """Candidates that move one map by offset (n, d) along the directions of one particle, change (d, rows, inputs + 1)."""
+    """Candidates that move one map by offset (R, V, d) along the directions of R particles, change (R, d, rows, inputs + 1)."""
 
-    part: Part
     change: Tensor
     offset: Tensor
 
     def weights(self) -> Tensor:
-        """What is added to the weight, (n, rows, inputs)."""
+        """What is added to the weight, (R V, rows, inputs)."""
         return self._combined(self.change[..., :-1])
 
     def deltas(self, signal: Tensor) -> Tensor:
-        """What is added to the pre-activations of signals (B, I), (n, B, rows)."""
-        deltas = with_bias_input(signal) @ self.change.flatten(0, 1).T
-        return self._combined(deltas.unflatten(1, self.change.shape[:2]).movedim(1, 0))
+        """What is added to the pre-activations of signals (B, I), (R V, B, rows)."""
+        deltas = with_bias_input(signal) @ self.change.flatten(0, 2).T
+        return self._combined(deltas.unflatten(1, self.change.shape[:3]).movedim(0, 2))
 
     def _combined(self, directions: Tensor) -> Tensor:
-        """Sums over d of offset[n, d] directions[d], (n, ...)."""
-        combined: Tensor = product_by_terms(self.offset, directions.flatten(1)).unflatten(1, directions.shape[1:])
-        return combined
+        """Sums over d of offset[r, n, d] directions[r, d], (R V, ...)."""
+        combined = product_by_terms(self.offset, directions.flatten(2)).flatten(0, 1)
+        whole: Tensor = combined.unflatten(1, directions.shape[2:])
+        return whole
 
 
 @dataclass(frozen=True)
 class PartPatch:
-    """Losses of candidates that move one map, from the trace of the base point."""
+    """Losses of candidates that move one map, from the trace of the base point. at_once: how many are computed together, all of
+    one particle at least.
+    """
 
     network: RoutedNetwork
     tensors: Tensors
     trace: RoutedTrace
     targets: Tensor
+    at_once: int
 
     def losses(self, moves: PartMoves) -> Tensor:
         """Mean losses (n,)."""
-        find = {"trunk": self._trunk, "router": self._router}.get(moves.part.role, self._route)
-        return torch.cat([find(own).mean(1) for own in moves.by_particle()])
+        find = {"trunk": self._trunk, "router": self._router}.get(moves.part.role, partial(self._route, moves.part))
+        return torch.cat([find(own).mean(1) for own in moves.grouped(self.at_once)])
 
     def _trunk(self, moves: ParticleMoves) -> Tensor:
         network = self.network
@@ -106,11 +118,11 @@ class PartPatch:
         taken = torch.stack(trace.mixed)[winner, sample] * gain[candidate, winner]
         return network.loss.apply(network.output.apply(taken, self.tensors), self.targets)
 
-    def _route(self, moves: ParticleMoves) -> Tensor:
+    def _route(self, part: Part, moves: ParticleMoves) -> Tensor:
         """A map that the samples of some routes pass through after the router."""
-        network, trace, role = self.network, self.trace, moves.part.role
-        losses = trace.base_losses.repeat(len(moves.offset), 1)
-        for number in network.served(role, moves.part.linear):
+        network, trace, role = self.network, self.trace, part.role
+        losses = trace.base_losses.repeat(moves.offset.shape[0] * moves.offset.shape[1], 1)
+        for number in network.served(role, part.linear):
             served = (trace.winner == number).nonzero().squeeze(1)
             signal, image = (whole[served] for whole in trace.signals(role, number))
             logits = network.logits_after(role, number, image + moves.deltas(signal), self.tensors)

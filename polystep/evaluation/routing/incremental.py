@@ -81,7 +81,8 @@ class RoutedEvaluator:
         if self._columns is None or not self._columns.belongs_to(subspace):
             self._columns = PartColumns(subspace, self.network)
         columns, tensors = self._columns, self.layout.unflatten(candidates.base)
-        patch = PartPatch(self.network, tensors, self.network.trace(inputs, tensors, targets), targets)
+        trace = self.network.trace(inputs, tensors, targets)
+        patch = PartPatch(self.network, tensors, trace, targets, self._at_once(trace))
         part_of, losses = columns.layer_of_particle[candidates.particle], inputs.new_empty(len(candidates))
         for number, part in enumerate(columns.parts):
             chosen = (part_of == number).nonzero().squeeze(1)
@@ -91,6 +92,13 @@ class RoutedEvaluator:
         rest = (part_of == SEVERAL_LAYERS).nonzero().squeeze(1)
         losses[rest] = self._whole_losses(candidates.part(rest), inputs, targets)
         return losses
+
+    def _at_once(self, trace: RoutedTrace) -> int:
+        """Candidates of a hybrid subspace that are computed together: on a CPU those of one particle, since larger products
+        leave its caches and round otherwise than smaller ones.
+        """
+        widest = max(signal.shape[1] for signal in (trace.hidden, *trace.inner, *trace.mixed))
+        return 1 if trace.hidden.device.type == "cpu" else self.memory_bytes // (4 * len(trace.hidden) * widest)
 
     def _part_losses(self, moves: PartMoves, patch: PartPatch) -> Tensor:
         return patch.losses(moves)

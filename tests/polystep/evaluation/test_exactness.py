@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates, SeededCandidates
 from polystep.evaluation.activations import CrossEntropy, Identity, ReLU
 from polystep.evaluation.layered import Layer, LayeredNetwork
+from polystep.evaluation.routing.incremental import RoutedEvaluator
 from polystep.low_rank import LowRankCandidates
 from polystep.sampled_space import SampledSpace
 from polystep.subspace import FullSpace, HybridSubspace, RowSubspace, Subspace
@@ -107,6 +108,20 @@ def test_dyadic_row_candidates(paths: Paths, case: DyadicCase) -> None:
 def test_dyadic_hybrid_candidates(paths: Paths, case: DyadicCase) -> None:
     candidates = case.candidates(dyadic_hybrid_subspace(paths.layout, case.seed))
     paths.assert_agree(candidates, *case.batch(), tolerance=1e-6)
+
+
+@pytest.mark.parametrize("name", ["argmax", "moe"])
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
+def test_hybrid_candidates_of_several_particles_at_once(
+    name: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As routed networks are evaluated off the CPU; particles with different numbers of candidates among them."""
+    monkeypatch.setattr(RoutedEvaluator, "_at_once", lambda self, trace: at_once)
+    paths = Paths(NETWORKS[name].module, compiled=False)
+    for seed in range(20):
+        case = DyadicCase(seed, samples=5)
+        candidates = case.candidates(dyadic_hybrid_subspace(paths.layout, seed), count=60)
+        paths.assert_agree(candidates, *case.batch(), tolerance=1e-6)
 
 
 @pytest.mark.parametrize("build", [dyadic_row_subspace, lambda layout, case: dyadic_hybrid_subspace(layout, case.seed)])
