@@ -79,6 +79,7 @@ class ClassificationTask:
     """
 
     metric = Metric("accuracy", "maximize", "fraction", best=1.0)
+    family = "networks"
 
     def __init__(
         self,
@@ -118,7 +119,7 @@ class ClassificationTask:
         self._module = module.to(self._device).eval()
         self.layout = ParameterLayout.of_module(self._module)
         self.info = TaskInfo(
-            name, title or name, "networks", self.layout.size, evaluation_cost={"sample_forwards": batch_size}
+            name, title or name, self.family, self.layout.size, evaluation_cost={"sample_forwards": batch_size}
         )
         self._layered: LayeredNetwork | RoutedNetwork | ConvolutionalNetwork | None = self._module.layered()  # type: ignore[operator]
         self._evaluator = self._build_evaluator(evaluation)

@@ -17,7 +17,7 @@ from polystep.report.text import plain
 VERDICTS, HEADLINE, DOUBTS, TUNING, COSTS, CONTEXTS = "Verdicts", "Headline", "Doubts", "Tuning", "Costs", "Contexts"
 
 
-_TITLES = {"networks": "Networks", "maxsat": "MAX-SAT", "control": "Control"}
+_TITLES = {"networks": "Networks", "maxsat": "MAX-SAT", "control": "Control", "tabular": "Tabular data"}
 """Sections of known families, in the order of the paper; others follow."""
 
 

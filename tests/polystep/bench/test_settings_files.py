@@ -61,9 +61,11 @@ ALTERED = [
 ]
 
 
-def test_where_a_run_is_computed_and_which_problem_it_solves_alter_nothing() -> None:
-    overrides = ["task=maxsat", "optimizer=polystep", "task.variables=100", "task.instance_seed=7", *FREE]
-    assert altered_overrides(Composer(CONFIGS), overrides) == []
+@pytest.mark.parametrize(
+    "problem", [["task=maxsat", "task.variables=100", "task.instance_seed=7"], ["task=tree", "task.dataset=wine"]]
+)
+def test_where_a_run_is_computed_and_which_problem_it_solves_alter_nothing(problem: list[str]) -> None:
+    assert altered_overrides(Composer(CONFIGS), [*problem, "optimizer=polystep", *FREE]) == []
 
 
 @pytest.mark.parametrize("override", ALTERED)
