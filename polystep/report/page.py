@@ -12,6 +12,7 @@ from polystep.report.charts import Chart
 from polystep.report.claims.judge import FAILS, HOLDS
 from polystep.report.claims.statements import FILES, Statement
 from polystep.report.claims.texts import bound_text, value_text
+from polystep.report.groups import Group
 from polystep.report.material import Material
 from polystep.report.one_run import context_of, settings_of
 from polystep.report.svg import for_page
@@ -31,13 +32,16 @@ _RUN_COLUMNS = (
     number_column("candidate_evaluations", "Candidates"),
     number_column("step_seconds", "Step seconds", "seconds"),
     number_column("wall_seconds", "Wall seconds", "seconds"),
+    text_column("started", "Started"),
+    text_column("run_id", "Record"),
+)
+_SHARED_COLUMNS = (
     Column("Commit", lambda run: plain(run["commit"])[:9]),
     Column("Context", context_of),
     Column("Data", lambda run: plain(run["data"])[:8]),
-    text_column("started", "Started"),
-    text_column("name", "Record"),
     text_column("source", "File"),
 )
+"""Those that all runs of a group may have in common, and which are then told once."""
 
 
 def report_summary(
@@ -66,7 +70,7 @@ def report_page(
         drawn={chart.name: Markup(for_page(svg, chart.title)) for chart, svg in zip(charts, svgs, strict=True)},
         sections=_sections(material, *shown),
         groups=material.groups,
-        run_columns=_RUN_COLUMNS,
+        columns_of=_run_columns,
         problems=problems,
         **_counts(material),
         **{"behind": RUNS, "number_of": number_of, "is_best": is_best, "settings_of": settings_of, "plain": plain},
@@ -111,6 +115,13 @@ def _sections(
         for name in material.sections
     ]
     return [section for section in shown if section[1] or section[2]]
+
+
+def _run_columns(group: Group) -> tuple[list[Column], str]:
+    """The columns that tell the runs of a group apart, and what all of them share, in words."""
+    shared = [column for column in _SHARED_COLUMNS if len({column.show(run) for run in group.runs}) == 1]
+    told = [f"{column.title} {column.show(group.runs[0])}" for column in shared]
+    return [*_RUN_COLUMNS, *(column for column in _SHARED_COLUMNS if column not in shared)], ", ".join(told)
 
 
 def _counts(material: Material) -> dict[str, int]:
