@@ -3,8 +3,8 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -12,11 +12,13 @@ from pandas import DataFrame
 
 from polystep.report.one_run import (
     EQUAL,
+    METHOD,
     Run,
     axis_of,
     axis_order,
     budget_fault,
     context_of,
+    lent,
     method_title,
     settings_of,
     sign_of,
@@ -24,8 +26,6 @@ from polystep.report.one_run import (
 )
 from polystep.report.text import Spread, finite, number_text, plain
 
-METHOD = "polystep"
-"""The optimiser whose claims are judged."""
 LONGEST_LABEL = 60
 
 
@@ -190,8 +190,11 @@ def boards_of(groups: Sequence[Group]) -> list[Board]:
     problems = _problems(groups)
     for group in groups:
         if group.is_own and group["protocol"] != "tuning":
-            names = (str(group["task"]), group.axis, group.budget, problems[group.key], group.context)
-            found.setdefault(names, []).append(group)
+            found.setdefault(_board_names(group, problems), []).append(group)
+    for group in _lent_groups(groups):
+        rivals = found.get(_board_names(group, problems), [])
+        if rivals and rivals[0]["edition"] == group["edition"]:
+            rivals.append(group)
     boards = []
     for (task, axis), members in groupby(sorted(found), key=lambda key: key[:2]):
         keys = list(members)
@@ -278,6 +281,18 @@ def _problems(groups: Sequence[Group]) -> dict[str, str]:
         roots |= dict.fromkeys(data, min(joined))
         roots |= {key: min(joined) for key, root in roots.items() if key[0] == data[0][0] and root in joined}
     return {group.key: roots[str(group["task"]), str(group.runs[0]["data"])] for group in groups}
+
+
+def _board_names(group: Group, problems: Mapping[str, str]) -> tuple[str, ...]:
+    return str(group["task"]), group.axis, group.budget, problems[group.key], group.context
+
+
+def _lent_groups(groups: Sequence[Group]) -> Iterator[Group]:
+    """The published runs of PolyStep as the comparisons see them that give rivals its budget."""
+    for group in groups:
+        if group.is_own:
+            for runs in zip(*map(lent, group.runs), strict=True):
+                yield replace(group, runs=runs)
 
 
 def _weight(board: Board) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """What one run says of itself: its axis, its method, where it was computed, and whether it used its budget."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from polystep.records import TOO_MUCH
@@ -28,6 +28,10 @@ EQUAL = {
     "equal_steps": ("budget.steps", "steps", "count"),
 }
 """What is the same for all methods under a protocol: the limit, what is spent of it, and its unit."""
+LENT = ("equal_steps", "equal_evaluations")
+"""Protocols in which the revised edition gives its rivals the budget of its published runs of PolyStep."""
+METHOD = "polystep"
+"""The optimiser whose claims are judged."""
 _SETTINGS = ("task.", "optimizer.", "budget.", "evaluation.")
 
 
@@ -67,6 +71,14 @@ def budget_fault(run: Run) -> str:
         if share > TOO_MUCH:
             return "more than its budget"
     return "" if share >= COMPLETE_SHARE else "part of its budget"
+
+
+def lent(run: Run) -> Iterator[Run]:
+    """A published run of PolyStep as those comparisons see it whose rivals get its budget; nothing for other runs."""
+    if (run["optimizer"], run["protocol"], run["edition"]) == (METHOD, "published", "revised"):
+        for protocol in LENT:
+            limit, spent, _ = EQUAL[protocol]
+            yield {**run, "protocol": protocol, limit: run[spent]}
 
 
 def uses_gradients(run: Run) -> bool:

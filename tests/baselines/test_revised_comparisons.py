@@ -49,7 +49,7 @@ def multiples(rival: str) -> list[float]:
 
 def centre(task: str, rival: str) -> float:
     """The radius there: PolyStep's last one over the root of the dimension that the rival searches."""
-    polystep = composed("study=equal_steps", f"task={task}", "optimizer=polystep")["optimizer"]
+    polystep = composed("study=revised", f"task={task}", "optimizer=polystep")["optimizer"]
     return last_probe_radius(polystep) / math.sqrt((LEFT_TO_EGGROLL if rival == "eggroll" else COORDINATES)[task])
 
 
@@ -67,17 +67,16 @@ def last_probe_radius(polystep: Any) -> float:
 @pytest.mark.parametrize("rival", NAMED)
 def test_rivals_search_polysteps_coordinates_with_a_radius_of_their_grids(task: str, rival: str) -> None:
     """EGGROLL as many directions of the inputs as the subspace has ranks."""
-    polystep, other = (
-        composed("study=equal_steps", f"task={task}", f"optimizer={name}") for name in ("polystep", rival)
-    )
+    polystep = composed("study=revised", f"task={task}", "optimizer=polystep")
+    other = composed("study=equal_steps", f"task={task}", f"optimizer={rival}")
     if rival == "eggroll":
         assert other["optimizer"]["input_directions"] == polystep["optimizer"]["subspace"]["rank"]
     else:
         assert other["optimizer"]["subspace"] == polystep["optimizer"]["subspace"]
     factor = other["optimizer"][NAMED[rival]] / centre(task, rival)
     assert any(factor == pytest.approx(multiple, rel=3e-3) for multiple in multiples(rival))
+    assert other["study"]["protocol"] == "equal_steps" and other["study"]["edition"] == "revised"
     for config in (polystep, other):
-        assert config["study"]["protocol"] == "equal_steps"
         assert config["budget"]["steps"] == 30 * EPOCH.get(task, 106)
         assert config["evaluation"]["validate_every"] == EPOCH.get(task, 106)
 
@@ -97,13 +96,10 @@ def test_candidates_of_a_step(rival: str, candidates: int) -> None:
 
 @pytest.mark.parametrize("task", sorted(set(COORDINATES) - {"mnist", "etth1"}))
 def test_evaluations_are_those_of_polystep(task: str) -> None:
-    polystep, rival = (
-        composed("study=revised_evaluations", f"task={task}", f"optimizer={name}") for name in ("polystep", "openai_es")
-    )
-    candidates = math.ceil(COORDINATES[task] / 8) * 9 * (6330 if task == "moe" else 3180)
-    for config in (polystep, rival):
-        assert config["budget"]["candidate_evaluations"] == candidates and config["budget"]["steps"] is None
-    assert polystep["optimizer"] == composed("study=revised", f"task={task}", "optimizer=polystep")["optimizer"]
+    polystep = composed("study=revised", f"task={task}", "optimizer=polystep")
+    rival = composed("study=revised_evaluations", f"task={task}", "optimizer=openai_es")
+    candidates = math.ceil(COORDINATES[task] / 8) * 9 * polystep["budget"]["steps"]
+    assert rival["budget"]["candidate_evaluations"] == candidates and rival["budget"]["steps"] is None
     assert rival["optimizer"]["population"] == 2048
     assert rival["optimizer"]["subspace"] == polystep["optimizer"]["subspace"]
 
@@ -112,10 +108,9 @@ def test_evaluations_on_maxsat_are_those_of_polystep() -> None:
     """334 of 1000 steps evaluate, three candidates for each pair of variables."""
     for variables in (100, 5000, 100_000):
         arguments = ("study=revised_evaluations", "task=maxsat", f"task.variables={variables}")
-        polystep, rival = (composed(*arguments, f"optimizer={name}") for name in ("polystep", "openai_es"))
-        for config in (polystep, rival):
-            assert config["budget"]["candidate_evaluations"] == 334 * 3 * variables // 2
-            assert config["budget"]["steps"] is None
+        rival = composed(*arguments, "optimizer=openai_es")
+        assert rival["budget"]["candidate_evaluations"] == 334 * 3 * variables // 2
+        assert rival["budget"]["steps"] is None
         assert rival["optimizer"]["population"] == 2048
 
 

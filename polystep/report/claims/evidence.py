@@ -9,9 +9,9 @@ from typing import Any
 import pandas
 
 from polystep.report.claims.statements import Score
-from polystep.report.one_run import EQUAL, Run, budget_fault, context_of, uses_gradients
+from polystep.report.one_run import EQUAL, LENT, Run, budget_fault, context_of, lent, uses_gradients
 
-OWN_BUDGETS = {("revised", "equal_evaluations"), ("revised", "equal_steps")}
+OWN_BUDGETS = {("revised", protocol) for protocol in LENT}
 """Editions that set the budgets of an axis themselves: runs with other budgets say nothing about their claims."""
 
 
@@ -24,7 +24,8 @@ class Evidence:
         for row in rows:
             if row["status"] == "finished":
                 edition = row["edition"] if isinstance(row["edition"], str) else ""
-                self._runs.setdefault((row["task"], row["protocol"], edition), []).append(row)
+                for seen in (row, *lent(row)):
+                    self._runs.setdefault((row["task"], seen["protocol"], edition), []).append(seen)
 
     def runs(self, task: str, axis: str, edition: str) -> list[Run]:
         """Finished runs on a task under an axis, the one that ended last at the end; those with settings of no edition where

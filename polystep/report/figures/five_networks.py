@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from polystep.report.charts import Chart, Mark, Panel, Style
-from polystep.report.groups import METHOD, Board, Group
+from polystep.report.groups import Board, Group
 from polystep.report.material import HEADLINE, Material
+from polystep.report.one_run import METHOD
 from polystep.report.published import EDITIONS, published_score
 from polystep.report.score_axis import score_axis
 

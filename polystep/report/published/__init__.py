@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas
 
-from polystep.report.groups import METHOD
-from polystep.report.one_run import sign_of
+from polystep.report.one_run import METHOD, sign_of
 from polystep.report.text import Spread
 
 EDITIONS = {"first": "first edition", "revised": "revised edition"}

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from polystep.report.curves import Reached, cost_to_reach, curve_of
-from polystep.report.groups import METHOD as OWN_METHOD
 from polystep.report.groups import Board, Group
 from polystep.report.material import COSTS, Material
+from polystep.report.one_run import METHOD as OWN_METHOD
 from polystep.report.published import EDITIONS, published_rival, published_score
 from polystep.report.rows import AXIS, METHOD, SEEDS, TASK, mean_of
 from polystep.report.table import RUNS, Column, Row, Table, number_column, text_column

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from polystep.report.groups import METHOD, Board, Group
+from polystep.report.groups import Board, Group
 from polystep.report.material import HEADLINE, Material, family_section
+from polystep.report.one_run import METHOD
 from polystep.report.published import EDITIONS, published_score
 from polystep.report.table import RUNS, Column, Row, Table, number_column, spread_column, text_column
 from polystep.report.text import MISSING, Spread

@@ -64,6 +64,23 @@ def test_equal_seconds_are_compared_within_one_context(table, make_run, context)
     assert len(boards(table, *by_steps)) == 1
 
 
+def test_published_runs_stand_beside_the_rivals_that_have_their_budget(table, make_run):
+    """Once, and beside rivals of the same edition and budget alone."""
+    published = {"protocol": "published", "edition": "revised", "steps": 100, "candidate_evaluations": 5000}
+    runs = [make_run("snn", "polystep", seed, **published) for seed in (1, 2)]
+    by_steps = {"protocol": "equal_steps", "budget.steps": 100, "steps": 100}
+    rivals = [make_run("snn", "spsa", **by_steps, edition="revised")]
+    rivals.append(make_run("snn", "mezo", protocol="equal_evaluations", **{"budget.candidate_evaluations": 4000}))
+    found = {(board.axis, board.remark): board for board in boards(table, *runs, *rivals)}
+    assert set(found) == {
+        ("published settings, revised edition", ""), ("equal steps", "100"), ("equal evaluations", "4,000")
+    }  # fmt: skip
+    lent = found["equal steps", "100"].own
+    assert lent is not None and len(lent.runs) == 2 and lent["protocol"] == "equal_steps"
+    assert found["equal evaluations", "4,000"].own is None
+    assert not [board for board in boards(table, *runs, rivals[0] | {"edition": None}) if board.own and board.rivals]
+
+
 def test_other_budgets_are_compared_apart(table, make_run):
     runs = [make_run("snn", "polystep"), make_run("snn", "spsa", **{"budget.seconds": 300.0})]
     assert [board.remark for board in boards(table, *runs)] == ["30 s", "300 s"]
