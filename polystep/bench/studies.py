@@ -26,7 +26,9 @@ class Study:
 
     name: str
     title: str
-    protocol: Literal["default", "published", "equal_seconds", "equal_evaluations", "equal_steps", "theory", "tuning"]
+    protocol: Literal[
+        "default", "published", "equal_seconds", "equal_evaluations", "equal_steps", "controlled", "theory", "tuning"
+    ]
     edition: Literal["first", "revised"] | None = None
     requires_settings: bool = False
 

@@ -19,6 +19,7 @@ _AXES = {
     ("equal_evaluations", None): "equal evaluations",
     ("equal_steps", None): "equal steps",
     ("default", None): "default settings",
+    ("controlled", None): "controlled comparison",
     ("theory", None): "conditions of the theorem",
     ("tuning", None): "tuning",
 }
