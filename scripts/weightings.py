@@ -18,6 +18,7 @@ from polystep.contracts import ExpectedError
 from polystep.report import load_runs
 from polystep.report.claims.intervals import interval
 from polystep.report.groups import spread_of
+from polystep.report.one_run import budget_fault
 from polystep.report.published import published
 from polystep.report.rows import interval_of
 from polystep.report.table import Table, interval_column, number_column, spread_column, text_column, to_markdown
@@ -28,6 +29,14 @@ STUDY, REFERENCE = "weighting", "softmax"
 RULE = "optimizer.weighting.component"
 NAMES = {"linear_weighting": "linear", "cheapest": "top_k"}
 """What a rule's yaml file is called, where its component has another name."""
+VARIED = (
+    "optimizer/weighting=",
+    "optimizer.weighting.",
+    "optimizer.temperature=",
+    "optimizer.step_radius=",
+    "optimizer.probe_radius=",
+)
+"""What runs of the study may change; others are not compared."""
 EXACT = 2**14
 """Sign patterns up to which the test counts all of them."""
 
@@ -48,13 +57,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def weighting_table(runs: Any) -> Table:
     """A row per rule and settings, the best first. ExpectedError where there are no finished runs of the study."""
     own = runs[(runs["status"] == "finished") & (runs["study"] == STUDY)]
+    own = own[
+        [
+            all(item.startswith(VARIED) for item in run["altered"]) and not budget_fault(run)
+            for run in own.to_dict("records")
+        ]
+    ]
     if not len(own):
         raise ExpectedError(
-            f"there are no finished runs of study={STUDY}; make some with python -m scripts.sweep profile={STUDY}"
+            f"there are no complete runs of study={STUDY} with its task and budget; make some with "
+            f"python -m scripts.sweep profile={STUDY}"
         )
     groups = [group.sort_values("ended").drop_duplicates("seed", keep="last") for _, group in own.groupby("cell_id")]
-    # of several settings of the softmax the one with most seeds
-    softmax = max((group for group in groups if rule_of(group) == REFERENCE), key=len, default=own[:0])
+    # of several settings of the softmax those of the study
+    softmax = max(
+        (g for g in groups if rule_of(g) == REFERENCE),
+        key=lambda g: (not g["altered"].iloc[0], len(g)),
+        default=own[:0],
+    )
     rows = sorted((_row(group, softmax) for group in groups), key=lambda row: -row["test"].value)
     tested = [row for row in rows if row["p"] is not None]
     for row, corrected in zip(tested, holm([row["p"] for row in tested]), strict=True):
@@ -72,9 +92,9 @@ def weighting_table(runs: Any) -> Table:
         number_column("holm", "p, corrected", ""),
     )
     notes = (
-        "Mean over seeds with its 95 % interval. Ahead: difference to the softmax on the same seeds. p: exact two-sided test "
-        "of all signs of these differences; with three seeds it cannot be below 0.25. Corrected for the number of rows as Holm "
-        "(1979) does.",
+        "Mean over seeds with its 95 % interval. Ahead: difference to the softmax on the same seeds. p: two-sided "
+        "sign-flip test of the mean difference, exact up to 14 seeds; with three it cannot be below 0.25. Corrected for the "
+        "number of rows as Holm (1979) does.",
     )
     return Table("weightings", "Weighting rules", columns, rows, notes)
 

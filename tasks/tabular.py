@@ -6,6 +6,6 @@ from tasks.classification import ClassificationTask
 
 @component("tabular", version=1, inert=("title", "data_dir", "device"), variant=("dataset",))
 class TabularTask(ClassificationTask):
-    """`ClassificationTask` whose data set is part of what a study asks for: its settings serve all of them."""
+    """`ClassificationTask` whose data set says which problem it is, as a size does: the settings of a study serve them all."""
 
     family = "tabular"

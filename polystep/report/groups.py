@@ -11,6 +11,7 @@ from typing import Any
 from pandas import DataFrame
 
 from polystep.report.one_run import (
+    APART,
     EQUAL,
     METHOD,
     Run,
@@ -185,16 +186,17 @@ def group_runs(runs: DataFrame) -> list[Group]:
 
 
 def boards_of(groups: Sequence[Group]) -> list[Board]:
-    """The groups with the settings of their studies by what may be compared; tuning is no comparison."""
+    """The groups with the settings of their studies by what may be compared; tuning, for one, is no comparison."""
     found: dict[tuple[str, ...], list[Group]] = {}
     problems = _problems(groups)
     for group in groups:
-        if group.is_own and group["protocol"] != "tuning":
+        if group.is_own and group["protocol"] not in APART:
             found.setdefault(_board_names(group, problems), []).append(group)
     for group in _lent_groups(groups):
-        rivals = found.get(_board_names(group, problems), [])
-        if rivals and rivals[0]["edition"] == group["edition"]:
-            rivals.append(group)
+        others = found.get(_board_names(group, problems), [])
+        editions = {other["edition"] for other in others}
+        if editions == {group["edition"]} and METHOD not in {other["optimizer"] for other in others}:
+            others.append(group)
     boards = []
     for (task, axis), members in groupby(sorted(found), key=lambda key: key[:2]):
         keys = list(members)

@@ -31,6 +31,8 @@ EQUAL = {
 """What is the same for all methods under a protocol: the limit, what is spent of it, and its unit."""
 LENT = ("equal_steps", "equal_evaluations")
 """Protocols in which the revised edition gives its rivals the budget of its published runs of PolyStep."""
+APART = ("tuning", "controlled")
+"""Protocols whose runs are shown by tables of their own and count for no rank."""
 METHOD = "polystep"
 """The optimiser whose claims are judged."""
 _SETTINGS = ("task.", "optimizer.", "budget.", "evaluation.")
@@ -79,7 +81,7 @@ def lent(run: Run) -> Iterator[Run]:
     if (run["optimizer"], run["protocol"], run["edition"]) == (METHOD, "published", "revised"):
         for protocol in LENT:
             limit, spent, _ = EQUAL[protocol]
-            yield {**run, "protocol": protocol, limit: run[spent]}
+            yield {**run, "protocol": protocol, limit: finite(run[spent])}
 
 
 def uses_gradients(run: Run) -> bool:

@@ -121,7 +121,7 @@ def _run_columns(group: Group) -> tuple[list[Column], str]:
     """The columns that tell the runs of a group apart, and what all of them share, in words."""
     shared = [column for column in _SHARED_COLUMNS if len({column.show(run) for run in group.runs}) == 1]
     told = [f"{column.title} {column.show(group.runs[0])}" for column in shared]
-    return [*_RUN_COLUMNS, *(column for column in _SHARED_COLUMNS if column not in shared)], ", ".join(told)
+    return [*_RUN_COLUMNS, *(column for column in _SHARED_COLUMNS if column not in shared)], " · ".join(told)
 
 
 def _counts(material: Material) -> dict[str, int]:

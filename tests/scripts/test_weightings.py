@@ -2,14 +2,17 @@
 
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from polystep.bench.profiles import read_profile
 from polystep.report import load_runs
+from polystep.report.table import to_markdown
 from scripts import sweep, weightings
 from scripts.console import CONFIGS
 
@@ -44,25 +47,60 @@ def test_the_profiles_have_all_rules_and_equally_many_trials_of_each() -> None:
         assert {rule: rules(profile).count(rule) for rule in rules(profile)} == dict.fromkeys(wanted, each)
 
 
-@pytest.mark.slow
-def test_runs_of_the_study_are_compared_seed_by_seed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    small = ["task.dataset=digits", "task.validation_size=200", "task.network.hidden=8", "task.network.steps=5"]
-    short = ["budget.candidate_evaluations=6000", "threads=1", f"records={tmp_path}", "seed=1,2"]
-    for rule in ("softmax", "greedy", "top_k"):
-        rules = f"optimizer/weighting={rule}"
-        assert sweep.main(["study=weighting", "task=snn", "optimizer=polystep", rules, *small, *short]) == 0
-    table = weightings.weighting_table(load_runs(tmp_path))
+COMPONENTS = {"greedy": "cheapest", "top_k": "cheapest", "linear": "linear_weighting"}
+
+
+def runs_of(rule: str, scores: dict[int, float], **columns: Any) -> list[dict[str, Any]]:
+    """Complete runs of the study as the table of runs has them."""
+    row = {
+        "status": "finished", "study": "weighting", "protocol": "controlled", "ended_by": "budget", "used_share": 1.0,
+        "altered": () if rule == "softmax" else (f"optimizer/weighting={rule}",), "cell_id": f"{rule} {columns}",
+        "optimizer.weighting.component": COMPONENTS.get(rule, rule),
+        "optimizer.weighting.count": {"greedy": 1, "top_k": 4}.get(rule), "optimizer.probe_radius": 0.1,
+        "optimizer.step_radius": 0.01, "optimizer.temperature": 0.01, "ended": "2026-01-01",
+    }  # fmt: skip
+    return [row | {"seed": seed, "test_selected": score} | columns for seed, score in scores.items()]
+
+
+def test_rules_are_compared_seed_by_seed() -> None:
+    softmax = {1000: 0.80, 1001: 0.70, 1002: 0.75}
+    runs = runs_of("softmax", softmax)
+    for rule, change in (("linear", -0.02), ("greedy", 0.01), ("top_k", -0.03)):
+        runs += runs_of(rule, {seed: score + change for seed, score in softmax.items()})
+    # what is no run of the study's task and budget
+    runs += runs_of("greedy", {1000: 0.1}, altered=("optimizer/weighting=greedy", "task.dataset=digits"))
+    runs += runs_of("linear", {1000: 0.1}, used_share=0.5)
+    table = weightings.weighting_table(pandas.DataFrame(runs))
+    assert [row["rule"] for row in table.rows] == ["greedy", "softmax", "linear", "top_k"]
     found = {row["rule"]: row for row in table.rows}
-    assert set(found) == {"softmax", "greedy", "top_k"}
     assert found["softmax"]["p"] is None and found["softmax"]["published"].mean == 0.7449
-    greedy = found["greedy"]
-    assert greedy["ahead"].value == pytest.approx(found["softmax"]["test"].value - greedy["test"].value)
-    assert greedy["p"] in (0.5, 1.0) and greedy["p"] <= greedy["holm"] <= 1
+    assert found["top_k"]["published"] is None and found["greedy"]["published"].mean == 0.7589
+    assert found["linear"]["ahead"].value == pytest.approx(0.02) and found["greedy"]["ahead"].value == pytest.approx(
+        -0.01
+    )
+    assert [found[rule]["p"] for rule in ("linear", "greedy", "top_k")] == pytest.approx([0.25] * 3)
+    assert [found[rule]["holm"] for rule in ("linear", "greedy", "top_k")] == pytest.approx([0.75] * 3)
+    assert "| greedy | 0.1" in to_markdown(table)
+
+
+def test_the_softmax_of_the_study_is_the_reference() -> None:
+    runs = runs_of("softmax", {1: 0.8, 2: 0.8}) + runs_of("linear", {1: 0.7, 2: 0.7})
+    runs += runs_of("softmax", {1: 0.9, 2: 0.9, 3: 0.9}, altered=("optimizer.step_radius=0.3",))
+    found = {(row["rule"], row["seeds"]): row for row in weightings.weighting_table(pandas.DataFrame(runs)).rows}
+    assert found["linear", 2]["ahead"].value == pytest.approx(0.1)
+    assert found["softmax", 3]["ahead"].value == pytest.approx(-0.1)
+
+
+@pytest.mark.slow
+def test_runs_of_another_size_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["task.dataset=digits", "task.validation_size=200", "task.network.hidden=8", "task.network.steps=5"]
+    short = ["budget.candidate_evaluations=6000", "threads=1", f"records={tmp_path}", "seed=1"]
+    assert sweep.main(["study=weighting", "task=snn", "optimizer=polystep", *small, *short]) == 0
+    (run,) = load_runs(tmp_path).to_dict("records")
+    assert run["protocol"] == "controlled" and run["optimizer.weighting.component"] == "softmax"
     capsys.readouterr()
-    assert weightings.main([str(tmp_path)]) == 0
-    assert "| greedy | 0.1" in capsys.readouterr().out
+    assert weightings.main([str(tmp_path)]) == 2
+    assert "no complete runs of study=weighting with its task and budget" in capsys.readouterr().err
 
 
 def test_no_runs_are_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

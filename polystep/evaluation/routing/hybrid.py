@@ -42,17 +42,17 @@ class PartMoves:
     offset: Tensor
 
     def grouped(self, candidates: int) -> "Iterator[ParticleMoves]":
-        """The candidates in order, of particles that move along equally many directions, about so many at once; at least those
+        """The candidates in order, of particles that have equally many each, about so many at once; at least those
         of one particle.
         """
         particle, count = torch.unique_consecutive(self.particle, return_counts=True)
         alike, particles = torch.unique_consecutive(count, return_counts=True)
         first = start = 0
-        for directions, total in zip(alike.tolist(), particles.tolist(), strict=True):
-            for some in particle[first : first + total].split(max(1, candidates // directions)):
-                offset = self.offset[start : start + len(some) * directions].unflatten(0, (len(some), directions))
+        for each, total in zip(alike.tolist(), particles.tolist(), strict=True):
+            for some in particle[first : first + total].split(max(1, candidates // each)):
+                offset = self.offset[start : start + len(some) * each].unflatten(0, (len(some), each))
                 yield ParticleMoves(self.columns.dense(some).unflatten(0, (len(some), -1)), offset)
-                start += len(some) * directions
+                start += len(some) * each
             first += total
 
 

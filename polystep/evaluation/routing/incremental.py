@@ -82,7 +82,7 @@ class RoutedEvaluator:
             self._columns = PartColumns(subspace, self.network)
         columns, tensors = self._columns, self.layout.unflatten(candidates.base)
         trace = self.network.trace(inputs, tensors, targets)
-        patch = PartPatch(self.network, tensors, trace, targets, self._at_once(trace))
+        patch = PartPatch(self.network, tensors, trace, targets, self._at_once(trace, columns))
         part_of, losses = columns.layer_of_particle[candidates.particle], inputs.new_empty(len(candidates))
         for number, part in enumerate(columns.parts):
             chosen = (part_of == number).nonzero().squeeze(1)
@@ -93,12 +93,15 @@ class RoutedEvaluator:
         losses[rest] = self._whole_losses(candidates.part(rest), inputs, targets)
         return losses
 
-    def _at_once(self, trace: RoutedTrace) -> int:
+    def _at_once(self, trace: RoutedTrace, columns: PartColumns) -> int:
         """Candidates of a hybrid subspace that are computed together: on a CPU those of one particle, since larger products
         leave its caches and round otherwise than smaller ones.
         """
-        widest = max(signal.shape[1] for signal in (trace.hidden, *trace.inner, *trace.mixed))
-        return 1 if trace.hidden.device.type == "cpu" else self.memory_bytes // (4 * len(trace.hidden) * widest)
+        if trace.hidden.device.type == "cpu":
+            return 1
+        images = max(signal.numel() for signal in (trace.hidden, *trace.inner, *trace.mixed))
+        weights = max(layer.units * (layer.inputs + 1) for layer in columns.layers)
+        return self.memory_bytes // (4 * max(images, weights))
 
     def _part_losses(self, moves: PartMoves, patch: PartPatch) -> Tensor:
         return patch.losses(moves)

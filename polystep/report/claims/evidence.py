@@ -10,6 +10,7 @@ import pandas
 
 from polystep.report.claims.statements import Score
 from polystep.report.one_run import EQUAL, LENT, Run, budget_fault, context_of, lent, uses_gradients
+from polystep.report.text import finite
 
 OWN_BUDGETS = {("revised", protocol) for protocol in LENT}
 """Editions that set the budgets of an axis themselves: runs with other budgets say nothing about their claims."""
@@ -98,7 +99,7 @@ def incomparable(runs: Sequence[Run], axis: str) -> str:
         members = [run for run in runs if run["task"] == task]
         if len({run["data"] for run in members}) > 1:
             return f"runs on {task} have different data"
-        limits = {str(run.get(EQUAL[axis][0])) for run in members} if axis in EQUAL else set()
+        limits = {str(finite(run.get(EQUAL[axis][0]))) for run in members} if axis in EQUAL else set()
         if len(limits) > 1:
             return f"runs on {task} have different limits: {', '.join(sorted(limits))}"
     if len({(run["metric"], run["direction"], run["unit"]) for run in runs}) > 1:

@@ -44,8 +44,8 @@ def published(edition: str, task: str, method: str, metric: str, axis: str = "")
     """What an edition reports; None where it reports nothing of this.
 
     metric: test_best (the best of all looks at the test set, hence optimistic), test_selected (the checkpoint that validation
-    chose), test_last (the last model), validation_best. axis: equal_evaluations for runs made for that comparison alone; empty
-    for the edition's main table.
+    chose), test_last (the last model), validation_best. axis: equal_evaluations or controlled for runs made for that comparison
+    alone; empty for the edition's main table.
     """
     return _numbers(edition).get((task, method, metric, axis))
 

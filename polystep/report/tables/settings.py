@@ -5,7 +5,7 @@ from itertools import groupby
 
 from polystep.report.groups import Group
 from polystep.report.material import TUNING, Material, family_section
-from polystep.report.one_run import settings_of
+from polystep.report.one_run import APART, settings_of
 from polystep.report.rows import AXIS, METHOD, RANK, SEEDS, STEP_SECONDS, STUDY, TASK, TEST, group_row, mean_of
 from polystep.report.table import Row, Table, number_column, spread_column, text_column
 from polystep.report.text import file_stem, finite
@@ -15,7 +15,7 @@ _SCORE = "validation_selected"
 
 def tables(material: Material) -> Iterator[Table]:
     """One table for each family that has runs with other settings, and one of all trials."""
-    altered = [group for group in material.groups if not group.is_own and group["protocol"] != "tuning"]
+    altered = [group for group in material.groups if not group.is_own and group["protocol"] not in APART]
     for family in sorted({str(group["family"]) for group in altered}):
         rows = [
             {**group_row(group, test="test_selected"), "altered": ", ".join(group["altered"])}
@@ -50,10 +50,11 @@ def trials_of(material: Material) -> Iterator[Row]:
 
 
 def grid_of(group: Group) -> tuple[str, str, tuple[str, ...], str]:
-    """What the trials of a grid share: task, study, budget and method."""
+    """What the trials of a grid share: task, study, budget, method, and what the method is made of."""
     settings = settings_of(group.runs[0]).items()
-    budget = tuple(f"{key}={value}" for key, value in settings if key.startswith("budget."))
-    return str(group["task"]), str(group["study"]), budget, str(group["optimizer"])
+    parts = ("budget.", "optimizer.weighting.")
+    shared = tuple(f"{key}={value}" for key, value in settings if key.startswith(parts) or key.endswith(".component"))
+    return str(group["task"]), str(group["study"]), shared, str(group["optimizer"])
 
 
 def _share(group: Group) -> float:

@@ -116,7 +116,7 @@ def test_hybrid_candidates_of_several_particles_at_once(
     name: str, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As routed networks are evaluated off the CPU; particles with different numbers of candidates among them."""
-    monkeypatch.setattr(RoutedEvaluator, "_at_once", lambda self, trace: at_once)
+    monkeypatch.setattr(RoutedEvaluator, "_at_once", lambda self, trace, columns: at_once)
     paths = Paths(NETWORKS[name].module, compiled=False)
     for seed in range(20):
         case = DyadicCase(seed, samples=5)

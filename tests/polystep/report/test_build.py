@@ -14,7 +14,9 @@ from polystep.records.record import _checksum
 from polystep.report import load_runs
 from polystep.report.build import build_report
 from polystep.report.claims.statements import read_statements
+from polystep.report.groups import Group
 from polystep.report.material import Material
+from polystep.report.page import _run_columns
 from polystep.report.tables import comparison
 from tests.polystep.conftest import damaged
 
@@ -180,3 +182,16 @@ def test_the_committed_records_make_a_short_report(tmp_path):
     assert len((tmp_path / "REPORT.md").read_text().splitlines()) <= 400
     assert sum(path.stat().st_size for path in summary.written) < 10e6
     shutil.rmtree(tmp_path)
+
+
+def test_what_runs_of_a_group_share_is_told_once(make_run):
+    runs = tuple(
+        make_run("snn", "polystep", seed, data="d" * 16, source="a.gz", commit=c * 40)
+        for seed, c in ((1, "a"), (2, "b"))
+    )
+    columns, shared = _run_columns(Group("g0", "PolyStep", runs))
+    assert [column.title for column in columns][-2:] == ["Record", "Commit"]
+    assert [columns[-1].show(run) for run in runs] == ["a" * 9, "b" * 9]
+    assert shared.startswith("Context ") and shared.endswith(" · Data dddddddd · File a.gz")
+    columns, shared = _run_columns(Group("g0", "PolyStep", runs[:1]))
+    assert columns[-1].title == "Record" and shared.startswith("Commit aaaaaaaaa · ")

@@ -64,21 +64,41 @@ def test_equal_seconds_are_compared_within_one_context(table, make_run, context)
     assert len(boards(table, *by_steps)) == 1
 
 
-def test_published_runs_stand_beside_the_rivals_that_have_their_budget(table, make_run):
-    """Once, and beside rivals of the same edition and budget alone."""
-    published = {"protocol": "published", "edition": "revised", "steps": 100, "candidate_evaluations": 5000}
-    runs = [make_run("snn", "polystep", seed, **published) for seed in (1, 2)]
-    by_steps = {"protocol": "equal_steps", "budget.steps": 100, "steps": 100}
-    rivals = [make_run("snn", "spsa", **by_steps, edition="revised")]
-    rivals.append(make_run("snn", "mezo", protocol="equal_evaluations", **{"budget.candidate_evaluations": 4000}))
-    found = {(board.axis, board.remark): board for board in boards(table, *runs, *rivals)}
-    assert set(found) == {
-        ("published settings, revised edition", ""), ("equal steps", "100"), ("equal evaluations", "4,000")
-    }  # fmt: skip
-    lent = found["equal steps", "100"].own
-    assert lent is not None and len(lent.runs) == 2 and lent["protocol"] == "equal_steps"
-    assert found["equal evaluations", "4,000"].own is None
-    assert not [board for board in boards(table, *runs, rivals[0] | {"edition": None}) if board.own and board.rivals]
+PUBLISHED = {"protocol": "published", "edition": "revised", "steps": 100, "candidate_evaluations": 5000}
+RIVALS = {
+    "equal_steps": {"budget.steps": 100, "steps": 100},
+    "equal_evaluations": {"budget.candidate_evaluations": 5000.0, "candidate_evaluations": 5000},
+}
+
+
+@pytest.mark.parametrize("protocol", RIVALS)
+def test_published_runs_stand_beside_the_rivals_that_have_their_budget(table, make_run, protocol):
+    runs = [make_run("snn", "polystep", seed, **PUBLISHED) for seed in (1, 2)]
+    found = boards(table, *runs, make_run("snn", "spsa", protocol=protocol, edition="revised", **RIVALS[protocol]))
+    assert len(found) == 2
+    lent = found[-1].own if found[-1].rivals else found[0].own
+    assert lent is not None and len(lent.runs) == 2 and lent["protocol"] == protocol
+
+
+@pytest.mark.parametrize("changed", [{"edition": None}, {"budget.steps": 90, "steps": 90}, {"optimizer": "polystep"}])
+def test_published_runs_are_not_lent_to_others(table, make_run, changed):
+    """Rivals of no edition, of another budget; and where PolyStep has run itself, it stands there once."""
+    columns = {"edition": "revised", "optimizer": "spsa"} | RIVALS["equal_steps"] | changed
+    rival = make_run("snn", protocol="equal_steps", **columns)
+    (board,) = [
+        b for b in boards(table, make_run("snn", "polystep", **PUBLISHED), rival) if b["protocol"] == "equal_steps"
+    ]
+    assert [group["study"] for group in board.groups] == ["equal_steps"]
+
+
+def test_altered_runs_are_not_lent(table, make_run):
+    rival = make_run("snn", "spsa", protocol="equal_steps", edition="revised", **RIVALS["equal_steps"])
+    (board,) = boards(table, make_run("snn", "polystep", **PUBLISHED, altered=("seed=1",)), rival)
+    assert board.own is None
+
+
+def test_controlled_comparisons_and_trials_are_no_boards(table, make_run):
+    assert not boards(table, *(make_run("snn", "polystep", protocol=name) for name in ("controlled", "tuning")))
 
 
 def test_other_budgets_are_compared_apart(table, make_run):

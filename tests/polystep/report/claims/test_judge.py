@@ -231,9 +231,11 @@ def test_budgets_of_ours_do_not_judge_an_edition_that_has_its_own():
 def test_published_runs_of_polystep_are_compared_with_rivals_that_have_their_budget(axis: str) -> None:
     lead = Condition(Score("snn", "polystep"), Score("snn", "openai_es"), at_least=0.0)
     ours = [
-        run | {"steps": 100, "candidate_evaluations": 100} for run in runs_of(GOOD, axis="published", edition="revised")
+        run | {"steps": 100, "candidate_evaluations": 100, "budget.candidate_evaluations": None, "budget.steps": None}
+        for run in runs_of(GOOD, axis="published", edition="revised")
     ]
-    spent = {"budget.steps": 100, "budget.candidate_evaluations": 100, "steps": 100, "candidate_evaluations": 100}
+    # as in a table with gaps
+    spent = {"budget.steps": 100.0, "budget.candidate_evaluations": 100.0, "steps": 100, "candidate_evaluations": 100}
     rivals = [run | spent for run in runs_of(BAD, method="openai_es", axis=axis, edition="revised")]
     claim = statement(lead, axes=(axis,), edition="revised")
     assert outcome(ours + rivals, claim)["verdict"] == HOLDS
