@@ -12,13 +12,14 @@ Run = Mapping[str, Any]
 
 COMPLETE_SHARE = 0.99
 """A run that used less of its budget is not complete."""
+DEFAULT = "default settings"
 _AXES = {
     ("published", "first"): "published settings, first edition",
     ("published", "revised"): "published settings, revised edition",
     ("equal_seconds", None): "equal seconds",
     ("equal_evaluations", None): "equal evaluations",
     ("equal_steps", None): "equal steps",
-    ("default", None): "default settings",
+    ("default", None): DEFAULT,
     ("controlled", None): "controlled comparison",
     ("theory", None): "conditions of the theorem",
     ("tuning", None): "tuning",

@@ -181,7 +181,7 @@ def _edges(material: Material) -> str:
 def _unequal(trials: Sequence[Group]) -> Iterator[str]:
     """The studies and tasks whose methods had unequal numbers of trials of a budget, with those numbers."""
     counts: dict[tuple[str, str, tuple[str, ...]], Counter[str]] = {}
-    for task, study, budget, method in map(grid_of, trials):
+    for task, study, budget, method, _ in map(grid_of, trials):
         counts.setdefault((study, task, budget), Counter())[method] += 1
     for (study, task, _), numbers in sorted(counts.items()):
         if len(set(numbers.values())) > 1:

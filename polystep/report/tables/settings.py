@@ -49,12 +49,14 @@ def trials_of(material: Material) -> Iterator[Row]:
             yield {**group_row(group, validation=_SCORE), "rank": rank, "edges": edges, "candidates": candidates}
 
 
-def grid_of(group: Group) -> tuple[str, str, tuple[str, ...], str]:
-    """What the trials of a grid share: task, study, budget, method, and what the method is made of."""
+def grid_of(group: Group) -> tuple[str, str, tuple[str, ...], str, tuple[str, ...]]:
+    """What the trials of a grid share: task, study, budget, method, and its rule of weighting."""
     settings = settings_of(group.runs[0]).items()
-    parts = ("budget.", "optimizer.weighting.")
-    shared = tuple(f"{key}={value}" for key, value in settings if key.startswith(parts) or key.endswith(".component"))
-    return str(group["task"]), str(group["study"]), shared, str(group["optimizer"])
+    budget, rule = (
+        tuple(f"{key}={value}" for key, value in settings if key.startswith(start))
+        for start in ("budget.", "optimizer.weighting.")
+    )
+    return str(group["task"]), str(group["study"]), budget, str(group["optimizer"]), rule
 
 
 def _share(group: Group) -> float:

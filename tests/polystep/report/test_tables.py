@@ -178,6 +178,15 @@ def test_grids_of_other_budgets_have_winners_of_their_own(made, make_trial):
     ]
 
 
+def test_grids_of_other_weightings_have_winners_of_their_own(made, make_trial):
+    trials = [
+        make_trial("snn", "polystep", rate, validation_selected=score, **{"optimizer.weighting.component": rule})
+        for rate, score, rule in [(1.0, 0.2, "softmax"), (2.0, 0.6, "linear"), (3.0, 0.4, "softmax")]
+    ]
+    shown = [(row["rank"], row["validation"].mean) for row in made(*trials)["tuning"].rows]
+    assert shown == [(1, 0.6), (1, 0.4), (2, 0.2)]
+
+
 @pytest.mark.parametrize(("scores", "edges"), [((0.2, 0.6, 0.4), None), ((0.2, 0.4, 0.6), "rate")])
 def test_a_winner_at_the_edge_of_its_grid_is_shown(made, make_trial, scores, edges):
     others = {"optimizer.seed": 7, "optimizer.kind": "x"}
