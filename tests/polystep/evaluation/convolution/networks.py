@@ -55,6 +55,8 @@ class Drawn:
     activation: type[nn.Module] = nn.ReLU
     convolution: type[nn.Conv2d] = nn.Conv2d
     linear: type[nn.Linear] = nn.Linear
+    averaged: tuple[int, ...] = (2, 3)
+    """Windows of average pooling; maximum pooling takes their place where others are drawn."""
 
     @cached_property
     def generator(self) -> torch.Generator:
@@ -98,7 +100,7 @@ class Drawn:
             window = self.pick(2, 3)
             moves = window, self.pick(1, 2), self.pick(0, 1)
             average = nn.AvgPool2d(*moves, count_include_pad=bool(self.pick(0, 1)))
-            parts.append(average if self.pick(0, 1) else nn.MaxPool2d(*moves))
+            parts.append(average if self.pick(0, 1) and window in self.averaged else nn.MaxPool2d(*moves))
         return parts + ([self.activation()] if self.pick(0, 1) else [])
 
     def numbers(self, *shape: int) -> Tensor:
@@ -115,8 +117,11 @@ class Drawn:
         return ParticleCandidates(self.numbers(layout.size) * 0.5, subspace, particle, self.numbers(count, 2) * scale)
 
 
+@dataclass(frozen=True)
 class DyadicDrawn(Drawn):
-    """Multiples of 1/4, so that all sums are exact."""
+    """Multiples of 1/4, so that all sums are exact; ninths of a window of three would not be."""
+
+    averaged: tuple[int, ...] = (2,)
 
     def numbers(self, *shape: int) -> Tensor:
         return torch.randint(-4, 5, shape, generator=self.generator) / 4
