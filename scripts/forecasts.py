@@ -5,21 +5,19 @@ seeds with its 95 % interval. What has learnt nothing about a series still has p
     python -m scripts.sweep task=etth1 optimizer=polystep,adam seed=1,2,3
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 
 from polystep.bench.composition import compose_config
 from polystep.contracts import ExpectedError
-from polystep.report import load_runs
 from polystep.report.groups import spread_of
 from polystep.report.rows import interval_of
-from polystep.report.table import Table, interval_column, number_column, text_column, to_markdown
-from scripts.console import CONFIGS, RECORDS, explain, guarded
+from polystep.report.table import Table, interval_column, number_column, text_column
+from scripts.console import CONFIGS, guarded
+from scripts.tables import print_table, table_parser
 
 COLUMNS = (
     text_column("series", "Series"),
@@ -35,17 +33,10 @@ _WINDOWS = ("task.series", "task.history", "task.horizon")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; exit status 0 when a table was printed, 2 after an explained failure."""
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.forecasts", description="Show forecasts beside persistence."
-    )
-    parser.add_argument("records", nargs="*", type=Path, default=[RECORDS], help="folders of runs, or bundles")
+    parser = table_parser("scripts.forecasts", "Show forecasts beside persistence.")
     parser.add_argument("--data-dir", default="data", help="where the series are; default: data")
     options = parser.parse_args(arguments)
-    try:
-        print(to_markdown(forecast_table(load_runs(*options.records), options.data_dir)))
-    except ExpectedError as error:
-        return explain(error)
-    return 0
+    return print_table(options, lambda runs: forecast_table(runs, options.data_dir))
 
 
 def forecast_table(runs: Any, data_dir: str) -> Table:

@@ -5,10 +5,8 @@ interval. CART learns from the training rows of the same seeds. For example, aft
     python -m scripts.sweep task=tree task.dataset=wine,iris optimizer=polystep,adam_smooth seed=1,2,3
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas
@@ -16,12 +14,12 @@ from hydra.utils import instantiate
 
 from polystep.bench.composition import compose_config
 from polystep.contracts import ExpectedError
-from polystep.report import load_runs
 from polystep.report.groups import spread_of
 from polystep.report.rows import interval_of
-from polystep.report.table import Table, interval_column, number_column, text_column, to_markdown
+from polystep.report.table import Table, interval_column, number_column, text_column
 from polystep.report.text import Interval
-from scripts.console import CONFIGS, RECORDS, explain, guarded
+from scripts.console import CONFIGS, guarded
+from scripts.tables import print_table, table_parser
 from tasks.networks.cart import fit_cart
 from tasks.networks.decision_tree import DecisionTree
 
@@ -30,13 +28,8 @@ CART = "CART"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; exit status 0 when a table was printed, 2 after an explained failure."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.trees", description="Show decision trees beside CART.")
-    parser.add_argument("records", nargs="*", type=Path, default=[RECORDS], help="folders of runs, or bundles")
-    try:
-        print(to_markdown(tree_table(load_runs(*parser.parse_args(arguments).records))))
-    except ExpectedError as error:
-        return explain(error)
-    return 0
+    options = table_parser("scripts.trees", "Show decision trees beside CART.").parse_args(arguments)
+    return print_table(options, tree_table)
 
 
 def tree_table(runs: Any) -> Table:

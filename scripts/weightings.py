@@ -4,10 +4,8 @@ Your runs of study=weighting, a row per rule and settings: test accuracy at the 
 the softmax is ahead, seed by seed. Make the runs first:  python -m scripts.sweep profile=weighting
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -15,15 +13,15 @@ from numpy.typing import NDArray
 from scipy.stats import permutation_test
 
 from polystep.contracts import ExpectedError
-from polystep.report import load_runs
 from polystep.report.claims.intervals import interval
 from polystep.report.groups import spread_of
 from polystep.report.one_run import budget_fault
 from polystep.report.published import published
 from polystep.report.rows import interval_of
-from polystep.report.table import Table, interval_column, number_column, spread_column, text_column, to_markdown
+from polystep.report.table import Table, interval_column, number_column, spread_column, text_column
 from polystep.report.text import Interval
-from scripts.console import RECORDS, explain, guarded
+from scripts.console import guarded
+from scripts.tables import print_table, table_parser
 
 STUDY, REFERENCE = "weighting", "softmax"
 RULE = "optimizer.weighting.component"
@@ -43,15 +41,8 @@ EXACT = 2**14
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; exit status 0 when a table was printed, 2 after an explained failure."""
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.weightings", description="Show weighting rules side by side."
-    )
-    parser.add_argument("records", nargs="*", type=Path, default=[RECORDS], help="folders of runs, or bundles")
-    try:
-        print(to_markdown(weighting_table(load_runs(*parser.parse_args(arguments).records))))
-    except ExpectedError as error:
-        return explain(error)
-    return 0
+    options = table_parser("scripts.weightings", "Show weighting rules side by side.").parse_args(arguments)
+    return print_table(options, weighting_table)
 
 
 def weighting_table(runs: Any) -> Table:

@@ -93,8 +93,8 @@ def test_the_softmax_of_the_study_is_the_reference() -> None:
 
 @pytest.mark.slow
 def test_runs_of_another_size_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    small = ["task.dataset=digits", "task.validation_size=200", "task.network.hidden=8", "task.network.steps=5"]
-    short = ["budget.candidate_evaluations=6000", "threads=1", f"records={tmp_path}", "seed=1"]
+    small = ["task.dataset=digits", "task.validation_size=200", "task.network.hidden=4", "task.network.steps=5"]
+    short = ["task.evaluation=functional", "budget.candidate_evaluations=600", "threads=1", f"records={tmp_path}", "seed=1"]
     assert sweep.main(["study=weighting", "task=snn", "optimizer=polystep", *small, *short]) == 0
     (run,) = load_runs(tmp_path).to_dict("records")
     assert run["protocol"] == "controlled" and run["optimizer.weighting.component"] == "softmax"

@@ -1,0 +1,27 @@
+"""What the commands share that print a table of your runs."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from polystep.contracts import ExpectedError
+from polystep.report import load_runs
+from polystep.report.table import Table, to_markdown
+from scripts.console import RECORDS, explain
+
+
+def table_parser(module: str, description: str) -> argparse.ArgumentParser:
+    """A command line that names places of runs."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("records", nargs="*", type=Path, default=[RECORDS], help="folders of runs, or bundles")
+    return parser
+
+
+def print_table(options: argparse.Namespace, table_of: Callable[[Any], Table]) -> int:
+    """Exit status 0 when the table of the named runs was printed, 2 after an explained failure."""
+    try:
+        print(to_markdown(table_of(load_runs(*options.records))))
+    except ExpectedError as error:
+        return explain(error)
+    return 0
