@@ -9,7 +9,7 @@ from scripts import start_speed
 
 @pytest.mark.slow
 def test_the_second_process_reads_what_the_first_has_compiled() -> None:
-    table = start_speed.start_speed_table(["int8"], Console(quiet=True))
+    table = start_speed.start_speed_table(["mnist"], Console(quiet=True))
     ((first, second),) = [(row["first"], row["second"]) for row in table.rows]
     assert first > second > 0
 
