@@ -1,7 +1,7 @@
 """Weighting rules of PolyStep side by side:  python -m scripts.weightings [records...]
 
-Your runs of study=weighting, a row per rule and settings: test accuracy at the checkpoint that validation chose, and how far
-the softmax is ahead, seed by seed. Make the runs first:  python -m scripts.sweep profile=weighting
+Your runs of profile=weighting and profile=weighting_further, a row per rule: test accuracy at the checkpoint that validation
+chose, and how far the softmax is ahead, seed by seed. Make the runs first:  python -m scripts.sweep profile=weighting
 """
 
 import sys
@@ -12,29 +12,24 @@ import numpy
 from numpy.typing import NDArray
 from scipy.stats import permutation_test
 
+from polystep.bench.composition import Composer
+from polystep.bench.launch import altered_overrides
+from polystep.bench.profiles import read_profile
 from polystep.contracts import ExpectedError
 from polystep.report.claims.intervals import interval
-from polystep.report.groups import spread_of
 from polystep.report.one_run import budget_fault
 from polystep.report.published import published
-from polystep.report.rows import interval_of
 from polystep.report.table import Table, interval_column, number_column, spread_column, text_column
 from polystep.report.text import Interval
-from scripts.console import guarded
+from scripts.console import CONFIGS, guarded
 from scripts.tables import print_table, table_parser
 
 STUDY, REFERENCE = "weighting", "softmax"
 RULE = "optimizer.weighting.component"
 NAMES = {"linear_weighting": "linear", "cheapest": "top_k"}
 """What a rule's yaml file is called, where its component has another name."""
-VARIED = (
-    "optimizer/weighting=",
-    "optimizer.weighting.",
-    "optimizer.temperature=",
-    "optimizer.step_radius=",
-    "optimizer.probe_radius=",
-)
-"""What runs of the study may change; others are not compared."""
+STAGES = {"weighting": "revised edition", "weighting_further": "one stage further"}
+"""Profiles that have the runs, and whose choice their settings are."""
 EXACT = 2**14
 """Sign patterns up to which the test counts all of them."""
 
@@ -46,31 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def weighting_table(runs: Any) -> Table:
-    """A row per rule and settings, the best first. ExpectedError where there are no finished runs of the study."""
+    """A row per stage and rule, the best first; other settings are left out. ExpectedError where there is no complete run."""
     own = runs[(runs["status"] == "finished") & (runs["study"] == STUDY)]
-    own = own[
-        [
-            all(item.startswith(VARIED) for item in run["altered"]) and not budget_fault(run)
-            for run in own.to_dict("records")
-        ]
-    ]
-    if not len(own):
+    own = own.loc[[not budget_fault(run) for run in own.to_dict("records")]]
+    rows = [row for profile in STAGES if len(own) for row in _rows(profile, own)]
+    if not rows:
         raise ExpectedError(
-            f"there are no complete runs of study={STUDY} with its task and budget; make some with "
+            f"there are no complete runs of study={STUDY} with the settings of its profiles; make some with "
             f"python -m scripts.sweep profile={STUDY}"
         )
-    groups = [group.sort_values("ended").drop_duplicates("seed", keep="last") for _, group in own.groupby("cell_id")]
-    # of several settings of the softmax those of the study
-    softmax = max(
-        (g for g in groups if rule_of(g) == REFERENCE),
-        key=lambda g: (not g["altered"].iloc[0], len(g)),
-        default=own[:0],
-    )
-    rows = sorted((_row(group, softmax) for group in groups), key=lambda row: -row["test"].value)
-    tested = [row for row in rows if row["p"] is not None]
-    for row, corrected in zip(tested, holm([row["p"] for row in tested]), strict=True):
-        row["holm"] = corrected
     columns = (
+        text_column("stage", "Settings chosen by"),
         text_column("rule", "Rule"),
         number_column("probe_radius", "Probe radius", ""),
         number_column("step_radius", "Step radius", ""),
@@ -83,11 +64,25 @@ def weighting_table(runs: Any) -> Table:
         number_column("holm", "p, corrected", ""),
     )
     notes = (
-        "Mean over seeds with its 95 % interval. Ahead: difference to the softmax on the same seeds. p: two-sided "
-        "sign-flip test of the mean difference, exact up to 14 seeds; with three it cannot be below 0.25. Corrected for the "
-        "number of rows as Holm (1979) does.",
+        "Mean over seeds with its 95 % interval. Ahead: difference to the softmax of the same stage on the same seeds. p: "
+        "two-sided sign-flip test of the mean difference, exact up to 14 seeds; with three it cannot be below 0.25. Corrected "
+        "for the number of rules as Holm (1979) does.",
     )
     return Table("weightings", "Weighting rules", columns, rows, notes)
+
+
+def _rows(profile: str, runs: Any) -> list[dict[str, Any]]:
+    """Rows of the settings that a profile has."""
+    composer = Composer(CONFIGS)
+    planned = {frozenset(altered_overrides(composer, run.overrides)) for run in read_profile(CONFIGS, profile)}
+    chosen = runs.loc[[frozenset(altered) in planned for altered in runs["altered"]]].sort_values("ended")
+    groups = [group.drop_duplicates("seed", keep="last") for _, group in chosen.groupby("cell_id")]
+    softmax = next((group for group in groups if rule_of(group) == REFERENCE), runs[:0])
+    rows = sorted((_row(profile, group, softmax) for group in groups), key=lambda row: -row["test"].value)
+    tested = [row for row in rows if row["p"] is not None]
+    for row, corrected in zip(tested, holm([row["p"] for row in tested]), strict=True):
+        row["holm"] = corrected
+    return rows
 
 
 def rule_of(group: Any) -> str:
@@ -98,25 +93,30 @@ def rule_of(group: Any) -> str:
     return NAMES.get(name, name)
 
 
-def _row(group: Any, softmax: Any) -> dict[str, Any]:
+def _row(profile: str, group: Any, softmax: Any) -> dict[str, Any]:
     rule, scores = rule_of(group), group.set_index("seed")["test_selected"]
     reported = published("revised", "snn_weighting", f"polystep_{rule}", "test_selected", "controlled")
     row: dict[str, Any] = {
+        "stage": STAGES[profile],
         "rule": rule,
         **{name: group[f"optimizer.{name}"].iloc[0] for name in ("probe_radius", "step_radius", "temperature")},
         "seeds": len(scores),
-        "test": interval_of(spread_of(list(scores))),
-        "published": reported.spread if reported else None,
+        "test": _interval(scores, feasible=(0, 1)),
+        "published": reported.spread if reported and profile == STUDY else None,
         "ahead": Interval(),
         "p": None,
         "holm": None,
         "unit": "fraction",
     }
     both = softmax.set_index("seed")["test_selected"].sub(scores).dropna()
-    if len(both) > 1 and group["cell_id"].iloc[0] != softmax["cell_id"].iloc[0]:
-        low, high = (float(end) for end in interval(both.to_numpy()))
-        row |= {"ahead": Interval(float(both.mean()), low, high), "p": sign_flip(both.to_numpy())}
+    if len(both) > 1 and rule != REFERENCE:
+        row |= {"ahead": _interval(both), "p": sign_flip(both.to_numpy())}
     return row
+
+
+def _interval(scores: Any, **limits: Any) -> Interval:
+    low, high = (float(end) for end in interval(scores.to_numpy(), **limits))
+    return Interval(float(scores.mean()), low, high)
 
 
 def sign_flip(differences: NDArray[numpy.float64]) -> float:

@@ -43,18 +43,25 @@ def test_the_profiles_have_all_rules_and_equally_many_trials_of_each() -> None:
         return [names.get("optimizer/weighting", "softmax") for names in chosen]
 
     wanted = {"softmax", "linear", "exponential_rank", "greedy", "top_k", "sinkhorn"}
-    for profile, each in (("weighting", 3), ("tuning_weighting", 9)):
+    for profile, each in (("weighting", 10), ("weighting_further", 10), ("tuning_weighting", 9)):
         assert {rule: rules(profile).count(rule) for rule in rules(profile)} == dict.fromkeys(wanted, each)
 
 
 COMPONENTS = {"greedy": "cheapest", "top_k": "cheapest", "linear": "linear_weighting"}
+SELECTED = {
+    "softmax": (),
+    "linear": ("optimizer/weighting=linear",),
+    "greedy": ("optimizer/weighting=greedy", "optimizer.step_radius=0.0178"),
+    "top_k": ("optimizer/weighting=top_k", "optimizer.weighting.count=4", "optimizer.step_radius=0.0178"),
+}
+FURTHER = ("optimizer.probe_radius=0.3", "optimizer.step_radius=0.03")
 
 
 def runs_of(rule: str, scores: dict[int, float], **columns: Any) -> list[dict[str, Any]]:
     """Complete runs of the study as the table of runs has them."""
     row = {
         "status": "finished", "study": "weighting", "protocol": "controlled", "ended_by": "budget", "used_share": 1.0,
-        "altered": () if rule == "softmax" else (f"optimizer/weighting={rule}",), "cell_id": f"{rule} {columns}",
+        "altered": SELECTED[rule], "cell_id": f"{rule} {columns}",
         "optimizer.weighting.component": COMPONENTS.get(rule, rule),
         "optimizer.weighting.count": {"greedy": 1, "top_k": 4}.get(rule), "optimizer.probe_radius": 0.1,
         "optimizer.step_radius": 0.01, "optimizer.temperature": 0.01, "ended": "2026-01-01",
@@ -68,7 +75,8 @@ def test_rules_are_compared_seed_by_seed() -> None:
     for rule, change in (("linear", -0.02), ("greedy", 0.01), ("top_k", -0.03)):
         runs += runs_of(rule, {seed: score + change for seed, score in softmax.items()})
     # what is no run of the study's task and budget
-    runs += runs_of("greedy", {1000: 0.1}, altered=("optimizer/weighting=greedy", "task.dataset=digits"))
+    runs += runs_of("greedy", {1000: 0.1}, altered=(*SELECTED["greedy"], "task.dataset=digits"))
+    runs += runs_of("softmax", {1000: 0.1}, altered=("optimizer.step_radius=0.3",))
     runs += runs_of("linear", {1000: 0.1}, used_share=0.5)
     table = weightings.weighting_table(pandas.DataFrame(runs))
     assert [row["rule"] for row in table.rows] == ["greedy", "softmax", "linear", "top_k"]
@@ -83,24 +91,37 @@ def test_rules_are_compared_seed_by_seed() -> None:
     assert "| greedy | 0.1" in to_markdown(table)
 
 
-def test_the_softmax_of_the_study_is_the_reference() -> None:
+def test_each_stage_has_its_own_softmax() -> None:
     runs = runs_of("softmax", {1: 0.8, 2: 0.8}) + runs_of("linear", {1: 0.7, 2: 0.7})
-    runs += runs_of("softmax", {1: 0.9, 2: 0.9, 3: 0.9}, altered=("optimizer.step_radius=0.3",))
-    found = {(row["rule"], row["seeds"]): row for row in weightings.weighting_table(pandas.DataFrame(runs)).rows}
-    assert found["linear", 2]["ahead"].value == pytest.approx(0.1)
-    assert found["softmax", 3]["ahead"].value == pytest.approx(-0.1)
+    runs += runs_of("softmax", {1: 0.9, 2: 0.9}, altered=FURTHER)
+    runs += runs_of("linear", {1: 0.6, 2: 0.7, 3: 0.7}, altered=("optimizer/weighting=linear", *FURTHER))
+    rows = weightings.weighting_table(pandas.DataFrame(runs)).rows
+    assert [(row["stage"], row["rule"]) for row in rows] == list(
+        product(weightings.STAGES.values(), ["softmax", "linear"])
+    )
+    assert [row["ahead"].value for row in rows] == [None, pytest.approx(0.1), None, pytest.approx(0.25)]
+    assert [row["published"] is None for row in rows] == [False, False, True, True]
+    # an accuracy is at most 1, a difference may be more
+    assert (rows[3]["test"].high, rows[3]["ahead"].high > 0.8) == (pytest.approx(0.81009, abs=1e-5), True)
+    assert weightings.weighting_table(pandas.DataFrame(runs_of("softmax", {1: 0.4, 2: 0.9}))).rows[0]["test"].high == 1
 
 
 @pytest.mark.slow
 def test_runs_of_another_size_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["task.dataset=digits", "task.validation_size=200", "task.network.hidden=4", "task.network.steps=5"]
-    short = ["task.evaluation=functional", "budget.candidate_evaluations=600", "threads=1", f"records={tmp_path}", "seed=1"]
+    short = [
+        "task.evaluation=functional",
+        "budget.candidate_evaluations=600",
+        "threads=1",
+        f"records={tmp_path}",
+        "seed=1",
+    ]
     assert sweep.main(["study=weighting", "task=snn", "optimizer=polystep", *small, *short]) == 0
     (run,) = load_runs(tmp_path).to_dict("records")
     assert run["protocol"] == "controlled" and run["optimizer.weighting.component"] == "softmax"
     capsys.readouterr()
     assert weightings.main([str(tmp_path)]) == 2
-    assert "no complete runs of study=weighting with its task and budget" in capsys.readouterr().out
+    assert "no complete runs of study=weighting with the settings of its profiles" in capsys.readouterr().out
 
 
 def test_no_runs_are_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
