@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _records() -> Iterator[RunRecord]:
     """The committed records, then the same with other seeds, again and again."""
-    found = [item for path in sorted(COMMITTED.glob("*.jsonl.gz")) for item in read_bundle(path)]
+    found = [item for path in sorted(COMMITTED.glob("*.jsonl.xz")) for item in read_bundle(path)]
     records = [item for item in found if not isinstance(item, RecordError)]
     if not records:
         raise ExpectedError(f"{COMMITTED} holds no records to make others from")

@@ -1,6 +1,6 @@
 """Bundles of records:  python -m scripts.records pack | unpack | check
 
-pack      puts finished runs of a folder into bundles, one a study: results/records/STUDY.jsonl.gz
+pack      puts finished runs of a folder into bundles, one a study: results/records/STUDY.jsonl.xz
 unpack    makes folders of runs of bundles
 check     names every fault of records in folders and bundles; exit status 1 where there is any
 """
@@ -58,7 +58,7 @@ def pack(options: argparse.Namespace) -> int:
             scores = " takes the place of ".join(str(record.scores["test_selected"]) for record in (newer, older))
             replaced.append(f"{item.name}: test score {scores}")
     for study, found in studies.items():
-        write_bundle(options.to / f"{study}.jsonl.gz", found.values())
+        write_bundle(options.to / f"{study}.jsonl.xz", found.values())
     for sentence in replaced:
         say(sentence)
     total = sum(map(len, studies.values()))

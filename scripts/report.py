@@ -1,6 +1,6 @@
 """Build tables, figures, REPORT.md and report.html from records:  python -m scripts.report results/records --output results
 
-Takes folders of runs, folders of bundles, and bundles (.jsonl, .jsonl.gz), several of them.
+Takes folders of runs, folders of bundles, and bundles (.jsonl, .jsonl.xz), several of them.
 """
 
 import argparse

@@ -1,8 +1,7 @@
 """Many records: bundles, which are JSON Lines files with a run a line, compressed or not, and folders of runs and bundles."""
 
-import gzip
 import json
-import zlib
+import lzma
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,14 +11,14 @@ from polystep.records.record import RecordError, RunRecord, read_record, refuse_
 
 
 def write_bundle(path: Path, records: Iterable[RunRecord]) -> None:
-    """Write `records` in order of their names, atomically; equal records give equal files. Compressed if `path` ends in .gz."""
+    """Write `records` in order of their names, atomically; equal records give equal files. Compressed if `path` ends in .xz."""
     lines = [
         json.dumps(record.content(), separators=(",", ":"), allow_nan=False)
         for record in sorted(records, key=lambda record: (record.name, record.run_id))
     ]
     content = "".join(f"{line}\n" for line in lines).encode()
     with atomic_write(path) as file:
-        file.write(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+        file.write(lzma.compress(content, preset=9) if path.suffix == ".xz" else content)
 
 
 def read_bundle(path: Path) -> Iterator[RunRecord | RecordError]:
@@ -28,7 +27,7 @@ def read_bundle(path: Path) -> Iterator[RunRecord | RecordError]:
     Raises RecordError where the file itself cannot be read.
     """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with lzma.open(path) if path.suffix == ".xz" else path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 place = f"{path} line {number}"
                 try:
@@ -37,7 +36,7 @@ def read_bundle(path: Path) -> Iterator[RunRecord | RecordError]:
                     yield error
                 except (ValueError, RecursionError) as error:
                     yield RecordError(f"{place} cannot be read as JSON ({error})")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, lzma.LZMAError) as error:
         yield RecordError(f"{path} is damaged: what follows cannot be decompressed ({error})")
     except OSError as error:
         raise RecordError(f"{path} cannot be read ({error.strerror})") from error
@@ -51,9 +50,9 @@ def read_places(*places: Path) -> Iterator[tuple[Path, RunRecord | RecordError]]
     for place in places:
         if not place.exists():
             raise ExpectedError(
-                f"{place} does not exist; give a folder of runs, or bundles (.jsonl, .jsonl.gz) of them"
+                f"{place} does not exist; give a folder of runs, or bundles (.jsonl, .jsonl.xz) of them"
             )
-        for bundle in [place] if place.is_file() else sorted([*place.glob("*.jsonl"), *place.glob("*.jsonl.gz")]):
+        for bundle in [place] if place.is_file() else sorted([*place.glob("*.jsonl"), *place.glob("*.jsonl.xz")]):
             yield from ((bundle, item) for item in read_bundle(bundle))
         for file in sorted([*place.glob("run.json"), *place.glob("*/run.json")]):
             try:

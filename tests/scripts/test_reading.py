@@ -28,7 +28,7 @@ def test_a_report_of_a_folder_that_does_not_exist_leaves_the_earlier_one(
 def test_a_report_of_several_places_ends_with_the_verdicts_and_the_path_of_the_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    places = [str(COMMITTED / name) for name in ("equal_evaluations.jsonl.gz", "tuning_evaluations.jsonl.gz")]
+    places = [str(COMMITTED / name) for name in ("equal_evaluations.jsonl.xz", "tuning_evaluations.jsonl.xz")]
     assert report.main([*places, "--output", str(tmp_path)]) == 0
     shown = said(capsys)
     assert "snn_accuracy (first): published settings: not run" in shown
@@ -42,7 +42,7 @@ def test_a_repeated_run_counts_on_both_sides(
 ) -> None:
     own, committed = tmp_path / "own", tmp_path / "committed"
     committed.mkdir()
-    write_bundle(committed / "default.jsonl.gz", [make_record(seed=1), make_record(seed=2)])
+    write_bundle(committed / "default.jsonl.xz", [make_record(seed=1), make_record(seed=2)])
     write_record(own / "run", make_record(seed=2, ended="2027-01-01T00:00:00+00:00"))
     found: dict[str, Any] = {}
     monkeypatch.setattr(report, "COMMITTED", committed)
@@ -57,7 +57,7 @@ def test_a_repeated_run_counts_on_both_sides(
 
 
 def test_own_runs_are_shown_beside_committed_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    own = str(COMMITTED / "equal_evaluations.jsonl.gz")
+    own = str(COMMITTED / "equal_evaluations.jsonl.xz")
     assert compare.main(["optimizer=polystep", "task=snn", own]) == 0
     shown = said(capsys)
     assert "snn: equal evaluations" in shown and "own" in shown and "committed" in shown
@@ -69,7 +69,7 @@ def test_own_runs_are_shown_beside_committed_ones(capsys: pytest.CaptureFixture[
     [
         (["optimizer=mine"], "say which runs"),
         (["optimizer=mine", "task=snn", "nowhere"], "does not exist"),
-        (["optimizer=mine", "task=snn", str(COMMITTED / "tuning_evaluations.jsonl.gz")], "no finished run of your own"),
+        (["optimizer=mine", "task=snn", str(COMMITTED / "tuning_evaluations.jsonl.xz")], "no finished run of your own"),
     ],
 )
 def test_what_cannot_be_compared_is_explained(

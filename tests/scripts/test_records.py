@@ -20,7 +20,7 @@ def test_packing_and_unpacking_give_the_same_records(make_record: MakeRecord, tm
     unfinished = make_record(seed=3, name="run3", status="interrupted", scores={})
     write_record(tmp_path / "own" / "run3", unfinished)
     assert main(["pack", str(tmp_path / "own"), "--to", str(tmp_path / "bundles")]) == 0
-    assert list(read_bundle(tmp_path / "bundles" / "default.jsonl.gz")) == runs
+    assert list(read_bundle(tmp_path / "bundles" / "default.jsonl.xz")) == runs
     assert main(["unpack", str(tmp_path / "bundles"), "--to", str(tmp_path / "again")]) == 0
     for run in runs:
         name = f"{run.name}/run.json"
@@ -33,14 +33,14 @@ def test_packing_adds_to_what_is_there_and_takes_the_later_record(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     earlier = make_record(seed=2)
-    write_bundle(tmp_path / "default.jsonl.gz", [make_record(seed=1), earlier])
+    write_bundle(tmp_path / "default.jsonl.xz", [make_record(seed=1), earlier])
     scores = earlier.scores | {"test_selected": 0.125}
     later = make_record(seed=2, ended="2026-03-01T00:00:00+00:00", scores=scores)
     write_record(tmp_path / "own" / "run", later)
     assert main(["pack", str(tmp_path / "own"), "--to", str(tmp_path)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert f"{later.name}: test score 0.125 takes the place of {earlier.scores['test_selected']}" in shown
-    found = list(read_bundle(tmp_path / "default.jsonl.gz"))
+    found = list(read_bundle(tmp_path / "default.jsonl.xz"))
     assert [run.seed for run in found if isinstance(run, RunRecord)] == [1, 2] and found[1] == later
 
 

@@ -41,7 +41,7 @@ def test_cart_is_a_column_beside_each_method(tmp_path: Path, capsys: pytest.Capt
 def test_the_readme_shows_the_committed_runs() -> None:
     shown = (ROOT / "tasks" / "README.md").read_text(encoding="utf-8")
     studies = "default", "equal_evaluations", "tuning_evaluations"
-    runs = load_runs(*(COMMITTED / f"{study}.jsonl.gz" for study in studies))
+    runs = load_runs(*(COMMITTED / f"{study}.jsonl.xz" for study in studies))
     lines = [line.split(" | ") for line in to_markdown(trees.tree_table(runs)).splitlines() if line.startswith("|")][2:]
     assert len(lines) == 5
     for name, depth, seeds, *cells in lines:

@@ -6,7 +6,7 @@ from polystep.records import RecordError, RunRecord, read_bundle, read_places, w
 from tests.polystep.conftest import MakeRecord
 
 
-@pytest.mark.parametrize("name", ["study.jsonl", "study.jsonl.gz"])
+@pytest.mark.parametrize("name", ["study.jsonl", "study.jsonl.xz"])
 def test_runs_are_read_back_in_order_of_their_names(make_record: MakeRecord, tmp_path: Path, name: str) -> None:
     records = [make_record(seed=seed, name=f"run{seed}") for seed in (3, 1, 2)]
     write_bundle(tmp_path / name, records)
@@ -17,18 +17,18 @@ def test_runs_are_read_back_in_order_of_their_names(make_record: MakeRecord, tmp
 
 
 def test_of_a_damaged_compressed_bundle_the_first_runs_are_read(make_record: MakeRecord, tmp_path: Path) -> None:
-    path = tmp_path / "study.jsonl.gz"
+    path = tmp_path / "study.jsonl.xz"
     write_bundle(path, [make_record(name=f"run{number:03}") for number in range(500)])
     whole = path.read_bytes()
     middle = len(whole) // 2
     for damaged in (whole[:middle], whole[:middle] + bytes(50) + whole[middle + 50 :]):
         path.write_bytes(damaged)
         *records, fault = read_bundle(path)
-        assert records and isinstance(fault, RecordError) and "study.jsonl.gz" in str(fault)
+        assert records and isinstance(fault, RecordError) and "study.jsonl.xz" in str(fault)
         assert isinstance(records[0], RunRecord) and records[0].name == "run000"
     path.write_bytes(b"no archive")
     (fault,) = read_bundle(path)
-    assert isinstance(fault, RecordError) and "study.jsonl.gz is damaged" in str(fault)
+    assert isinstance(fault, RecordError) and "study.jsonl.xz is damaged" in str(fault)
 
 
 def test_a_bundle_that_was_cut_off_loses_one_run(make_record: MakeRecord, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ CLAIMS = ROOT / "configs" / "statements" / "claims.yaml"
 def some_records():
     """A record of every kind of run among the committed ones."""
     kinds: dict[tuple, RunRecord] = {}
-    for path in sorted(RECORDS.glob("*.jsonl.gz")):
+    for path in sorted(RECORDS.glob("*.jsonl.xz")):
         for record in read_bundle(path):
             kinds.setdefault((record.task["family"], record.study["name"], record.names["optimizer"]), record)
     return list(kinds.values())[::4]
