@@ -14,7 +14,7 @@ from polystep.bench.profiles import read_profile
 from polystep.report import load_runs
 from polystep.report.table import to_markdown
 from scripts import sweep, weightings
-from scripts.console import CONFIGS
+from scripts.console import COMMITTED, CONFIGS, ROOT
 
 
 @given(st.lists(st.floats(-1, 1, allow_subnormal=False).filter(lambda x: abs(x) > 1e-3), min_size=2, max_size=8))
@@ -122,6 +122,13 @@ def test_runs_of_another_size_are_left_out(tmp_path: Path, capsys: pytest.Captur
     capsys.readouterr()
     assert weightings.main([str(tmp_path)]) == 2
     assert "no complete runs of study=weighting with the settings of its profiles" in capsys.readouterr().out
+
+
+def test_the_method_shows_the_committed_runs() -> None:
+    table = weightings.weighting_table(load_runs(COMMITTED / "weighting.jsonl.xz"))
+    assert len(table.rows) == 12
+    lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")]
+    assert "\n".join(lines) in (ROOT / "polystep" / "METHOD.md").read_text(encoding="utf-8")
 
 
 def test_no_runs_are_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
