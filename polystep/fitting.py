@@ -72,6 +72,8 @@ class Fitting:
 
     def run(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Fit:
         """Take the steps that are left, then give the model the parameters that were best."""
+        # after an earlier training the model has the best parameters, the optimiser the last ones
+        self.trainer.layout.write(self.trainer.optimizer.solution, self.trainer.model)
         self._load()
         if not self.history:
             self._validate()

@@ -16,6 +16,7 @@ from polystep.evaluation.fastest import choose_evaluator
 from polystep.evaluation.functional import FunctionalEvaluator, evaluation_mode, outputs_at
 from polystep.evaluation.layered import SampleLoss
 from polystep.evaluation.objective import BatchObjective, without_tf32
+from polystep.evaluation.parts import has_forward_of
 from polystep.factories import Factory, build, for_models, optimizer_factory
 from polystep.fitting import Fit, Fitting
 from polystep.progress import Progress
@@ -185,7 +186,7 @@ class Trainer:
         return outputs
 
     def _why_not_finite(self, inputs: Tensor) -> str:
-        bad = (~torch.isfinite(inputs)).flatten(1).any(1).nonzero()
+        bad = (~torch.isfinite(inputs)).reshape(len(inputs), -1).any(1).nonzero()
         if len(bad):
             return f"row {int(bad[0])} of the inputs has NaN or infinite numbers; remove such rows or fill them in"
         return (
@@ -223,7 +224,7 @@ def _number(name: str, measure: Measure, outputs: Tensor, targets: Tensor) -> Te
 
 def _is_own(loss: Any) -> bool:
     """Whether `loss` is a function that is evaluated as it is."""
-    return callable(loss) and loss is not F.cross_entropy and not isinstance(loss, nn.CrossEntropyLoss)
+    return callable(loss) and loss is not F.cross_entropy and not has_forward_of(loss, nn.CrossEntropyLoss)
 
 
 def _check_class_numbers(targets: Tensor) -> None:

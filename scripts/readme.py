@@ -36,7 +36,7 @@ _COLUMNS = (
 )
 _NOTES = (
     "Test accuracy, share of satisfied clauses, or return: mean ± standard deviation over n seeds (shown below five). Equal "
-    "seconds: every method has as many, on one core.",
+    "seconds: every method has as many, on one core. The best rival is that of complete runs; others are in REPORT.md.",
 )
 
 

@@ -43,14 +43,14 @@ def tree_table(runs: Any) -> Table:
     for (name, depth), of_set in trees.groupby(["task.dataset", "task.network.depth"]):
         seeds = sorted(set(of_set["seed"]))
         row: dict[str, Any] = {"set": name, "depth": depth, "unit": "fraction"}
-        row[CART] = interval_of(spread_of([cart_accuracy(name, int(depth), int(seed)) for seed in seeds]))
+        row[CART] = interval_of(spread_of([cart_accuracy(name, int(depth), int(seed)) for seed in seeds]), "fraction")
         counts = {len(seeds)}
         for (method, cell), group in of_set.drop_duplicates(["cell_id", "seed"]).groupby(["optimizer", "cell_id"]):
             limit = group.get("budget.candidate_evaluations", pandas.Series([None])).iloc[0]
             title = method if pandas.isna(limit) else f"{method}, {limit:,.0f} candidates"
             # other settings of the same method
             title = f"{title} ({cell[:6]})" if title in row else title
-            row[title] = interval_of(spread_of(list(group["test_selected"])))
+            row[title] = interval_of(spread_of(list(group["test_selected"])), "fraction")
             methods.add(title)
             counts.add(len(group))
         row["seeds"] = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))

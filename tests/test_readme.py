@@ -176,7 +176,7 @@ def test_linked_and_named_files_exist(name: str) -> None:
     folder = (ROOT / name).parent
     for link in re.findall(r"\]\((?!http)([^)#]+)", DOCUMENTS[name]):
         assert (folder / link).exists(), link
-    for path in re.findall(r"`((?:\w+/)+|(?:\w+/)*\w+\.(?:py|yaml|csv|md|html|jsonl(?:\.gz)?))`", DOCUMENTS[name]):
+    for path in re.findall(r"`((?:\w+/)+|(?:\w+/)*\w+\.(?:py|yaml|csv|md|html|jsonl(?:\.xz)?))`", DOCUMENTS[name]):
         known = (folder / path).exists() or (ROOT / path).exists()
         assert known or re.search(r"[A-Z]{4}|my_|run\.json|demo/|reproduction/", path), path
 

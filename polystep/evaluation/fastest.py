@@ -24,7 +24,7 @@ from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.incremental import IncrementalEvaluator
 from polystep.evaluation.layered import LayeredNetwork, SampleLoss
 from polystep.evaluation.objective import Evaluator
-from polystep.evaluation.parts import NotLayered
+from polystep.evaluation.parts import NotLayered, has_forward_of
 from polystep.evaluation.sequential import layered_network
 from polystep.layout import ParameterLayout
 
@@ -93,7 +93,7 @@ def _sample_loss(loss: SampleLoss | BatchLoss | None) -> SampleLoss | None:
     """The loss of one sample of which `loss` is the mean, None where that is not known."""
     if loss is None or loss is F.cross_entropy:
         return CrossEntropy()
-    if isinstance(loss, nn.CrossEntropyLoss):
+    if isinstance(loss, nn.Module) and has_forward_of(loss, nn.CrossEntropyLoss):
         plain = nn.CrossEntropyLoss()
         same = loss.weight is None and all(
             getattr(loss, name) == getattr(plain, name) for name in ("ignore_index", "reduction", "label_smoothing")

@@ -35,11 +35,19 @@ def mean_of(group: Group, column: str) -> float | None:
     return spread.mean if spread and spread.mean else None
 
 
-def interval_of(spread: Spread | None) -> Interval:
-    """Mean and its 95 % interval by Student's t, mean ± t(0.975, n - 1) s / sqrt(n); no interval from one value."""
+def interval_of(spread: Spread | None, unit: str | None = None) -> Interval:
+    """Mean and its 95 % interval by Student's t, mean ± t(0.975, n - 1) s / sqrt(n); no interval from one value.
+
+    That of scores whose unit is "fraction" is cut to what they can be, 0 to 1.
+    """
     if spread is None:
         return Interval()
     half = None
     if spread.std is not None:
         half = finite(t.ppf(0.975, spread.n - 1) * spread.std / math.sqrt(spread.n))
-    return Interval(spread.mean) if half is None else Interval(spread.mean, spread.mean - half, spread.mean + half)
+    if half is None:
+        return Interval(spread.mean)
+    low, high = spread.mean - half, spread.mean + half
+    return (
+        Interval(spread.mean, max(low, 0.0), min(high, 1.0)) if unit == "fraction" else Interval(spread.mean, low, high)
+    )

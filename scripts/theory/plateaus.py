@@ -171,7 +171,6 @@ class Plateaus:
                 "Under Sinkhorn with a column penalty it moves as soon as other particles see a slope: the dual variables of "
                 "the columns are shared. The length grows with the penalty and falls with the number of companions, "
                 "because their frames are turned independently and cancel out. For the same reason the displacement "
-                "has no preferred direction: it is a random walk rather than a drift, which no claim depends on "
-                "and no gain comes from.",
+                "has no preferred direction.",
             ),
         )

@@ -108,6 +108,21 @@ def test_another_fit_takes_further_steps() -> None:
     assert walking.steps == 5 and place(walking.model) == 5
 
 
+def test_another_fit_begins_where_the_optimiser_is() -> None:
+    """Its first validation is of the point that it goes on from, not of the best one of the fit before."""
+    walking, values = trainer(), iter([3.0, 1.0, 2.0, 4.0, 5.0, 6.0, 7.0])
+    validated: list[int] = []
+
+    def score(outputs: Tensor, targets: Tensor) -> float:
+        validated.append(place(walking.model))
+        return -next(values)
+
+    settings: dict[str, Any] = {"validation": [DATA], "score": score, "progress": False}
+    assert walking.fit([DATA], steps=2, **settings).best_step == 1 and place(walking.model) == 1
+    assert walking.fit([DATA], steps=2, **settings).best_step == 0 and place(walking.model) == 2
+    assert validated == [0, 1, 2, 2, 3, 4]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

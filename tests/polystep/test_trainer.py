@@ -69,6 +69,11 @@ def test_models_without_gradients_learn_in_a_few_lines(model: Any, data: tuple[T
     assert accuracy(model(data[0]), data[1]) > 0.8
 
 
+class Doubled(nn.CrossEntropyLoss):
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return 2 * super().forward(outputs, targets)
+
+
 def test_the_fastest_exact_evaluator_is_chosen_and_named() -> None:
     for loss in (F.cross_entropy, nn.CrossEntropyLoss(), CrossEntropy()):
         with warnings.catch_warnings():
@@ -83,7 +88,8 @@ def test_the_fastest_exact_evaluator_is_chosen_and_named() -> None:
     assert caught[0].filename == __file__
     with pytest.warns(UserWarning, match="by the whole module, which is slow: Hard is no nn.Sequential"):
         assert type(Trainer(Hard()).evaluator) is FunctionalEvaluator
-    for own in (nn.CrossEntropyLoss(label_smoothing=0.1), nn.CrossEntropyLoss(weight=torch.ones(2)), F.mse_loss):
+    weighted, smoothed = nn.CrossEntropyLoss(weight=torch.ones(2)), nn.CrossEntropyLoss(label_smoothing=0.1)
+    for own in (smoothed, weighted, Doubled(), F.mse_loss):
         with pytest.warns(UserWarning, match="the loss is a function of a whole batch"):
             assert type(Trainer(perceptron(nn.ReLU()), own).evaluator) is FunctionalEvaluator
 
@@ -215,6 +221,12 @@ def test_bad_rows_are_named(data: tuple[Tensor, Tensor]) -> None:
     assert trainer.state_dict()["steps"] == 0
     trainer.step(data[0][:17], data[1][:17])
     assert trainer.steps == 1
+
+
+def test_losses_without_a_finite_one_are_explained_for_class_numbers_too() -> None:
+    trainer = quiet(nn.Embedding(3, 2), lambda outputs, targets: outputs.sum() * torch.nan)
+    with pytest.raises(TrainingError, match="every candidate's loss is NaN or infinite at step 0"):
+        trainer.step(torch.tensor([0, 1, 2]), torch.tensor([0, 1, 0]))
 
 
 def test_validation_leaves_data_and_buffers_alone(data: tuple[Tensor, Tensor]) -> None:

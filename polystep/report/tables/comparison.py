@@ -51,7 +51,7 @@ def _rows(board: Board) -> list[Row]:
             "board": board.remark,
             "rank": ranks.get(group.key),
             "complete": group.is_complete,
-            "interval": rows.interval_of(group.spread("test_selected"))._replace(value=None),
+            "interval": rows.interval_of(group.spread("test_selected"), group["unit"])._replace(value=None),
             "difference": difference_of(group, board.own),
             "candidates": rows.mean_of(group, "candidate_evaluations"),
             **({edition: published_score(board.task, str(group["optimizer"]), edition)} if edition else {}),

@@ -3,6 +3,7 @@
 import pytest
 
 from polystep.report.groups import boards_of, group_runs, main_boards, setting_labels, spread_of
+from polystep.report.rows import interval_of
 from polystep.report.text import Spread
 
 
@@ -192,3 +193,9 @@ def test_summaries_show_one_task_per_size(table, make_run):
         run |= {"family": "maxsat", "size": int(run["task"].split("_")[1][:-1])}
     (shown,) = main_boards(boards(table, *runs)).values()
     assert [board.task for board in shown] == ["maxsat_100v", "maxsat_1000v", "maxsat_100000v"]
+
+
+def test_intervals_of_shares_are_cut_to_what_shares_can_be():
+    spread = spread_of([0.9, 1.0, 1.0])
+    assert interval_of(spread, "fraction").high == 1.0 and interval_of(spread).high > 1.05
+    assert interval_of(spread, "fraction").low == interval_of(spread).low > 0.8
