@@ -69,3 +69,24 @@ def test_best_known_costs_are_those_of_committed_runs() -> None:
         left = ((1 - found["test_selected"]) * clauses).round()
         assert left.min() == broken
         assert list(left[found["name"] == source.partition(" ")[0]]) == [broken]
+
+
+def test_the_ladder_of_theory_mode_is_that_of_the_committed_runs() -> None:
+    runs = load_runs(COMMITTED / "theory_mode.jsonl.xz")
+    ladder = {altered: group["test_selected"] for altered, group in runs.groupby(runs["altered"].map(frozenset))}
+    steps = "~optimizer.step_radius=null"
+    shown = [
+        (),
+        ("optimizer.probe_jitter=0", "optimizer.step_jitter=0"),
+        ("optimizer.polytope=simplex",),
+        ("optimizer.biased_rotation=nearest_vertex",),
+        (steps, "optimizer.step_radius=94.9"),
+        ("optimizer/update=momentum",),
+        (steps, "optimizer.step_radius=3000"),
+    ]
+    scores = [ladder.pop(frozenset(altered)) for altered in shown]
+    assert not ladder and all(len(found) == 3 for found in scores)
+    expected = [f"{100 * found.mean():.2f} ± {100 * found.std():.2f} %" for found in scores]
+    _, table = (ROOT / "results" / "EDITIONS.md").read_text(encoding="utf-8").split("| Theory mode on MAX-SAT")
+    rows = [line.split(" | ")[1].removesuffix(" |") for line in table.splitlines()[2:9]]
+    assert rows == expected
