@@ -60,6 +60,21 @@ def test_the_theorems_settings_follow_its_bound_and_a_fixed_radius_does_not() ->
     assert [len(table.rows) for table in study.section(found).tables] == [12]
 
 
+def test_what_is_slower_than_both_terms_of_the_bound_is_told() -> None:
+    study = Rate(**SMALL)
+
+    def told(arm: str, low: float) -> str:
+        row = {"function": "kink", "arm": arm, "exponent": low, "low": low, "high": low + 0.01, "predicted": -0.5}
+        return study.section({"rate": [], "exponents": [row]}).answer[0]
+
+    # of sums over (t + 1)^-0.6, exponents are about -0.5 and -0.3 over lengths as short as these
+    assert told(CONSTANT, -0.51).startswith("No band") and told(DECAYING, -0.4).startswith("No band")
+    assert told(CONSTANT, -0.48).startswith(
+        f"The band is above the exponent of the bound for kink, {CONSTANT} (by 0.020)"
+    )
+    assert told(DECAYING, -0.2).startswith("The band is above")
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [({"temperature": 0.0}, "temperature must be above 0"), ({"lengths": [8, 8, 9]}, "at least three")],
