@@ -29,7 +29,7 @@ class StepSeconds:
     Widths take turns, so that what else the machine does falls on all of them. In its turn each repeats the step for
     `piece_seconds`, at least once, from the same point on batches of its own; the median is one repetition. One thread, and
     the seconds that it computes, not those it waits for a core that others use. `published`: pairs of parameters and
-    seconds of one step that the paper's first edition gives. `target`: the largest exponent wanted.
+    seconds of one step that the paper's first edition gives. `target`: the largest exponent that counts as linear.
     """
 
     widths: Mapping[str, Sequence[int]]
@@ -94,7 +94,7 @@ class StepSeconds:
         return {"task": task, "exponent": slope, "low": low, "high": high}
 
     def section(self, found: Found) -> Section:
-        """Seconds by parameters, exponents, and whether they are as wanted."""
+        """Seconds by parameters, exponents, and whether they are linear."""
         rows = [row for task in self.widths for row in _with_exponents(task, found["step_seconds"])]
         published = torch.tensor([[seconds] for _, seconds in self.published], dtype=torch.float64)
         of_published, _, _ = slope_with_band([size for size, _ in self.published], published, 1, 0)
@@ -168,7 +168,7 @@ class StepSeconds:
         )
         return (
             f"{fit['task']}: the exponent from {own[0]['parameters']:,} to {own[-1]['parameters']:,} parameters is "
-            f"{fit['exponent']:.3f} ({fit['low']:.3f} to {fit['high']:.3f}), {relation} the {self.target:g} that is wanted; "
+            f"{fit['exponent']:.3f} ({fit['low']:.3f} to {fit['high']:.3f}), {relation} {self.target:g}, a little above linear; "
             f"between the two largest networks it is {own[-1]['local']:.2f}."
         )
 

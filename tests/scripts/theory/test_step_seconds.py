@@ -29,7 +29,7 @@ def rows(exponent: float) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("exponent", "width", "told"),
-    [(1.0, 0.0, ", at most the 1.1"), (1.5, 0.0, ", above the 1.1"), (1.1, 0.1, ", not surely at most the 1.1")],
+    [(1.0, 0.0, ", at most 1.1"), (1.5, 0.0, ", above 1.1"), (1.1, 0.1, ", not surely at most 1.1")],
 )
 def test_exponents(exponent: float, width: float, told: str) -> None:
     study = StepSeconds(**SMALL)
