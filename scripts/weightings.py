@@ -74,7 +74,11 @@ def weighting_table(runs: Any) -> Table:
 def _rows(profile: str, runs: Any) -> list[dict[str, Any]]:
     """Rows of the settings that a profile has."""
     composer = Composer(CONFIGS)
-    planned = {frozenset(altered_overrides(composer, run.overrides)) for run in read_profile(CONFIGS, profile)}
+    # seeds alter nothing, so each setting is composed once
+    settings = {
+        tuple(item for item in run.overrides if not item.startswith("seed=")) for run in read_profile(CONFIGS, profile)
+    }
+    planned = {frozenset(altered_overrides(composer, overrides)) for overrides in settings}
     chosen = runs.loc[[frozenset(altered) in planned for altered in runs["altered"]]].sort_values("ended")
     groups = [group.drop_duplicates("seed", keep="last") for _, group in chosen.groupby("cell_id")]
     softmax = next((group for group in groups if rule_of(group) == REFERENCE), runs[:0])
