@@ -19,14 +19,17 @@ says what was checked instead. The rows behind every table, with parameters and 
 
 def write_theory_page(output: Path) -> Path:
     """Write OUTPUT/THEORY.md; raises ExpectedError where there is no evidence."""
-    files = [path for name in study_names() if (path := output / "theory" / f"{name}.json").exists()]
-    if not files:
+    files = {name: output / "theory" / f"{name}.json" for name in study_names()}
+    missing = [name for name, path in files.items() if not path.exists()]
+    if len(missing) == len(files):
         raise ExpectedError(f"there is no evidence in {output / 'theory'}; compute some with python -m scripts.theory")
     parts = [HEAD]
-    for evidence in map(restore, files):
+    for evidence in (restore(path) for name, path in files.items() if name not in missing):
         section = evidence.section()
         write_section_files(section, output)
         parts.append(_markdown(section, evidence))
+    if missing:
+        parts.append(f"Not computed yet: {', '.join(f'`python -m scripts.theory {name}`' for name in missing)}.\n")
     page = output / "THEORY.md"
     write_text(page, "\n".join(parts))
     return page

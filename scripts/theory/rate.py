@@ -23,6 +23,8 @@ from scripts.theory.study import Found, Section
 CONSTANT, DECAYING = "theorem, r ~ 1/√T", "theorem, decaying r"
 FIXED, COSINE = "practical, the same r for all T", "practical, cosine r"
 ARMS = (CONSTANT, DECAYING, FIXED, COSINE)
+SAME_RUNS = (DECAYING, FIXED)
+"""Where the length of a run does not change its radii: shorter runs are beginnings of the longest."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Rate:
                     {"function": name, "arm": arm, "steps": length, "mean_square": float(values.mean())}
                     for length, values in zip(self.lengths, own, strict=True)
                 ]
-                slope, low, high = slope_with_band(self.lengths, own, self.draws, derive_seed(self.seed, name, arm))
+                seed = derive_seed(self.seed, name, arm)
+                slope, low, high = slope_with_band(self.lengths, own, self.draws, seed, same_runs=arm in SAME_RUNS)
                 fits.append(
                     {
                         "function": name,
@@ -83,16 +86,17 @@ class Rate:
         return {"rate": rows, "exponents": fits}
 
     def _tasks(self) -> Iterator[tuple[str, int]]:
-        """Arms and lengths of the runs; where the length does not change the radii, the longest run has all others in it."""
+        """Arms and lengths of the runs to compute."""
         for length in sorted(self.lengths, reverse=True):
-            for arm in ARMS if length == max(self.lengths) else (CONSTANT, COSINE):
-                yield arm, length
+            for arm in ARMS:
+                if arm not in SAME_RUNS or length == max(self.lengths):
+                    yield arm, length
 
     def _task(self, task: tuple[str, int]) -> dict[int, Tensor]:
         """The radius-weighted mean square of g over a run, or over its beginnings: (functions, repetitions) by length."""
         torch.set_num_threads(1)
         arm, length = task
-        marks = self.lengths if arm in (DECAYING, FIXED) else [length]
+        marks = self.lengths if arm in SAME_RUNS else [length]
         starts = torch.tensor([start for _, start in FUNCTIONS.values()], dtype=torch.float64)
         start = starts.repeat_interleave(self.repetitions).unsqueeze(1).repeat(1, 2)
         radius = self._radius(arm, length)

@@ -35,11 +35,17 @@ def median_of(values: Tensor) -> Tensor:
 
 
 def slope_with_band(
-    x: Sequence[float], values: Tensor, draws: int, seed: int, centre: Callable[[Tensor], Tensor] = mean_of
+    x: Sequence[float],
+    values: Tensor,
+    draws: int,
+    seed: int,
+    centre: Callable[[Tensor], Tensor] = mean_of,
+    same_runs: bool = False,
 ) -> tuple[float, float, float]:
     """Least-squares slope of log centre(values) over log x, with its 95 % bootstrap band over repetitions.
 
-    values: (lengths, repetitions), above 0; repetitions of different lengths are drawn independently.
+    values: (lengths, repetitions), above 0. same_runs: repetition k is one run at all lengths, so runs are drawn; otherwise
+    every length has repetitions of its own.
     """
     generator = named_generator(seed, "bootstrap")
     count, repetitions = values.shape
@@ -49,7 +55,7 @@ def slope_with_band(
     def slope(centres: Tensor) -> Tensor:
         return (centres.log() @ abscissa) / abscissa.square().sum()
 
-    chosen = torch.randint(repetitions, (draws, count, repetitions), generator=generator)
-    drawn = values.expand(draws, -1, -1).gather(2, chosen)
+    chosen = torch.randint(repetitions, (draws, 1 if same_runs else count, repetitions), generator=generator)
+    drawn = values.expand(draws, -1, -1).gather(2, chosen.expand(-1, count, -1))
     low, high = torch.quantile(slope(centre(drawn)), torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return float(slope(centre(values))), low, high

@@ -48,6 +48,16 @@ def test_slopes() -> None:
     assert low <= slope <= high
 
 
+def test_runs_that_are_measured_at_several_lengths_are_drawn_whole() -> None:
+    lengths = [10.0, 100.0, 1000.0]
+    # every run falls as 1/T, from a height of its own: drawn whole, every sample of runs has the same slope
+    heights = torch.tensor([1.0, 2.0, 5.0, 9.0], dtype=torch.float64)
+    values = heights / torch.tensor(lengths, dtype=torch.float64).unsqueeze(1)
+    assert slope_with_band(lengths, values, 200, 0, same_runs=True) == pytest.approx((-1, -1, -1))
+    _, low, high = slope_with_band(lengths, values, 200, 0)
+    assert low < -1.02 and high > -0.98
+
+
 def test_the_theorems_settings_follow_its_bound_and_a_fixed_radius_does_not() -> None:
     study = Rate(**SMALL)
     found = study.run()
