@@ -69,6 +69,7 @@ class CMAES(PointOptimizer):
         self._diagonal = covariance == "diagonal" or (covariance == "auto" and len(self._start) >= FULL_BELOW)
         _require_memory(len(self._start), self._population, self._diagonal)
         self._generator = named_generator(seed, "cma_es")
+        self._generators = (self._generator,)
         self._best, self._best_loss = self._point, math.inf
         self._strategy = self._new_strategy()
 
@@ -100,9 +101,15 @@ class CMAES(PointOptimizer):
         return torch.randn(shape, generator=self._generator, dtype=torch.float64).numpy()
 
     def _propose(self) -> DenseCandidates:
+        # which asking uses up: two-point adaptation of the step size puts the last shift of the mean among the candidates
+        self._injected = [direction.copy() for direction in self._strategy.pop_injection_directions]
         with _quiet():
             self._asked = self._strategy.ask()
         return DenseCandidates(self._as_points(np.stack(self._asked)))
+
+    def _give_back(self) -> None:
+        super()._give_back()
+        self._strategy.pop_injection_directions = self._injected
 
     def _learn(self, losses: Tensor) -> dict[str, float]:
         usable = replace_non_finite(losses.double())

@@ -106,6 +106,7 @@ class PolyStep(PointOptimizer):
         self._non_finite_floor = non_negative(non_finite_floor, "non_finite_floor")
         self._generator = named_generator(seed, "polystep", device=device)
         self._jitter_generator = named_generator(seed, "polystep jitter", device=device)
+        self._generators = self._generator, self._jitter_generator
         self._full_steps = self._draw = 0
         self._bias: Tensor | None = None
         self._temperature_at(Moment(0, 0.0))

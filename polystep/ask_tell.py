@@ -9,6 +9,7 @@ from torch import Tensor
 from polystep.candidates import Candidates
 from polystep.contracts import AskTellOptimizer, State, StepReport
 from polystep.layout import ParameterLayout
+from polystep.random import generator_state, restore_generator
 from polystep.schedule import Moment
 from polystep.subspace import Subspace
 from polystep.validation import SettingError
@@ -21,9 +22,12 @@ class NonFiniteLossError(ArithmeticError):
 class PointOptimizer(AskTellOptimizer):
     """An ask/tell method around one point: keeps the order of the calls, checks losses, counts steps.
 
-    A method defines `_propose`, which must not change what the next step depends on in a way that shows when `tell` fails,
-    and `_learn`; it adds its memory to `_state` and `_restore`.
+    A method defines `_propose`, which changes nothing that the next step depends on but the generators of `_generators` or what
+    its `_give_back` undoes, and `_learn`; it adds its memory to `_state` and `_restore`.
     """
+
+    _generators: tuple[torch.Generator, ...] = ()
+    """Those that `_propose` draws from; an abandoned step gives back what it drew."""
 
     def __init__(self, layout: ParameterLayout, point: Tensor):
         """`point`: start (D,), not changed."""
@@ -52,7 +56,12 @@ class PointOptimizer(AskTellOptimizer):
                 "ask() was called twice without tell(); give the losses of the first candidates to tell()"
             )
         self._now = Moment(self._step, used)
-        candidates = self._propose()
+        self._drawn_before = [generator_state(generator) for generator in self._generators]
+        try:
+            candidates = self._propose()
+        except BaseException:
+            self._give_back()
+            raise
         self._expected = len(candidates)
         return candidates
 
@@ -81,8 +90,15 @@ class PointOptimizer(AskTellOptimizer):
         return StepReport(float(finite.mean()) if len(losses) else None, diagnostics)
 
     def abandon(self) -> None:
-        """Forget that candidates were asked for, so that the step can be begun again."""
+        """Forget that candidates were asked for, so that the step can be begun again, with the same candidates."""
+        if self._expected is not None:
+            self._give_back()
         self._expected = None
+
+    def _give_back(self) -> None:
+        """Undo what `_propose` changed."""
+        for generator, state in zip(self._generators, self._drawn_before, strict=True):
+            restore_generator(generator, state)
 
     def state_dict(self) -> State:
         """Everything that the next step depends on; to be taken between steps."""

@@ -222,7 +222,7 @@ class AskTellOptimizer(ABC):
         """Forget that candidates were asked for, so that the step can be begun again; for methods that remember it."""
 
     def step(self, objective: Objective, used: float) -> StepReport:
-        """Ask, evaluate, tell; where that fails or is interrupted, the step can be repeated."""
+        """Ask, evaluate, tell; where that fails or is interrupted, the step can be repeated, with the same candidates."""
         candidates = self.ask(used)
         try:
             losses = objective.losses(candidates) if len(candidates) else torch.empty(0)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from baselines.cma_es import CMAES
 from polystep import machine
+from polystep.conformance import FailingObjective
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 
@@ -227,6 +228,18 @@ def test_nothing_is_printed_and_warning_filters_stay(
     assert caught == []
     assert capfd.readouterr() == ("", "")
     assert warnings.filters == before
+
+
+@pytest.mark.parametrize(("dimension", "settings"), [(20, {"population": 5}), (400, {}), (1200, {})])
+def test_a_step_that_fails_can_be_repeated(dimension: int, settings: dict[str, Any], objective: Any) -> None:
+    """Asking uses up random numbers and, with selective mirroring or two-point adaptation, directions that pycma keeps."""
+    one, other = build(dimension, **settings), build(dimension, **settings)
+    for _ in range(5):
+        report = one.step(objective(slope), 0.0)
+        with pytest.raises(ConnectionError):
+            other.step(FailingObjective(), 0.0)
+        assert other.step(objective(slope), 0.0).loss == report.loss
+        assert_equal(one, other)
 
 
 def test_what_cannot_fit_is_refused_before_it_is_allocated(monkeypatch: pytest.MonkeyPatch) -> None:
