@@ -41,6 +41,7 @@ class Adam:
             if not 0 <= beta < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {beta}")
         self._kind: GradientKind = gradient
+        self._described = f"the {gradient} gradient"
         self._learning_rate = positive_schedule(learning_rate, "learning_rate", may_vanish=True)
         self._point = layout.copy_of(point)
         self._adam = torch.optim.AdamW(
@@ -58,16 +59,18 @@ class Adam:
 
     def step(self, objective: Objective, used: float) -> StepReport:
         """One gradient and one step along it; NonFiniteLossError where the gradient is not finite."""
-        loss, gradient = gradients_of(objective, self._kind).gradient(self._point, self._kind)
+        loss, gradient = self._gradient(objective)
         if not gradient.isfinite().all():
-            raise NonFiniteLossError(
-                f"the {self._kind} gradient of step {self._step} is NaN or infinite; reduce learning_rate"
-            )
+            raise NonFiniteLossError(f"{self._described} of step {self._step} is NaN or infinite; reduce learning_rate")
         self._adam.param_groups[0]["lr"] = self._learning_rate.at(Moment(self._step, used))
         self._point.grad = gradient
         self._adam.step()
         self._step += 1
         return StepReport(float(loss), {"gradient_norm": float(gradient.norm())})
+
+    def _gradient(self, objective: Objective) -> tuple[Tensor, Tensor]:
+        """Loss and gradient at the current point."""
+        return gradients_of(objective, self._kind).gradient(self._point, self._kind)
 
     def state_dict(self) -> State:
         """The point, both moments and the number of steps."""

@@ -7,7 +7,7 @@ further capability is one more protocol here, and nothing else changes.
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
-from torch import Tensor
+from torch import Generator, Tensor
 
 from polystep.contracts import ExpectedError, Objective, Spent
 
@@ -68,6 +68,33 @@ def gradients_of(objective: Objective, kind: GradientKind) -> Gradients:
         f"the task offers no {kind} gradient; use "
         + " or ".join([*remedies, "a gradient-free optimiser such as optimizer=polystep"])
     )
+
+
+@runtime_checkable
+class PerturbedNodes(Protocol):
+    """Losses of a network with noise on what its units receive."""
+
+    @property
+    def perturbs_nodes(self) -> bool:
+        """Whether the network has such units."""
+        ...
+
+    def perturb_nodes(
+        self, point: Tensor, deviation: float, passes: int, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Loss (a scalar) at `point` and an estimate (D,) of its gradient by `passes` passes with noise of a deviation."""
+        ...
+
+
+def perturbed_nodes_of(objective: Objective) -> PerturbedNodes:
+    """What perturbs the units of `objective`; CapabilityUnavailable where nothing does."""
+    found = capability(objective, PerturbedNodes)
+    if found is None or not found.perturbs_nodes:
+        raise CapabilityUnavailable(
+            "node perturbation adds noise to the units of a network, which the task does not show; use it with a task such as "
+            "task=snn, or use another optimiser, such as optimizer=polystep"
+        )
+    return found
 
 
 class ClauseView(Protocol):

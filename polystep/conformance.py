@@ -5,7 +5,7 @@ They raise AssertionError with a sentence about what is violated, so that they s
 """
 
 from collections.abc import Callable, Iterator
-from typing import get_args
+from typing import Any, NoReturn, get_args
 
 import torch
 from torch import Tensor
@@ -38,6 +38,16 @@ class QuadraticObjective:
         self.spent += Spent(backward_passes=1)
         return (point - 1).square().mean(), 2 * (point - 1) / len(point)
 
+    perturbs_nodes = True
+
+    def perturb_nodes(
+        self, point: Tensor, deviation: float, passes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """f and its gradient with noise."""
+        self.spent += Spent(candidate_evaluations=1 + passes)
+        noise = torch.randn(point.shape, generator=generator, device=point.device) * deviation / passes**0.5
+        return (point - 1).square().mean(), 2 * (point - 1) / len(point) + noise
+
     def search(self, solver: Callable[[ClauseView], tuple[Found, Spent]]) -> Found:
         """What `solver` makes of the clauses."""
         found, spent = solver(SomeClauses())
@@ -52,6 +62,18 @@ class QuadraticObjective:
         found = learner(view)
         self.spent += Spent(environment_steps=view.steps)
         return found
+
+
+class FailingObjective(QuadraticObjective):
+    """Evaluates nothing: whatever is asked of it raises ConnectionError."""
+
+    asked = False
+
+    def _fail(self, *_: Any, **__: Any) -> NoReturn:
+        self.asked = True
+        raise ConnectionError("the objective is out of reach")
+
+    losses = gradient = perturb_nodes = search = interact = _fail
 
 
 class SomeClauses:
@@ -116,6 +138,16 @@ def optimizer_checks(factory: Callable[..., Optimizer], steps: int = 5) -> Itera
         resumed = _trajectory(second, interrupted_after, steps)
         assert torch.equal(resumed[-1], trajectory[-1]), f"resuming after {interrupted_after} steps gives other numbers"
     yield f"resuming after any of the {steps} steps continues bit for bit"
+    troubled, failing = build(0), FailingObjective()
+    _trajectory(troubled, 0, 1, steps)
+    try:
+        troubled.step(failing, 1 / steps)
+    except ConnectionError:
+        repeated = _trajectory(troubled, 1, steps)
+        assert torch.equal(repeated[-1], trajectory[-1]), "repeating a step whose evaluation failed gives other numbers"
+        yield "a step whose evaluation fails can be repeated, as if nothing had been"
+    else:
+        assert not failing.asked, "an evaluation failed, but the step did not"
     assert torch.equal(torch.get_rng_state(), global_state), "the global random state was used"
     yield "the global random state of torch is left alone"
 

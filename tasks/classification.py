@@ -20,6 +20,7 @@ from polystep.evaluation.fused import FusedEvaluator
 from polystep.evaluation.gradients import GradientEvaluator
 from polystep.evaluation.incremental import IncrementalEvaluator
 from polystep.evaluation.layered import LayeredNetwork
+from polystep.evaluation.node_perturbation import NodePerturber, has_nodes
 from polystep.evaluation.objective import BatchObjective, Evaluator
 from polystep.evaluation.routing.fused import FusedRoutedEvaluator
 from polystep.evaluation.routing.incremental import RoutedEvaluator
@@ -128,6 +129,8 @@ class ClassificationTask:
             mean_cross_entropy,
             self.layout,
         )
+        perturber = NodePerturber(self._module, mean_cross_entropy, self.layout)
+        self._perturber = perturber if has_nodes(self._module) else None
         self._split(data, held_out, seed)
         if sampling not in SAMPLINGS:
             raise ValueError(f"task.sampling must be {' or '.join(SAMPLINGS)}, got {sampling!r}")
@@ -146,7 +149,7 @@ class ClassificationTask:
         """The next mini-batch of the training part."""
         chosen = self._batches.next()
         inputs, targets = self._train
-        return BatchObjective(self._evaluator, inputs[chosen], targets[chosen], self._differentiator)
+        return BatchObjective(self._evaluator, inputs[chosen], targets[chosen], self._differentiator, self._perturber)
 
     def validate(self, point: Tensor) -> float:
         """Accuracy on the validation part."""

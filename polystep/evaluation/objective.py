@@ -11,6 +11,7 @@ from polystep.candidates import Candidates
 from polystep.capabilities import GradientKind
 from polystep.contracts import Spent
 from polystep.evaluation.gradients import GradientEvaluator
+from polystep.evaluation.node_perturbation import NodePerturber
 
 
 def _precisions() -> tuple[Any, ...]:
@@ -61,9 +62,16 @@ class BatchObjective:
     """One mini-batch; every candidate sees the same rows."""
 
     def __init__(
-        self, evaluator: Evaluator, inputs: Tensor, targets: Tensor, differentiator: GradientEvaluator | None = None
+        self,
+        evaluator: Evaluator,
+        inputs: Tensor,
+        targets: Tensor,
+        differentiator: GradientEvaluator | None = None,
+        perturber: NodePerturber | None = None,
     ):
-        """`inputs`: (B, ...). `targets`: (B,). `differentiator`: computes the gradients that are offered, if any."""
+        """`inputs`: (B, ...). `targets`: (B,). `differentiator`: computes the gradients that are offered, if any. `perturber`:
+        perturbs the units, where that is offered.
+        """
         if len(inputs) == 0 or len(inputs) != len(targets):
             raise ValueError(
                 f"a batch needs at least one row and as many targets as inputs, got {len(inputs)} inputs and "
@@ -71,7 +79,7 @@ class BatchObjective:
             )
         self.evaluator, self.inputs, self.targets = evaluator, inputs, targets
         self.spent = Spent()
-        self._differentiator = differentiator
+        self._differentiator, self._perturber = differentiator, perturber
 
     @property
     def gradients(self) -> tuple[GradientKind, ...]:
@@ -97,4 +105,22 @@ class BatchObjective:
         with without_tf32(self.inputs.device):
             result = self._differentiator.gradient(point, kind, self.inputs, self.targets)
         self.spent += Spent(sample_forwards=len(self.inputs), backward_passes=len(self.inputs))
+        return result
+
+    @property
+    def perturbs_nodes(self) -> bool:
+        """Whether units can be perturbed."""
+        return self._perturber is not None
+
+    def perturb_nodes(
+        self, point: Tensor, deviation: float, passes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Mean loss (a scalar) and an estimate (D,) of its gradient at `point`; a pass, and the one without noise, is charged
+        as a candidate is.
+        """
+        if self._perturber is None:
+            raise ValueError("units of this objective cannot be perturbed")
+        with without_tf32(self.inputs.device):
+            result = self._perturber.estimate(point, deviation, passes, generator, self.inputs, self.targets)
+        self.spent += Spent(candidate_evaluations=1 + passes, sample_forwards=(1 + passes) * len(self.inputs))
         return result

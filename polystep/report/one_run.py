@@ -65,15 +65,15 @@ def context_of(run: Run) -> str:
 
 def budget_fault(run: Run) -> str:
     """Why a run says nothing about its budget: it used less, or more where budgets are equal; empty where it is complete."""
-    if run["ended_by"] == "method":
-        # it has nothing left to find, so the rest of its budget could change nothing
-        return ""
     share = finite(run["used_share"]) or 0.0
     if run["protocol"] in EQUAL:
         limit, spent, _ = EQUAL[run["protocol"]]
         share = (finite(run[spent]) or 0.0) / (finite(run.get(limit)) or math.inf)
         if share > TOO_MUCH:
             return "more than its budget"
+    if run["ended_by"] == "method":
+        # it has nothing left to find, so the rest of its budget could change nothing
+        return ""
     return "" if share >= COMPLETE_SHARE else "part of its budget"
 
 
@@ -88,6 +88,11 @@ def lent(run: Run) -> Iterator[Run]:
 def uses_gradients(run: Run) -> bool:
     """Whether a run was seen to ask for gradients of any kind."""
     return any(str(use).startswith("gradient") for use in run["uses"])
+
+
+def sees_units(run: Run) -> bool:
+    """Whether a run was seen to look at the units of a network, which black-box methods cannot."""
+    return "perturbednodes" in run["uses"]
 
 
 def method_title(run: Run) -> str:

@@ -159,3 +159,50 @@ class Greedy(Descent):
 def test_an_optimizer_with_candidates_that_ignores_its_seed_is_found() -> None:
     with pytest.raises(AssertionError, match="the seed changes nothing"):
         check_optimizer(Greedy)
+
+
+class Deaf(Idle):
+    """Takes a failed evaluation for an idle step."""
+
+    def __init__(self, layout: ParameterLayout, point: Tensor, seed: int):
+        super().__init__(layout, point, seed)
+        self._seed, self._step = seed, 0
+
+    def step(self, objective: Any, used: float) -> StepReport:
+        generator = named_generator(self._seed, "deaf", self._step)
+        candidate = self.solution + 0.01 * torch.randn(self.solution.shape, generator=generator)
+        self._step += 1
+        try:
+            losses = objective.losses(DenseCandidates(torch.stack([self.solution, candidate])))
+        except ConnectionError:
+            return StepReport(None)
+        self.solution = candidate
+        return StepReport(float(losses[0]))
+
+    def state_dict(self) -> State:
+        return {"point": self.solution, "step": self._step}
+
+    def load_state_dict(self, state: State) -> None:
+        self.solution, self._step = state["point"], state["step"]
+
+
+class Forgetful(Deaf):
+    """Counts a step that failed."""
+
+    def step(self, objective: Any, used: float) -> StepReport:
+        report = super().step(objective, used)
+        if report.loss is None:
+            raise ConnectionError
+        return report
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        (Deaf, "an evaluation failed, but the step did not"),
+        (Forgetful, "repeating a step whose evaluation failed gives other numbers"),
+    ],
+)
+def test_an_optimizer_that_a_failed_evaluation_changes_is_found(optimizer: type[Idle], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_optimizer(optimizer)

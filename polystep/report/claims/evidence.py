@@ -9,7 +9,7 @@ from typing import Any
 import pandas
 
 from polystep.report.claims.statements import Score
-from polystep.report.one_run import EQUAL, LENT, Run, budget_fault, context_of, lent, uses_gradients
+from polystep.report.one_run import EQUAL, LENT, Run, budget_fault, context_of, lent, sees_units, uses_gradients
 from polystep.report.text import finite
 
 OWN_BUDGETS = {("revised", protocol) for protocol in LENT}
@@ -36,9 +36,10 @@ class Evidence:
         return found if found or (edition, axis) in OWN_BUDGETS else self._runs.get((task, axis, ""), [])
 
     def rivals(self, score: Score, axis: str, edition: str) -> list[str]:
-        """Other methods without gradients that have complete runs on the task of a score."""
+        """Other methods that have complete runs on the task of a score, without gradients or a look at single units."""
         runs = self.runs(score.task, score.axis or axis, edition)
-        return sorted({r["optimizer"] for r in runs if not uses_gradients(r) and not fault(r)} - {score.method})
+        rivals = {run["optimizer"] for run in runs if not (uses_gradients(run) or sees_units(run) or fault(run))}
+        return sorted(rivals - {score.method})
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from polystep.report.claims.judge import judge, judge_own_first, verdicts
 from polystep.report.claims.statements import Condition, Score
+from polystep.report.one_run import budget_fault
 from tests.polystep.report.claims.table_of_runs import (
     ABOVE,
     BAD,
@@ -315,3 +316,14 @@ def test_a_method_that_has_nothing_left_to_find_has_used_its_budget():
     stopped = runs_of(GOOD, used_share=0.1, step_seconds=30.0)
     assert list(judge(table(finished), [statement(ABOVE)]).verdict) == ["holds"]
     assert list(judge(table(stopped), [statement(ABOVE)]).verdict) == ["undecided"]
+    late = runs_of(GOOD, used_share=12.0, step_seconds=12 * 300.0, ended_by="method")
+    assert {budget_fault(run) for run in late} == {"more than its budget"}
+
+
+def test_methods_that_look_at_single_units_are_no_rivals():
+    claim = statement(LEADS)
+    rows = runs_of(GOOD) + runs_of(BAD, method="spsa")
+    units = runs_of([1.0] * len(GOOD), method="node_perturbation", uses=("perturbednodes",))
+    assert outcome(rows, claim)["verdict"] == outcome(rows + units, claim)["verdict"] == HOLDS
+    black_box = runs_of([1.0] * len(GOOD), method="node_perturbation")
+    assert outcome(rows + black_box, claim)["verdict"] != HOLDS
