@@ -4,7 +4,7 @@ Nine trials with the values of configs/grid/TASK/OPTIMIZER.yaml, then nine aroun
 Trials are runs of the study that is named tuning_ instead of equal_, on a seed that no result uses, judged on validation data
 alone. Of trials with equal validation the one counts that reached it after the smallest share of its steps, for a solved task
 has many. The best settings are written to configs/settings/STUDY/TASK/OPTIMIZER.yaml. Finished trials are not repeated. Exit
-status: 0 all settings are chosen, by as many trials for each method; 1 some trial has no score; 130 interrupted.
+status: 0 all settings are chosen, by as many trials for each method; 1 some are not; 130 interrupted.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from polystep.ask_tell import NonFiniteLossError
 from polystep.bench.composition import expand_sweep
 from polystep.bench.grids import SIZE, Grid, Point, grid_files, read_grid
 from polystep.bench.profiles import PlannedRun
@@ -79,9 +80,10 @@ class Method:
 
 @dataclass(frozen=True)
 class Trial:
-    """A finished trial: its settings, its best validation, and what makes one trial better than another.
+    """A trial that came to its end: its settings, its best validation, and what makes one trial better than another.
 
     worth: that validation, so that larger is better; then, among equal ones, how early it came: minus its share of all steps.
+    Settings that lead to losses that are not finite have no validation, which is the worst.
     """
 
     point: Point
@@ -163,25 +165,32 @@ def _study_of_trials(study: str) -> str:
 
 
 def tune(methods: Sequence[Method]) -> int:
-    """Run both stages and write what they choose; returns the exit status. Ctrl-C raises KeyboardInterrupt."""
+    """Run both stages and write what they choose; returns the exit status. Ctrl-C raises KeyboardInterrupt.
+
+    Of a method that lacks trials of a stage nothing is written, nor does the next stage begin: with all of them another one
+    may be the best, and the trials around the first would be more than other methods have.
+    """
     first = _trials({method: method.grid for method in methods})
-    second = _trials({method: method.grid.around(_best(trials).point) for method, trials in first.items() if trials})
+    complete = {method: trials for method, trials in first.items() if len(trials) == SIZE}
+    second = _trials({method: method.grid.around(_best(trials).point) for method, trials in complete.items()})
     lost = 0
     for method, trials in first.items():
-        if not trials:
-            say(f"no trial of {method.optimizer} on {method.task} finished: nothing is chosen")
-            lost += 1
-            continue
-        if missing := 2 * SIZE - len(trials) - len(second[method]):
+        stage = second[method] if method in complete else trials
+        if missing := SIZE - len(stage):
             say(
-                f"{missing} trials of {method.optimizer} on {method.task} have no score, so it had fewer than other methods; "
-                "mend its grid or settings, and repeat"
+                f"{missing} of {SIZE} trials of {method.optimizer} on {method.task} failed: nothing is chosen; see "
+                "python -m scripts.status, mend the cause, and repeat"
             )
             lost += 1
+            continue
         # the best of the first stage is in both
         known = [trial.point for trial in trials]
         trials = [*trials, *(trial for trial in second[method] if trial.point not in known)]
         best = _best(trials)
+        if not math.isfinite(best.validation):
+            say(f"no trial of {method.optimizer} on {method.task} has finite losses: nothing is chosen; mend its grid")
+            lost += 1
+            continue
         write_text(method.file, settings_text(method, best, trials))
         say(
             f"{method.optimizer} on {method.task}: {best.validation:.4f} on validation, {dict(best.point)}, {method.file}"
@@ -190,7 +199,7 @@ def tune(methods: Sequence[Method]) -> int:
 
 
 def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]]:
-    """Those of a stage that finished, computed where they are not there yet."""
+    """Those of a stage that came to their end, computed where they are not there yet."""
     planned = [(method, point, method.run(point)) for method, grid in grids.items() for point in grid.points]
     runs = plan_runs(CONFIGS, [run for *_, run in planned], COMMITTED)
     identities = {run.planned: run.identity for run in runs}
@@ -198,24 +207,33 @@ def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]]:
     show_plan("Trials", runs, statuses)
     if launch(LocalLauncher(), runs, statuses) == EXIT_STATUS["interrupted"]:
         raise KeyboardInterrupt
-    records = _finished(runs)
+    records = _ended(runs)
     found: dict[Method, list[Trial]] = {method: [] for method in grids}
     for method, point, run in planned:
-        record = records.get(identities[run])
-        validation = None if record is None else record.scores["validation_selected"]
-        if record is not None and isinstance(validation, int | float) and math.isfinite(validation):
-            score = -validation if record.metric["direction"] == "minimize" else validation
-            share = record.scores["selected_step"] / max(record.counters["steps"], 1)
-            found[method].append(Trial(point, validation, (score, -share)))
+        if (record := records.get(identities[run])) is not None:
+            found[method].append(_trial(point, record))
     return found
 
 
-def _finished(runs: Sequence[SweepRun]) -> dict[str, RunRecord]:
-    """Records by the identity of their settings."""
+def _trial(point: Point, record: RunRecord) -> Trial:
+    validation = record.scores.get("validation_selected")
+    if not isinstance(validation, int | float) or not math.isfinite(validation):
+        return Trial(point, math.nan, (-math.inf, 0.0))
+    score = -validation if record.metric["direction"] == "minimize" else validation
+    share = record.scores["selected_step"] / max(record.counters["steps"], 1)
+    return Trial(point, validation, (score, -share))
+
+
+def _ended(runs: Sequence[SweepRun]) -> dict[str, RunRecord]:
+    """Records by the identity of their settings, of runs that finished or that their settings ended."""
     wanted = {run.identity for run in runs}
     places = {run.records for run in runs if run.records.exists()}
-    records = [item for _, item in read_places(*places) if isinstance(item, RunRecord) and item.status == "finished"]
-    return {record.settings_id: record for record in records if record.settings_id in wanted}
+    records = [item for _, item in read_places(*places) if isinstance(item, RunRecord) and item.settings_id in wanted]
+    return {record.settings_id: record for record in records if record.status == "finished" or _diverged(record)}
+
+
+def _diverged(record: RunRecord) -> bool:
+    return record.error is not None and record.error["type"] == NonFiniteLossError.__name__
 
 
 def _best(trials: Sequence[Trial]) -> Trial:

@@ -7,16 +7,19 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from polystep.records import STEP_CLOCKS, RunRecord, read_places
+from polystep.records import STEP_CLOCKS, RunRecord, cell_id, digest, read_places
 
-ANYTHING: tuple[str, ...] = ()
+ANYTHING = ""
 BESIDE = "beside steps"
-"""Of a run's minutes those that no budget in seconds limits: compilation, validations, the test, data sets."""
+"""Of a run's minutes those that are not spent in steps: compilation, validations, the test, data sets."""
 
 
 class RecordedMinutes:
-    """Median wall minutes of finished runs by settings (whatever the seed), and per unit that they spent by study, task and
-    optimiser, and by task and optimiser.
+    """Median wall minutes of finished runs of equal settings (whatever the seed), and of alike runs those of their steps per
+    unit that they spent, and those beside steps.
+
+    Alike, the closest first: same task and optimiser with all settings; same settings of the task and same components of the
+    optimiser, whose cost hardly depends on their radii and rates; same names of study, task and optimiser; of the latter two.
     """
 
     def __init__(self, *places: Path):
@@ -26,37 +29,51 @@ class RecordedMinutes:
             if isinstance(record, RunRecord) and record.status == "finished":
                 minutes = record.wall_seconds / 60
                 found[record.cell_id].append(minutes)
-                beside = minutes - sum(record.clocks[clock] for clock in STEP_CLOCKS) / 60
-                for names in (*_names(record.names), ANYTHING):
-                    found[names, BESIDE].append(beside)
-                for names, (unit, spent) in product(_names(record.names), record.counters.items()):
+                of_steps = sum(record.clocks[clock] for clock in STEP_CLOCKS) / 60
+                alike = _alike(record.specification, record.names)
+                for known_by in (*alike, ANYTHING):
+                    found[known_by, BESIDE].append(minutes - of_steps)
+                for known_by, (unit, spent) in product(alike, record.counters.items()):
                     if spent:
-                        found[names, unit].append(minutes / spent)
+                        found[known_by, unit].append(of_steps / spent)
         self._minutes = {key: statistics.median(values) for key, values in found.items()}
 
-    def of(self, cell: str, names: Mapping[str, str], budget: Mapping[str, Any]) -> float | None:
+    def of(self, specification: Mapping[str, Any], names: Mapping[str, str], budget: Mapping[str, Any]) -> float | None:
         """Minutes that a run is expected to take; None where nothing tells.
 
-        By records of the same settings (`cell_id`), else by the seconds of its budget and what records of the same study, task
-        and optimiser, or else of other studies or of anything, took beside their steps; else by its other limits and records
-        of the same study, task and optimiser, or else of other studies.
+        By records of the same settings. Else what alike runs, or any, took beside their steps; and for the steps the seconds
+        of the budget, or its other limits and what alike runs took for as much.
         """
-        if cell in self._minutes:
-            return self._minutes[cell]
+        if (minutes := self._minutes.get(cell_id(specification))) is not None:
+            return minutes
+        alike = _alike(specification, names)
+        known = (self._minutes.get((known_by, BESIDE)) for known_by in (*alike, ANYTHING))
+        beside = next((minutes for minutes in known if minutes is not None), 0.0)
         if budget.get("seconds") is not None:
-            beside = (self._minutes.get((known_by, BESIDE)) for known_by in (*_names(names), ANYTHING))
-            return float(budget["seconds"]) / 60 + next((minutes for minutes in beside if minutes is not None), 0.0)
+            return beside + float(budget["seconds"]) / 60
         limits = {name: limit for name, limit in budget.items() if isinstance(limit, int | float)}
-        for known_by in _names(names):
-            known = [(self._minutes.get((known_by, unit)), limit) for unit, limit in limits.items()]
-            expected = [minutes * limit for minutes, limit in known if minutes is not None]
+        for known_by in alike:
+            rates = [(self._minutes.get((known_by, unit)), limit) for unit, limit in limits.items()]
+            expected = [minutes * limit for minutes, limit in rates if minutes is not None]
             if expected:
                 # the run ends at the first limit
-                return min(expected)
+                return beside + min(expected)
         return None
 
 
-def _names(names: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
-    """What records know a run by besides its settings, the closest first."""
-    of_task = (names["task"], names["optimizer"])
-    return (names["study"], *of_task), of_task
+def _alike(specification: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, ...]:
+    """Keys of the runs that tell how long one takes, the closest first."""
+    task, optimizer = specification["task"], specification["optimizer"]
+    return (
+        digest([task, optimizer]),
+        digest([task, _components(optimizer)]),
+        " ".join(names[name] for name in ("study", "task", "optimizer")),
+        " ".join(names[name] for name in ("task", "optimizer")),
+    )
+
+
+def _components(node: Any) -> Any:
+    """A specification without its numbers."""
+    if isinstance(node, Mapping):
+        return {name: _components(value) for name, value in node.items()}
+    return node if isinstance(node, bool | str) else None

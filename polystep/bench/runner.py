@@ -121,21 +121,26 @@ class Run:
         scores: dict[str, Any] = {}
         error: dict[str, str] | None = None
         try:
-            self._resume(run, checkpoint)
-            observers = Observers(self.observers)
-            observers.tell(lambda observer: observer.started(run.name, self.config, training.used))
-            train(training)
-            with interruption.at_once(), run.ledger.clock("test"):
-                scores = _scores(run)
-        except KeyboardInterrupt:
-            status = "interrupted"
+            try:
+                self._resume(run, checkpoint)
+                observers = Observers(self.observers)
+                observers.tell(lambda observer: observer.started(run.name, self.config, training.used))
+                train(training)
+                with interruption.at_once(), run.ledger.clock("test"):
+                    scores = _scores(run)
+            except KeyboardInterrupt:
+                status = "interrupted"
+            except ExpectedError:
+                raise
+            except Exception as failure:
+                status = "failed"
+                error = {"type": type(failure).__name__, "message": str(failure), "traceback": traceback.format_exc()}
+            record = make_record(run, status, scores, error, training.used)
+            write_record(run.folder, record)
         except ExpectedError:
+            # it leaves no record, but who watches must not wait for it: a progress bar hides the cursor
+            observers.tell(lambda observer: observer.ended("failed", {}))
             raise
-        except Exception as failure:
-            status = "failed"
-            error = {"type": type(failure).__name__, "message": str(failure), "traceback": traceback.format_exc()}
-        record = make_record(run, status, scores, error, training.used)
-        write_record(run.folder, record)
         observers.tell(lambda observer: observer.ended(status, scores))
         return RunOutcome(status, run.folder, record)
 

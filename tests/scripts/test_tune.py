@@ -12,6 +12,7 @@ from polystep.bench.sweeps.plan import SweepRun
 from polystep.records import RunRecord, read_places
 from scripts import tune
 from scripts.console import CONFIGS, EXIT_STATUS, console, prepare
+from tests.polystep.conftest import MakeRecord, make_record  # noqa: F401
 
 FAULTY = Path(__file__).with_name("faulty_configs")
 SMALL = [
@@ -88,11 +89,20 @@ def test_the_best_of_two_stages_is_written_and_used(command: Command, monkeypatc
     assert command("optimizer=spsa")[0] == 0
     assert path.read_text() == written and [record.started for record in trials()] == started
 
-    # fewer trials than other methods have
-    all_trials = tune._trials
-    monkeypatch.setattr(tune, "_trials", lambda grids: {m: found[1:] for m, found in all_trials(grids).items()})
-    code, shown = command("optimizer=spsa")
-    assert code == 1 and "2 trials of spsa on snn_digits have no score" in " ".join(shown.split())
+    # fewer trials than other methods have, of the first stage and of the second
+    all_trials, path_of_last, stages = tune._trials, path, []
+    path_of_last.unlink()
+    for lacking in (1, 2):
+        stages.clear()
+
+        def some(grids: Any, lacking: int = lacking) -> Any:
+            stages.append(len(grids))
+            return {m: found[len(stages) == lacking :] for m, found in all_trials(grids).items()}
+
+        monkeypatch.setattr(tune, "_trials", some)
+        code, shown = command("optimizer=spsa")
+        assert code == 1 and "1 of 9 trials of spsa on snn_digits failed: nothing is chosen" in " ".join(shown.split())
+        assert stages == [1, lacking - 1] and not path.exists()
 
 
 @pytest.mark.slow
@@ -100,7 +110,7 @@ def test_a_method_that_fails_in_every_trial_stops_no_other(command: Command) -> 
     Path("faults").mkdir()
     Path("faults/7").write_text("raise")
     code, shown = command("optimizer=faulty,spsa")
-    assert code == 1 and "no trial of faulty on snn_digits finished: nothing is chosen" in shown
+    assert code == 1 and "9 of 9 trials of faulty on snn_digits failed: nothing is chosen" in " ".join(shown.split())
     assert [path.name for path in Path("own/settings").rglob("*.yaml")] == ["spsa.yaml"]
 
 
@@ -138,6 +148,15 @@ def test_settings_that_serve_several_tasks_are_not_overwritten(command: Command)
 def test_a_folder_of_ones_own_cannot_hide_settings_of_the_suite(command: Command) -> None:
     code, shown = command("study=equal_seconds", "task=acrobot", "optimizer=polystep")
     assert code == 2 and "leave out --config-dir to choose them anew" in " ".join(shown.split())
+
+
+def test_settings_that_diverge_are_trials_and_the_worst(make_record: MakeRecord) -> None:  # noqa: F811
+    error = {"type": "NonFiniteLossError", "message": "", "traceback": ""}
+    diverged = make_record(status="failed", scores={}, error=error)
+    killed = make_record(status="failed", scores={}, error=error | {"type": "OSError"})
+    assert tune._diverged(diverged) and not tune._diverged(killed) and not tune._diverged(make_record())
+    worst, other = (tune._trial({"optimizer.c": c}, record) for c, record in ((1.0, diverged), (2.0, make_record())))
+    assert tune._best([worst, other]) is other
 
 
 def test_of_equally_good_trials_the_one_that_was_so_good_first_is_chosen() -> None:

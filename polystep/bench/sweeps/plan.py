@@ -15,7 +15,7 @@ from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.specification import specification
 from polystep.bench.studies import find_settings, settings_files
 from polystep.processes import map_in_processes
-from polystep.records import cell_id, settings_id
+from polystep.records import settings_id
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _sweep_run(composer: Composer, planned: PlannedRun) -> tuple[SweepRun, tuple
         settings["threads"] or None,
         int(settings["device"].startswith("cuda")),
     )
-    return run, (cell_id(decisive), names, settings["budget"])
+    return run, (decisive, names, settings["budget"])
 
 
 def _of_study(config_dir: Path, overrides: tuple[str, ...]) -> list[tuple[str, ...]]:

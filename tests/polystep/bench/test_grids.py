@@ -1,11 +1,14 @@
 from pathlib import Path
 
 import pytest
+import torch
+from omegaconf import OmegaConf
 
 from polystep.bench.composition import Composer
 from polystep.bench.grids import SIZE, Grid, grid_files, read_grid
-from polystep.bench.launch import resolve_settings
+from polystep.bench.launch import build_component, resolve_settings
 from polystep.bench.schema import ConfigError
+from polystep.layout import ParameterLayout
 from scripts.console import CONFIGS
 
 SQUARE = Grid({"a": (1.0, 2.0, 8.0), "b": (10, 30, 90)})
@@ -31,6 +34,26 @@ def test_the_second_stage_lies_between_the_neighbours_of_the_best() -> None:
 def test_at_an_edge_the_second_stage_goes_on_beyond_it() -> None:
     around = SQUARE.around({"a": 8.0, "b": 10}).axes
     assert around == {"a": (8.0, 32.0, 128.0), "b": (1, 3, 10)}
+
+
+def test_second_stages_hold_nothing_that_their_method_refuses() -> None:
+    """Beyond the smallest and the largest corner of every grid of the suite."""
+    composer, layout = Composer(CONFIGS), ParameterLayout({"weight": (6, 7), "bias": (6,)})
+    # a grid for several tasks is one file
+    for path, (task, optimizer) in {path: names for names, path in grid_files(CONFIGS).items()}.items():
+        grid = read_grid(path)
+        for corner in (grid.points[0], grid.points[-1]):
+            second = grid.around(corner).points
+            for point in (second[0], second[-1]):
+                overrides = [
+                    f"task={task}",
+                    f"optimizer={optimizer}",
+                    *(f"{key}={value}" for key, value in point.items()),
+                ]
+                node = OmegaConf.to_container(composer.compose(overrides).config.optimizer, resolve=True)
+                assert isinstance(node, dict)
+                node.pop("seed", None)
+                build_component(node, "optimizer", layout=layout, point=torch.zeros(layout.size), seed=0)
 
 
 @pytest.mark.parametrize(

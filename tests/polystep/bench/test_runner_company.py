@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from polystep.bench import state
+from polystep.bench import runner, state
 from polystep.bench.runner import Run
-from polystep.contracts import State
+from polystep.contracts import ExpectedError, State
 from polystep.evaluation.sharded import Processes, ProcessLost
 from tests.polystep.bench.spy_run import STEPS, SpyTask, interrupt, result
 
@@ -51,6 +51,32 @@ def test_a_failing_observer_changes_nothing(build, tmp_path: Path, event: str) -
     assert result(outcome) == result(build(records=tmp_path / "whole").execute())
     assert [name for name, *_ in broken.events].count(event) == 1
     assert working.events[-1] == ("ended", "finished")
+
+
+@pytest.mark.parametrize("place", [("train", 3), ("test", 1)])
+def test_an_expected_failure_ends_the_run_for_those_who_follow(build, place: tuple[str, int]) -> None:
+    """A progress bar that nobody stops hides the cursor."""
+
+    def fail() -> None:
+        raise ExpectedError("the disk is full")
+
+    watcher = Watcher()
+    with pytest.raises(ExpectedError):
+        build(SpyTask(faults={place: fail}), observers=[watcher]).execute()
+    assert watcher.events[0] == ("started", 0.0) and watcher.events[-1] == ("ended", "failed")
+
+
+def test_a_record_that_cannot_be_written_ends_the_run_for_those_who_follow(
+    build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ExpectedError("the disk is full")
+
+    monkeypatch.setattr(runner, "write_record", fail)
+    watcher = Watcher()
+    with pytest.raises(ExpectedError):
+        build(observers=[watcher]).execute()
+    assert watcher.events[-1] == ("ended", "failed")
 
 
 def test_a_run_that_cannot_resume_tells_nobody(build, monkeypatch: pytest.MonkeyPatch) -> None:

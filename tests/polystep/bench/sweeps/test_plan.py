@@ -10,7 +10,7 @@ from polystep.bench.launch import resolve_settings
 from polystep.bench.schema import ConfigError
 from polystep.bench.specification import specification
 from polystep.bench.sweeps.plan import plan_sweep
-from polystep.records import write_record
+from polystep.records import CLOCKS, write_record
 from tests.polystep.conftest import MakeRecord
 
 CONFIGS = Path(__file__).resolve().parents[4] / "configs"
@@ -85,21 +85,52 @@ def test_minutes_are_learnt_from_records(tmp_path: Path, make_record: MakeRecord
 
 def test_minutes_of_other_settings_go_by_what_is_spent(tmp_path: Path, make_record: MakeRecord) -> None:
     """Those of the same study, else those of another one; a run ends at the first limit of its budget."""
-    write_record(tmp_path / "default", make_record(wall_seconds=60.0))
     other = {"task": "maxsat", "optimizer": "polystep", "study": "other"}
-    write_record(tmp_path / "other", make_record(names=other, wall_seconds=6000.0))
+    for folder, seconds, changes in (("default", 60.0, {}), ("other", 6000.0, {"names": other})):
+        # four fifths in steps
+        clocks = dict.fromkeys(CLOCKS, 0.0) | {"evaluation": 0.8 * seconds}
+        write_record(tmp_path / folder, make_record(wall_seconds=seconds, clocks=clocks, **changes))
 
     def minutes(*overrides: str) -> float | None:
         (run,) = plan_sweep(CONFIGS, None, ["task=maxsat", f"records={tmp_path}", *overrides])
         return run.minutes
 
     # records of 100 steps and 1600 candidates
-    assert minutes("budget.steps=50") == pytest.approx(0.5)
-    assert minutes("budget.steps=null", "budget.candidate_evaluations=3200") == pytest.approx(2)
-    assert minutes("budget.steps=50", "budget.candidate_evaluations=3200") == pytest.approx(0.5)
-    assert minutes("study=first", "optimizer=polystep", "budget.steps=50") == pytest.approx((0.5 + 50) / 2)
+    assert minutes("budget.steps=50") == pytest.approx(0.2 + 0.4)
+    assert minutes("budget.steps=null", "budget.candidate_evaluations=3200") == pytest.approx(0.2 + 1.6)
+    assert minutes("budget.steps=50", "budget.candidate_evaluations=3200") == pytest.approx(0.2 + 0.4)
+    assert minutes("study=first", "optimizer=polystep", "budget.steps=50") == pytest.approx((0.6 + 60) / 2)
     assert minutes("optimizer=spsa", "budget.steps=50") is None
     assert minutes("budget.steps=null", "budget.clause_checks=50") is None
+
+
+def test_minutes_of_runs_that_are_alike_come_before_those_of_the_same_names(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    """A formula of another size, and other components, have the same names of task and optimiser."""
+
+    def overrides(variables: int, *others: str) -> list[str]:
+        return ["task=maxsat", f"task.variables={variables}", f"records={tmp_path}", "budget.steps=50", *others]
+
+    names = {"task": "maxsat", "optimizer": "polystep", "study": "other"}
+    dear = "optimizer/weighting=greedy"
+    for seconds, changes in ((6.0, ()), (60.0, (dear,))):
+        settings = resolve_settings(*compose_config(CONFIGS, overrides(100, *changes)))
+        decisive = specification(settings) | {"protocol": "tuning"}
+        clocks = dict.fromkeys(CLOCKS, 0.0) | {"evaluation": seconds}
+        record = make_record(specification=decisive, names=names, wall_seconds=seconds, clocks=clocks)
+        write_record(tmp_path / str(seconds), record)
+
+    def minutes(*arguments: str) -> float | None:
+        (run,) = plan_sweep(CONFIGS, None, list(arguments))
+        return run.minutes
+
+    assert minutes(*overrides(100)) == pytest.approx(0.05)
+    assert minutes(*overrides(100, dear)) == pytest.approx(0.5)
+    # other numbers cost as much
+    assert minutes(*overrides(100, dear, "optimizer.probe_radius=0.123")) == pytest.approx(0.5)
+    # of another size only the names are known
+    assert minutes(*overrides(500)) == pytest.approx((0.05 + 0.5) / 2)
 
 
 def test_an_unknown_task_is_answered_with_the_valid_ones() -> None:
