@@ -55,6 +55,10 @@ def read_domain(start: Any, bounds: Bounds | None, integrality: bool | Sequence[
     point = _vector(start, "start")
     if not point.is_floating_point():
         point = point.double()
+    if point.dtype not in (torch.float32, torch.float64):
+        raise BlackBoxError(
+            f"start has type {point.dtype}, which is too coarse for small steps; give float32 or float64"
+        )
     if point.ndim != 1 or len(point) == 0:
         raise BlackBoxError(
             f"start must be a vector of at least one number, got shape {tuple(point.shape)}; flatten it first"
@@ -81,6 +85,8 @@ def read_domain(start: Any, bounds: Bounds | None, integrality: bool | Sequence[
 def _read_bounds(bounds: Bounds | None, point: Tensor) -> tuple[Tensor, Tensor]:
     if bounds is None:
         return torch.full_like(point, -torch.inf), torch.full_like(point, torch.inf)
+    if isinstance(bounds, Tensor):
+        bounds = bounds.tolist()
     pairs: list[Any] = list(bounds) if hasattr(bounds, "__iter__") else []
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         sides = (_vector(side, "bounds").reshape(-1).tolist() for side in (bounds.lb, bounds.ub))

@@ -12,7 +12,7 @@ from pathlib import Path
 from polystep.contracts import ExpectedError
 from polystep.records import RecordError, RunRecord, read_bundle, write_bundle
 from polystep.records.identity import digest
-from scripts.console import COMMITTED, console, explain
+from scripts.console import COMMITTED, console, explain, positive_count
 from scripts.report import write_report
 
 
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.benchmark_report", description="Time a report from made-up records."
     )
-    parser.add_argument("--runs", type=int, default=1000, help="number of records (default: %(default)s)")
+    parser.add_argument("--runs", type=positive_count, default=1000, help="number of records (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
         with tempfile.TemporaryDirectory() as folder:

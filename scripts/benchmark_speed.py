@@ -23,7 +23,7 @@ from polystep.contracts import ExpectedError
 from polystep.files import write_text
 from polystep.low_rank import LowRankCandidates
 from polystep.report.table import Row, Table, text_column, to_markdown, write_table
-from scripts.console import RESULTS, explain
+from scripts.console import RESULTS, explain, positive_count
 from scripts.control_speed import control_speed_table
 from scripts.convolution_speed import NETWORKS as CONVOLUTIONAL
 from scripts.convolution_speed import convolution_speed_table
@@ -58,11 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help=f"files of configs/task, {', '.join(CONVOLUTIONAL)}, or {STARTS}: how long networks compile (default: all)",
     )
     parser.add_argument(
-        "--batch-size", type=int, default=512, help="rows, as in the paper's runs (default: %(default)s)"
+        "--batch-size", type=positive_count, default=512, help="rows, as in the paper's runs (default: %(default)s)"
     )
-    parser.add_argument("--candidates", type=int, default=4416, help="candidates per evaluation (default: %(default)s)")
     parser.add_argument(
-        "--repeats", type=int, default=5, help="timed evaluations per path at most (default: %(default)s)"
+        "--candidates", type=positive_count, default=4416, help="candidates per evaluation (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--repeats", type=positive_count, default=5, help="timed evaluations per path at most (default: %(default)s)"
     )
     parser.add_argument("--output", type=Path, default=RESULTS / "tables", help="folder (default: %(default)s)")
     options = parser.parse_args(arguments)

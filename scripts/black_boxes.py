@@ -27,7 +27,7 @@ from polystep.contracts import ExpectedError
 from polystep.factories import Factory
 from polystep.files import write_text
 from polystep.report.table import Row, Table, number_column, text_column, to_markdown, write_table
-from scripts.console import RESULTS, explain
+from scripts.console import RESULTS, explain, positive_count
 
 DIMENSIONS = 20
 STEP = 0.5
@@ -56,8 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.black_boxes", description="Compare searches of black boxes."
     )
-    parser.add_argument("--budget", type=int, default=20_000, help="evaluations of each search (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=10, help="searches of each method (default: %(default)s)")
+    parser.add_argument(
+        "--budget", type=positive_count, default=20_000, help="evaluations of each search (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seeds", type=positive_count, default=10, help="searches of each method (default: %(default)s)"
+    )
     parser.add_argument(
         "--authors-package", type=Path, metavar="FOLDER", help="where polystep 1.1.0 is installed alone"
     )

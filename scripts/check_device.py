@@ -39,7 +39,7 @@ from polystep.evaluation.routing.network import RoutedNetwork
 from polystep.layout import ParameterLayout
 from polystep.low_rank import LowRankCandidates
 from polystep.report.table import Row, Table, number_column, text_column, to_markdown, write_table
-from scripts.console import explain
+from scripts.console import explain, positive_count
 from scripts.convolution_speed import lenet
 from scripts.speed import CONTROL, NETWORKS, mirrored_noise, polystep_settings, whole_particles
 
@@ -117,10 +117,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("device", help="cuda, cuda:1 or cpu")
     parser.add_argument("tasks", nargs="*", default=TASKS, help="some of them (default: all)")
-    parser.add_argument("--batch-size", type=int, default=512, help="samples (default: %(default)s)")
-    parser.add_argument("--candidates", type=int, default=4096, help="timed at once (default: %(default)s)")
-    parser.add_argument("--variables", type=int, default=100_000, help="of MAX-SAT (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=5, help="of a timing; the median counts (default: %(default)s)")
+    parser.add_argument("--batch-size", type=positive_count, default=512, help="samples (default: %(default)s)")
+    parser.add_argument("--candidates", type=positive_count, default=4096, help="timed at once (default: %(default)s)")
+    parser.add_argument("--variables", type=positive_count, default=100_000, help="of MAX-SAT (default: %(default)s)")
+    parser.add_argument(
+        "--repeats", type=positive_count, default=5, help="of a timing; the median counts (default: %(default)s)"
+    )
     parser.add_argument("--output", type=Path, help="folder for the table (default: it is only printed)")
     given = parser.parse_args(arguments)
     console = Console(soft_wrap=True)

@@ -78,6 +78,13 @@ def _score(value: float | str | None) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "not a finite number"
 
 
+def positive_count(text: str) -> int:
+    """The type of an argument that is a whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text}")
+    return int(text)
+
+
 def add_config_dir(parser: argparse.ArgumentParser) -> None:
     """The argument that names a folder with more choices."""
     parser.add_argument(

@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Fetches what is missing and verifies what is there; a data set that cannot be had does not stop the others.
 
     Returns:
-        Exit status: 0 when all data sets are ready, 1 after an explained failure.
+        Exit status: 0 when all data sets are ready, 1 when one could not be had, 2 for a name that is not known.
     """
     parser = argparse.ArgumentParser("python -m scripts.fetch_data", description="Fetch and verify data sets.")
     parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where they are kept; default: data")
@@ -25,11 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         failures = fetch(options.names, options.data_dir)
+        status = 1 if failures else 0
     except UnknownDataset as error:
-        failures = [error]
+        failures, status = [error], 2
     for failure in failures:
         Console(stderr=True, soft_wrap=True).print(str(failure), markup=False, highlight=False)
-    return 1 if failures else 0
+    return status
 
 
 def fetch(names: Sequence[str], data_dir: Path) -> list[DataError]:

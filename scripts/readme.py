@@ -31,7 +31,7 @@ _COLUMNS = (
     *(spread_column(edition, f"published, {title}") for edition, title in EDITIONS.items()),
     spread_column("default", "our settings"),
     spread_column("equal_seconds", "equal seconds"),
-    number_column("seconds", "of them", "seconds"),
+    number_column("seconds", "seconds each", "seconds"),
     headline.method_column("rival", "best black-box rival, equal seconds"),
 )
 _NOTES = (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from polystep.contracts import ExpectedError
 from polystep.records import RecordError, RunRecord, read_places, write_bundle, write_record
-from polystep.records.check import duplicates, faults
+from polystep.records.check import duplicates, faults, names_a_file
 from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, ROOT, explain, say
 
 
@@ -51,7 +51,7 @@ def pack(options: argparse.Namespace) -> int:
         if item.status != "finished":
             left_out += 1
             continue
-        runs = studies.setdefault(item.study["name"], {})
+        runs = studies.setdefault(_file_name(item.study["name"]), {})
         older, newer = sorted((runs.get(item.run_id, item), item), key=lambda record: record.ended)
         runs[item.run_id] = newer
         if older.scores != newer.scores:
@@ -72,12 +72,19 @@ def unpack(options: argparse.Namespace) -> int:
     for _, item in read_places(*options.places):
         if isinstance(item, RecordError):
             raise item
-        folder = options.to / item.name
+        folder = options.to / _file_name(item.name)
         if not (folder / "run.json").exists():
             write_record(folder, item)
             made += 1
     say(f"{made} runs in {options.to}")
     return EXIT_STATUS["finished"]
+
+
+def _file_name(name: str) -> str:
+    """A name from a record, which may be anybody's; RecordError where it would lead elsewhere."""
+    if not names_a_file(name):
+        raise RecordError(f"a record has the name {name!r}, which leads to another folder; nothing was written for it")
+    return name
 
 
 def check(options: argparse.Namespace) -> int:

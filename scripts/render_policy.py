@@ -17,7 +17,7 @@ from polystep.bench.checkpoint import load_checkpoint
 from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
 from polystep.records import read_record
-from scripts.console import RESULTS, explain
+from scripts.console import RESULTS, explain, positive_count
 from tasks.control.task import ControlTask
 
 
@@ -31,9 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="folder of a finished run, with its checkpoint")
     parser.add_argument("--output", type=Path, default=RESULTS / "policy.gif", help="file (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the episode (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=240, help="environment steps at most (default: %(default)s)")
-    parser.add_argument("--every", type=int, default=3, help="steps per picture (default: %(default)s)")
-    parser.add_argument("--width", type=int, default=300, help="in pixels (default: %(default)s)")
+    parser.add_argument(
+        "--steps", type=positive_count, default=240, help="environment steps at most (default: %(default)s)"
+    )
+    parser.add_argument("--every", type=positive_count, default=3, help="steps per picture (default: %(default)s)")
+    parser.add_argument("--width", type=positive_count, default=300, help="in pixels (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
         frames = [Image.fromarray(pixels) for pixels in _frames(options.run, options.seed, options.steps)][

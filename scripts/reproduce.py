@@ -19,7 +19,7 @@ from scripts.sweep import launch, minutes_left, plan, show_plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; exit status 0 when every run of the profile is done."""
+    """The command; exit status 0 when every run of the profile, or what stands for it without its data, is done."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.reproduce", description="Run a profile and build the report."
     )
@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.dry_run:
             return EXIT_STATUS["finished"]
         started = time.monotonic()
+        # where no run can begin, the report still shows the committed records
+        RECORDS.mkdir(parents=True, exist_ok=True)
         status = launch(launcher, runs, statuses)
         if status == EXIT_STATUS["interrupted"]:
             console.print("interrupted; repeat the command to continue")

@@ -25,3 +25,8 @@ def print_table(options: argparse.Namespace, table_of: Callable[[Any], Table]) -
     except ExpectedError as error:
         return explain(error)
     return 0
+
+
+def one_per_seed(runs: Any) -> Any:
+    """Of runs of equal settings and seed, repeated on other machines or threads, the one that ended last."""
+    return runs.sort_values("ended").drop_duplicates(["cell_id", "seed"], keep="last")

@@ -19,7 +19,7 @@ from polystep.report.rows import interval_of
 from polystep.report.table import Table, interval_column, number_column, text_column
 from polystep.report.text import Interval
 from scripts.console import CONFIGS, guarded
-from scripts.tables import print_table, table_parser
+from scripts.tables import one_per_seed, print_table, table_parser
 from tasks.networks.cart import fit_cart
 from tasks.networks.decision_tree import DecisionTree
 
@@ -45,7 +45,7 @@ def tree_table(runs: Any) -> Table:
         row: dict[str, Any] = {"set": name, "depth": depth, "unit": "fraction"}
         row[CART] = interval_of(spread_of([cart_accuracy(name, int(depth), int(seed)) for seed in seeds]), "fraction")
         counts = {len(seeds)}
-        for (method, cell), group in of_set.drop_duplicates(["cell_id", "seed"]).groupby(["optimizer", "cell_id"]):
+        for (method, cell), group in one_per_seed(of_set).groupby(["optimizer", "cell_id"]):
             limit = group.get("budget.candidate_evaluations", pandas.Series([None])).iloc[0]
             title = method if pandas.isna(limit) else f"{method}, {limit:,.0f} candidates"
             # other settings of the same method

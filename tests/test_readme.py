@@ -31,7 +31,9 @@ DOCUMENTS = {
         "README.md",
         "CONTRIBUTING.md",
         EXAMPLES,
+        "polystep/METHOD.md",
         "polystep/report/published/README.md",
+        "results/EDITIONS.md",
         *(f"{folder}/README.md" for folder in FOLDERS),
     )
 }

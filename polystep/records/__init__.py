@@ -4,7 +4,7 @@ The harness writes records and reports read them; neither imports the other, bot
 """
 
 from polystep.records.bundle import read_bundle, read_places, write_bundle
-from polystep.records.identity import cell_id, run_id, settings_id
+from polystep.records.identity import cell_id, digest, run_id, settings_id
 from polystep.records.record import (
     CLOCKS,
     COUNTERS,
@@ -29,6 +29,7 @@ __all__ = [
     "Row",
     "RunRecord",
     "cell_id",
+    "digest",
     "history_columns",
     "read_bundle",
     "read_places",

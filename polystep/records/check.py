@@ -1,6 +1,7 @@
 """What is wrong with records that are well formed: numbers that contradict each other, code that nobody can look up."""
 
 import math
+import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -26,6 +27,8 @@ def faults(record: RunRecord, repository: Path | None = None) -> Iterator[str]:
     ):
         if getattr(record, name) != expected:
             yield f"{name} is {getattr(record, name)}, but its specification, data and machine give {expected}"
+    if not names_a_file(record.name) or not names_a_file(record.study["name"]):
+        yield f"name {record.name!r} or study {record.study['name']!r} cannot be the name of a folder"
     if record.seed != record.specification["seed"]:
         yield f"seed is {record.seed}, in its specification {record.specification['seed']}"
     for name in ("edition", "protocol"):
@@ -35,6 +38,11 @@ def faults(record: RunRecord, repository: Path | None = None) -> Iterator[str]:
     yield from _time(record)
     if record.status == "finished":
         yield from _scores(record)
+
+
+def names_a_file(name: str) -> bool:
+    """Whether a name from a record can be that of a file: it leads to no other folder."""
+    return re.fullmatch(r"[^\W_][^/\\:\0\n]*", name) is not None
 
 
 def duplicates(records: Iterable[tuple[str, RunRecord]]) -> Iterator[str]:

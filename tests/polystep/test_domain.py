@@ -47,6 +47,15 @@ def test_bounds_of_scipy_are_pairs() -> None:
 def test_one_pair_of_bounds_is_for_all() -> None:
     assert read_domain([1, 1, 1], (0, 2), False).low.tolist() == [0, 0, 0]
     assert read_domain([1, 1], [(0, 2), (-1, 1)], False).low.tolist() == [0, -1]
+    assert read_domain([1, 1, 1], torch.tensor([0.0, 2.0]), False).low.tolist() == [0, 0, 0]
+    assert read_domain([1, 1], torch.tensor([[0.0, 2.0], [-1.0, 1.0]]), False).low.tolist() == [0, -1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_coarse_numbers_are_refused(dtype: torch.dtype) -> None:
+    """Weights of PolyStep would be infinite among them, and the point would never move."""
+    with pytest.raises(BlackBoxError, match=f"start has type {dtype}, which is too coarse"):
+        minimize(lambda x: (x**2).sum(), torch.ones(2, dtype=dtype), budget=50)
 
 
 def test_the_function_sees_nothing_beyond_the_bounds_and_whole_numbers_where_asked() -> None:

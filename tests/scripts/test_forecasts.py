@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pandas import concat
 
 from polystep.report import load_runs
 from scripts import forecasts, sweep
@@ -26,6 +27,16 @@ def test_persistence_is_a_row_beside_each_method(tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     assert forecasts.main([str(tmp_path)]) == 0
     assert "| persistence |" in capsys.readouterr().out
+
+
+def test_repeated_runs_and_trials_count_no_seed_twice(tmp_path: Path) -> None:
+    runs = ["optimizer=random_search", "seed=1", "budget.steps=3", "threads=1"]
+    assert sweep.main([*SMALL, *runs, f"records={tmp_path}"]) == 0
+    once = load_runs(tmp_path)
+    again = once.assign(ended="2100-01-01", test_selected=0.5, validation_selected=0.5)
+    trial = once.assign(protocol="tuning", seed=7)
+    own, _ = forecasts.forecast_table(concat([again, once, trial], ignore_index=True), "absent folder").rows
+    assert (own["seeds"], own["test"].value) == (1, 0.5)
 
 
 def test_without_runs_the_command_to_make_some_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

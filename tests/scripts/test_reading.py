@@ -64,6 +64,17 @@ def test_own_runs_are_shown_beside_committed_ones(capsys: pytest.CaptureFixture[
     assert "equal seconds: only committed runs" in shown
 
 
+def test_nothing_to_compare_has_a_status_of_its_own(
+    make_record: MakeRecord,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    study = {"name": "mine", "edition": None, "protocol": "a protocol of mine"}
+    write_record(tmp_path / "run", make_record(study=study))
+    assert compare.main(["optimizer=polystep", "task=maxsat_100v", str(tmp_path)]) == 1
+    assert "only your runs" in said(capsys)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -133,3 +133,23 @@ def test_committed_records_have_no_fault(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_folder_that_is_not_there_is_named(action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([action, str(tmp_path / "absent")]) == 2
     assert "absent does not exist" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "..", "a/b", "", ".hidden"])
+def test_a_name_that_leads_elsewhere_is_refused(
+    make_record: MakeRecord,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    """Bundles may come from anybody."""
+    folder = tmp_path / "own"
+    write_bundle(folder / "run.jsonl.xz", [make_record(name=name)])
+    write_bundle(folder / "study.jsonl.xz", [make_record(study={"name": name, "edition": None, "protocol": "default"})])
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["unpack", str(folder / "run.jsonl.xz"), "--to", str(tmp_path / "to")]) == 2
+    assert main(["pack", str(folder / "study.jsonl.xz"), "--to", str(tmp_path / "to")]) == 2
+    assert sorted(tmp_path.rglob("*")) == before
+    assert " ".join(capsys.readouterr().out.split()).count("which leads to another folder") == 2
+    assert main(["check", str(folder)]) == 1
+    assert "cannot be the name of a folder" in " ".join(capsys.readouterr().out.split())

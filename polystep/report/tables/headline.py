@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from polystep.report.groups import Board, Group
+from polystep.report.groups import Board, Group, main_boards
 from polystep.report.material import HEADLINE, Material, family_section
 from polystep.report.one_run import METHOD
 from polystep.report.published import EDITIONS, published_score
@@ -19,9 +19,9 @@ _OWN = {
 
 
 def tables(material: Material) -> Iterator[Table]:
-    """One row per task that the paper's method has run on."""
+    """One row per task that the paper's method has run on; of tasks that differ in their size alone, one per size."""
     boards: dict[str, dict[str, Board]] = {}
-    for members in material.main.values():
+    for members in main_boards(material.boards, most=len(material.boards)).values():
         for board in members:
             boards.setdefault(board.task, {})[board.axis] = board
     order = {section: place for place, section in enumerate(material.sections)}

@@ -139,6 +139,13 @@ def test_headline_names_the_best_rival_and_gradients(made):
     assert row["seconds"] == 30
 
 
+def test_the_headline_has_every_task_of_a_family(made, make_run):
+    """Other summaries show the fullest eight."""
+    tasks = [f"network{chr(letter)}" for letter in range(ord("a"), ord("a") + 12)]
+    rows = made(*(make_run(task, "polystep") for task in tasks))["headline"].rows
+    assert sorted(row["task"] for row in rows) == tasks
+
+
 def test_altered_settings_are_shown_apart(made, make_run):
     altered = make_run("snn", "polystep", altered=("budget.steps=60",), cell_id="other", **{"budget.steps": 60})
     shown = made(make_run("snn", "polystep"), altered)["settings_networks"]

@@ -53,7 +53,7 @@ def test_misspelt_name_is_found_before_anything_is_fetched(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(LOADERS, "tiny", unavailable)
-    assert main(["--data-dir", str(tmp_path), "tiny", "mnits"]) == 1
+    assert main(["--data-dir", str(tmp_path), "tiny", "mnits"]) == 2
     captured = capsys.readouterr()
     assert "trying" not in captured.out
     assert "'mnits' is unknown" in captured.err
