@@ -63,7 +63,10 @@ def _code(record: RunRecord, repository: Path | None) -> Iterator[str]:
         yield f"commit {commit[:12]} of its code is not in the history of {repository.resolve().name}"
     if modified is None:
         yield "it is not known whether its code was modified"
+    own = f"configs/settings/{record.study['name']}/"
     for kind, files in (("modified", modified), ("untracked", untracked)):
+        # scripts.tune writes settings of results while trials are run, which read those of their own study alone
+        files = [file for file in files or () if not file.startswith("configs/settings/") or file.startswith(own)]
         if files:
             yield f"{kind} files when it ran: {', '.join(files[:5])}{' and more' * (len(files) > 5)}"
 

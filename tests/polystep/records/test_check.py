@@ -53,6 +53,10 @@ def test_each_contradiction_is_named_alone(make_record: MakeRecord, changes: dic
         ({"modified": None}, "not known whether its code was modified"),
         ({"modified": ["polystep/a.py"]}, "modified files when it ran: polystep/a.py"),
         ({"untracked": ["tasks/b.py"]}, "untracked files when it ran: tasks/b.py"),
+        (
+            {"untracked": ["configs/settings/other/int8/spsa.yaml", "configs/settings/default/int8/spsa.yaml"]},
+            "untracked files when it ran: configs/settings/default/int8/spsa.yaml",
+        ),
     ],
 )
 def test_code_that_nobody_can_look_up_is_named(make_record: MakeRecord, context: dict[str, Any], fault: str) -> None:
