@@ -22,7 +22,7 @@ from polystep.report.published import published
 from polystep.report.table import Table, interval_column, number_column, spread_column, text_column
 from polystep.report.text import Interval
 from scripts.console import CONFIGS, guarded
-from scripts.tables import print_table, table_parser
+from scripts.tables import one_per_seed, print_table, table_parser
 
 STUDY, REFERENCE = "weighting", "softmax"
 RULE = "optimizer.weighting.component"
@@ -79,8 +79,8 @@ def _rows(profile: str, runs: Any) -> list[dict[str, Any]]:
         tuple(item for item in run.overrides if not item.startswith("seed=")) for run in read_profile(CONFIGS, profile)
     }
     planned = {frozenset(altered_overrides(composer, overrides)) for overrides in settings}
-    chosen = runs.loc[[frozenset(altered) in planned for altered in runs["altered"]]].sort_values("ended")
-    groups = [group.drop_duplicates("seed", keep="last") for _, group in chosen.groupby("cell_id")]
+    chosen = runs.loc[[frozenset(altered) in planned for altered in runs["altered"]]]
+    groups = [group for _, group in one_per_seed(chosen).groupby("cell_id")]
     softmax = next((group for group in groups if rule_of(group) == REFERENCE), runs[:0])
     rows = sorted((_row(profile, group, softmax) for group in groups), key=lambda row: -row["test"].value)
     tested = [row for row in rows if row["p"] is not None]

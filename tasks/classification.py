@@ -129,8 +129,9 @@ class ClassificationTask:
             mean_cross_entropy,
             self.layout,
         )
-        perturber = NodePerturber(self._module, mean_cross_entropy, self.layout)
-        self._perturber = perturber if has_nodes(self._module) else None
+        self._perturber = (
+            NodePerturber(self._module, mean_cross_entropy, self.layout) if has_nodes(self._module) else None
+        )
         self._split(data, held_out, seed)
         if sampling not in SAMPLINGS:
             raise ValueError(f"task.sampling must be {' or '.join(SAMPLINGS)}, got {sampling!r}")
