@@ -18,19 +18,23 @@ from polystep.noise import MirroredCandidates, Noise
 from polystep.random import derive_seed
 from polystep.schedule import Moment, Schedule
 from polystep.subspace import Subspace
+from polystep.update import Update
 from polystep.validation import SettingError, non_negative, positive_schedule
 
 Shaping = Literal["ranks", "ranks_by_position", "z_score"]
 _UTILITIES = {"ranks": centred_ranks, "ranks_by_position": centred_ranks_by_position, "z_score": z_scores}
 
 
-@component("openai_es", version=1, added=("subspace", "noise"), title="OpenAI-ES", family="evolution strategies")
+@component(
+    "openai_es", version=1, added=("subspace", "noise", "update"), title="OpenAI-ES", family="evolution strategies"
+)
 class OpenAIES(PointOptimizer):
     """Estimate a gradient of the smoothed loss from mirrored pairs of Gaussian perturbations, and climb it.
 
     Generation g = 1, 2, ..., with pairs i = 1..N/2, candidates theta +- sigma_g e_i and utilities u of their losses:
         gradient = sum_i (u_i+ - u_i-) e_i / (N sigma_g)
         theta   <- (theta + rate_g gradient)(1 - rate_g weight_decay)
+    or, with an `update`, theta + update(gradient): `polystep.update.Adaptive` makes of it the Adam that the source uses.
     Costs N candidates. Noise is drawn again from its seed where it is needed, so no (N, D) array exists here. The published
     rate falls linearly, rate (1 - g/G), and so ends at 0. Source: Salimans et al., arXiv 1703.03864; EDITIONS.md, rivals.
     """
@@ -43,18 +47,19 @@ class OpenAIES(PointOptimizer):
         *,
         population: int = 50,
         sigma: float | Schedule = 0.02,
-        learning_rate: float | Schedule = 0.01,
+        learning_rate: float | Schedule | None = None,
         weight_decay: float = 0.0,
         shaping: Shaping = "ranks",
         report: Literal["mean", "best_ever"] = "mean",
         subspace: Callable[..., Subspace] | None = None,
         noise: Noise | None = None,
+        update: Update | None = None,
     ):
         """`population`: candidates per generation, even. `sigma`: standard deviation of the perturbations. `shaping`: what
         becomes of the losses, see `centred_ranks`, `centred_ranks_by_position` and `z_scores`. `report`: the solution is
         theta, or, as in the published MAX-SAT runs, the candidate with the lowest loss so far. `subspace`: whose coordinates
-        e perturbs. `noise`: where e comes from instead, see `polystep.noise`. Schedules over steps are read at g. Raises
-        ValueError.
+        e perturbs. `noise`: where e comes from instead, see `polystep.noise`. `learning_rate`: None is 0.01; schedules over
+        steps are read at g. `update`: has a rate and a decay of its own. Raises ValueError.
         """
         check_population(population)
         if shaping not in _UTILITIES:
@@ -65,14 +70,21 @@ class OpenAIES(PointOptimizer):
             raise SettingError(
                 "subspace and noise both say how perturbations are drawn; give one of optimizer.subspace and optimizer.noise"
             )
+        if update is not None and (learning_rate is not None or weight_decay):
+            raise SettingError(
+                "an update has a rate and a decay of its own; set optimizer.learning_rate=null and optimizer.weight_decay=0, "
+                "or optimizer.update=null"
+            )
         super().__init__(layout, point)
         self._candidates: MirroredCandidates
         self._spread: float
         self._layout, self._noise = layout, noise
         self._seed, self._pairs = seed, population // 2
         self._sigma = positive_schedule(sigma, "sigma")
-        self._learning_rate = positive_schedule(learning_rate, "learning_rate", may_vanish=True)
+        rate = 0.01 if learning_rate is None else learning_rate
+        self._learning_rate = positive_schedule(rate, "learning_rate", may_vanish=True)
         self._weight_decay = non_negative(weight_decay, "weight_decay")
+        self._update = update
         self._utilities = _UTILITIES[shaping]
         self._report_best = report == "best_ever"
         self._subspace = search_space(subspace, layout, self._point, seed)
@@ -105,9 +117,12 @@ class OpenAIES(PointOptimizer):
             self._keep_best(losses)
         gradient = self._candidates.combine(pair_weights(self._utilities(losses.double())))
         gradient /= len(losses) * self._spread
-        rate = self._learning_rate.at(self._generation)
         before = self._point
-        self._point = (before + rate * gradient) * (1 - rate * self._weight_decay)
+        if self._update is None:
+            rate = self._learning_rate.at(self._generation)
+            self._point = (before + rate * gradient) * (1 - rate * self._weight_decay)
+        else:
+            self._point = before + self._update.move(gradient, self._now, before)
         return {"gradient_norm": float(gradient.norm()), "movement": float((self._point - before).norm())}
 
     def _keep_best(self, losses: Tensor) -> None:
@@ -117,11 +132,16 @@ class OpenAIES(PointOptimizer):
             self._best_loss = float(losses[lowest])
 
     def _state(self) -> State:
-        if self._best_loss == math.inf:
-            return super()._state()
-        return super()._state() | {"best": {"point": self._best, "loss": self._best_loss}}
+        state = super()._state()
+        if self._best_loss != math.inf:
+            state["best"] = {"point": self._best, "loss": self._best_loss}
+        if self._update is not None:
+            state["update"] = self._update.state_dict()
+        return state
 
     def _restore(self, state: State) -> None:
         super()._restore(state)
+        if self._update is not None:
+            self._update.load_state_dict(state["update"])
         best = state.get("best")
         self._best, self._best_loss = (best["point"].clone(), best["loss"]) if best else (self._point, math.inf)

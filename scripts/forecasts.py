@@ -17,7 +17,7 @@ from polystep.report.groups import spread_of
 from polystep.report.rows import interval_of
 from polystep.report.table import Table, interval_column, number_column, text_column
 from scripts.console import CONFIGS, guarded
-from scripts.tables import one_per_seed, print_table, table_parser
+from scripts.tables import one_per_seed, print_table, results_of, table_parser
 
 COLUMNS = (
     text_column("series", "Series"),
@@ -41,9 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def forecast_table(runs: Any, data_dir: str) -> Table:
     """The table; ExpectedError where there are no finished runs of forecasts, or their series cannot be had."""
-    kind = runs.get("task.component")
-    results = (runs["status"] == "finished") & (runs["protocol"] != "tuning")
-    forecasts = runs[results & (kind == "forecasting")] if kind is not None else runs[:0]
+    forecasts = results_of(runs, "task.component", "forecasting")
     if not len(forecasts):
         raise ExpectedError(
             "there are no finished runs of task=etth1; make some with python -m scripts.sweep task=etth1"

@@ -33,6 +33,7 @@ _COLUMNS = (
     spread_column("equal_seconds", "equal seconds"),
     number_column("seconds", "seconds each", "seconds"),
     headline.method_column("rival", "best black-box rival, equal seconds"),
+    headline.method_column("gradients", "gradients, equal seconds"),
 )
 _NOTES = (
     "Test accuracy, share of satisfied clauses, or return: mean ± standard deviation over n seeds (shown below five). Equal "

@@ -27,6 +27,13 @@ def print_table(options: argparse.Namespace, table_of: Callable[[Any], Table]) -
     return 0
 
 
+def results_of(runs: Any, setting: str, value: str) -> Any:
+    """The finished runs, trials aside, with this value of a setting."""
+    if setting not in runs:
+        return runs[:0]
+    return runs[(runs["status"] == "finished") & (runs["protocol"] != "tuning") & (runs[setting] == value)]
+
+
 def one_per_seed(runs: Any) -> Any:
     """Of runs of equal settings and seed, repeated on other machines or threads, the one that ended last."""
     return runs.sort_values("ended").drop_duplicates(["cell_id", "seed"], keep="last")

@@ -19,7 +19,7 @@ from polystep.report.rows import interval_of
 from polystep.report.table import Table, interval_column, number_column, text_column
 from polystep.report.text import Interval
 from scripts.console import CONFIGS, guarded
-from scripts.tables import one_per_seed, print_table, table_parser
+from scripts.tables import one_per_seed, print_table, results_of, table_parser
 from tasks.networks.cart import fit_cart
 from tasks.networks.decision_tree import DecisionTree
 
@@ -34,9 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def tree_table(runs: Any) -> Table:
     """A row per set, a column per method and number of candidates; ExpectedError where there are no finished runs of trees."""
-    kind = runs.get("task.network.component")
-    results = (runs["status"] == "finished") & (runs["protocol"] != "tuning")
-    trees = runs[results & (kind == "decision_tree")] if kind is not None else runs[:0]
+    trees = results_of(runs, "task.network.component", "decision_tree")
     if not len(trees):
         raise ExpectedError("there are no finished runs of task=tree; make some with python -m scripts.sweep task=tree")
     rows, methods = [], set()

@@ -1,4 +1,4 @@
-"""Who may import whom, and what the product may say."""
+"""Who may import whom, and what the core needs."""
 
 import ast
 import subprocess
@@ -67,8 +67,3 @@ assert fit.best < fit.history[0].validation, fit
         [sys.executable, "-W", "ignore", "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda path: path.stem)
-def test_configurations_open_with_what_they_are(path):
-    assert path.read_text(encoding="utf-8").startswith("# ")

@@ -55,12 +55,11 @@ class NodePerturber:
                 share = (noisy - plain).unsqueeze(-1) / (deviation * passes * len(inputs))
                 for name, received, noise in calls:
                     weighted = (noise * share.to(noise)).flatten(0, -2)
-                    for parameter, part in (
-                        ("weight", weighted.T @ received.flatten(0, -2)),
-                        ("bias", weighted.sum(0)),
-                    ):
-                        if (estimate := estimates.get(f"{name}{parameter}")) is not None:
-                            estimate += part
+                    # a layer may have no bias, and parameters that are not trained
+                    if (weight := estimates.get(f"{name}weight")) is not None:
+                        weight += weighted.T @ received.flatten(0, -2)
+                    if (bias := estimates.get(f"{name}bias")) is not None:
+                        bias += weighted.sum(0)
         return plain.mean(), total
 
     def _losses(self, tensors: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:

@@ -40,6 +40,16 @@ def faults(record: RunRecord, repository: Path | None = None) -> Iterator[str]:
         yield from _scores(record)
 
 
+def changed_files(record: RunRecord, kind: str) -> list[str]:
+    """The files, "modified" or "untracked", in which what ran may have differed from its commit.
+
+    Without the settings of other studies: `scripts.tune` writes those while trials run, which read their own study's alone.
+    """
+    own = f"configs/settings/{record.study['name']}/"
+    files = record.context[kind] or ()
+    return [file for file in files if not file.startswith("configs/settings/") or file.startswith(own)]
+
+
 def names_a_file(name: str) -> bool:
     """Whether a name from a record can be that of a file: it leads to no other folder."""
     return re.fullmatch(r"[^\W_][^/\\:\0\n]*", name) is not None
@@ -56,18 +66,15 @@ def duplicates(records: Iterable[tuple[str, RunRecord]]) -> Iterator[str]:
 
 
 def _code(record: RunRecord, repository: Path | None) -> Iterator[str]:
-    commit, modified, untracked = (record.context[name] for name in ("commit", "modified", "untracked"))
+    commit = record.context["commit"]
     if commit is None:
         yield "the commit of its code is not known"
     elif repository is not None and not _in_history(repository, commit):
         yield f"commit {commit[:12]} of its code is not in the history of {repository.resolve().name}"
-    if modified is None:
+    if record.context["modified"] is None:
         yield "it is not known whether its code was modified"
-    own = f"configs/settings/{record.study['name']}/"
-    for kind, files in (("modified", modified), ("untracked", untracked)):
-        # scripts.tune writes settings of results while trials are run, which read those of their own study alone
-        files = [file for file in files or () if not file.startswith("configs/settings/") or file.startswith(own)]
-        if files:
+    for kind in ("modified", "untracked"):
+        if files := changed_files(record, kind):
             yield f"{kind} files when it ran: {', '.join(files[:5])}{' and more' * (len(files) > 5)}"
 
 

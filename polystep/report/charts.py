@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 Numbers = Sequence[float] | NDArray[numpy.float64]
 
-# Paul Tol's muted palette without its sand, too pale for lines, and four more.
+# Paul Tol's muted palette without its sand, too pale for lines, and five more.
 COLOURS = (
     *("#4b3aa8", "#CC6677", "#117733", "#4aa9d8", "#AA4499", "#999933", "#44AA99", "#882255"),
-    *("#EE7733", "#0077BB", "#8a6d3b", "#661100", "#8f83d6"),
+    *("#EE7733", "#0077BB", "#8a6d3b", "#661100", "#8f83d6", "#e58fa6"),
 )
 # Methods share a colour only where no figure has both: those that use gradients, clauses or an environment.
 _KNOWN = {
     **{"polystep": 0, "openai_es": 1, "cma_es": 2, "spsa": 3, "mezo": 4, "finite_differences": 5, "random_search": 6},
     **{"eggroll": 10, "openai_es_rows": 11, "adam": 7, "adam_surrogate": 8, "adam_straight_through": 9},
-    **{"polystep_dense": 12, "walksat": 7, "probsat": 8, "rc2": 9, "ppo": 7, "dqn": 8},
+    **{"polystep_dense": 12, "openai_es_adam": 13, "walksat": 7, "probsat": 8, "rc2": 9, "ppo": 7, "dqn": 8},
 }
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 

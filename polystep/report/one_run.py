@@ -110,3 +110,24 @@ def settings_of(run: Run) -> dict[str, str]:
     known = {key: value for key, value in run.items() if key.startswith(_SETTINGS) and value is not None}
     texts = {key: f"{value:g}" if isinstance(value, float) else plain(value) for key, value in known.items()}
     return {key: text for key, text in texts.items() if text != "nan"}
+
+
+def settings_text(run: Run) -> str:
+    """`settings_of`, indented as files of settings are."""
+    nested: dict[str, Any] = {}
+    for path, text in settings_of(run).items():
+        *parents, name = path.split(".")
+        inside = nested
+        for parent in parents:
+            inside = inside.setdefault(parent, {})
+        inside[name] = text
+    return "\n".join(_indented(nested, ""))
+
+
+def _indented(settings: Mapping[str, Any], indent: str) -> Iterator[str]:
+    for name, value in sorted(settings.items()):
+        if isinstance(value, str):
+            yield f"{indent}{name}: {value}"
+        else:
+            yield f"{indent}{name}:"
+            yield from _indented(value, f"{indent}  ")

@@ -14,9 +14,9 @@ from polystep.report.claims.statements import FILES, Statement
 from polystep.report.claims.texts import bound_text, value_text
 from polystep.report.groups import Group
 from polystep.report.material import Material
-from polystep.report.one_run import context_of, settings_of
+from polystep.report.one_run import context_of, settings_text
 from polystep.report.svg import for_page
-from polystep.report.table import RUNS, Column, Table, is_best, number_column, number_of, text_column, to_markdown
+from polystep.report.table import RUNS, Column, Table, is_best, number_column, text_column, to_markdown
 from polystep.report.text import for_markdown, plain
 
 PAGES = {"first": "FIRST_EDITION.md", "revised": "REVISED_EDITION.md"}
@@ -73,7 +73,7 @@ def report_page(
         columns_of=_run_columns,
         problems=problems,
         **_counts(material),
-        **{"behind": RUNS, "number_of": number_of, "is_best": is_best, "settings_of": settings_of, "plain": plain},
+        **{"behind": RUNS, "is_best": is_best, "settings_text": settings_text, "plain": plain},
     )  # fmt: skip
 
 

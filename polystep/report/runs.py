@@ -7,6 +7,7 @@ from typing import Any
 import pandas
 
 from polystep.records import CLOCKS, COUNTERS, STEP_CLOCKS, RecordError, RunRecord, read_places
+from polystep.records.check import changed_files
 
 OWN, COMMITTED = "own", "committed"
 """Where a run comes from: the column `origin`, where a table has runs of both."""
@@ -73,7 +74,7 @@ def _worth(record: RunRecord) -> tuple[bool, str]:
 
 def _row(record: RunRecord, source: Path) -> dict[str, Any]:
     context, scores = record.context, record.scores
-    modified, untracked = context["modified"], context["untracked"]
+    known = context["commit"] is not None and context["modified"] is not None
     return {
         "run_id": record.run_id,
         "settings_id": record.settings_id,
@@ -107,7 +108,7 @@ def _row(record: RunRecord, source: Path) -> dict[str, Any]:
         **{f"seconds_{name}": record.clocks[name] for name in CLOCKS},
         "peak_memory_bytes": context["peak_memory_bytes"],
         "commit": context["commit"],
-        "clean": None if context["commit"] is None or modified is None else not modified and not untracked,
+        "clean": not (changed_files(record, "modified") or changed_files(record, "untracked")) if known else None,
         **{name: context[name] for name in _CONTEXT},
         "data": record.data,
         "started": record.started,

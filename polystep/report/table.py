@@ -129,12 +129,6 @@ def to_latex(table: Table) -> str:
 _LATEX = re.compile(r"[&%$#_{}]")
 
 
-def number_of(column: Column, row: Row) -> Any:
-    """The number that the row is sorted by; None where it has none."""
-    value = row.get(column.number) if column.number else None
-    return value[0] if isinstance(value, tuple) else value
-
-
 def is_best(column: Column, row: Row) -> bool:
     """Whether the cell is to be highlighted."""
     return column.best is not None and row.get(column.best) is True

@@ -92,7 +92,11 @@ class PlanarJump:
                 number_column("ratios", "Ratios J/ε"),
                 number_column("frames", "Frames"),
                 number_column("largest_difference", "Largest difference to the formula", "difference"),
-                number_column("largest_deviation", "Mean drift: standard errors from the mean over rotations", "ratio"),
+                number_column(
+                    "largest_deviation",
+                    "Mean drift: standard errors from the mean over rotations, largest of the ratios",
+                    "ratio",
+                ),
                 number_column("saturated", "Mean drift / r at the largest J/ε", ""),
             ),
             summary,

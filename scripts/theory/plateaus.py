@@ -144,7 +144,9 @@ class Plateaus:
                 number_column("column_penalty", "Column penalty λ/ε", ""),
                 number_column("mean_distance", "Mean length", ""),
                 number_column("longest", "Longest", ""),
-                number_column("mean_in_standard_errors", "Mean displacement, in standard errors", "ratio"),
+                number_column(
+                    "mean_in_standard_errors", "Mean displacement, in standard errors, largest coordinate", "ratio"
+                ),
             ),
             rows,
         )
@@ -171,6 +173,6 @@ class Plateaus:
                 "Under Sinkhorn with a column penalty it moves as soon as other particles see a slope: the dual variables of "
                 "the columns are shared. The length grows with the penalty and falls with the number of companions, "
                 "because their frames are turned independently and cancel out. For the same reason the displacement "
-                "has no preferred direction.",
+                "shows no preferred direction.",
             ),
         )

@@ -108,6 +108,8 @@ def test_kept_scores_equal_fresh_ones(clauses, name, flips, seed):
     problem = Problem(clauses, clock)
     search = Search(problem, None, np.zeros(clauses.variables, np.uint8), seed, clock)
     kernel = kernels.build_search(type(optimizer).choose, clauses.weights is not None, clauses.hard is not None)
+    # so that it is kept
+    clock.compile(kernel, *search.arguments(optimizer.parameters(), np.empty(0, np.int32)))
     for _ in range(2):
         done, visits = search.run(kernel, flips, optimizer.parameters())
         assert (done < flips) == (flips > 0 and search.cost == 0 and done < flips)
@@ -294,7 +296,7 @@ def test_runs_are_charged(optimizer, tmp_path):
     assert record.status == "finished"
     assert record.counters["clause_checks"] > 0
     assert record.scores["test_selected"] > 0.97
-    assert record.clocks["evaluation"] >= 0
+    assert record.clocks["evaluation"] > 0
 
 
 class TestRc2:

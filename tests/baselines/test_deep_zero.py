@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.deep_zero import DeepZero
 from polystep import BatchObjective
 from polystep.candidates import DenseCandidates
-from polystep.evaluation.fastest import fastest_evaluator
 from polystep.layout import ParameterLayout
 from polystep.schedule import LinearOverSteps
+from tests.exactness import CLASSES, INPUTS, NETWORKS
 
 LAYOUT = ParameterLayout({"fc1.weight": (3, 5), "fc1.bias": (3,), "fc2.weight": (2, 3), "fc2.bias": (2,)})
 START = torch.linspace(-1, 1, LAYOUT.size)
@@ -68,10 +68,10 @@ def test_parameter_without_a_finite_slope_stays() -> None:
 
 def test_losses_of_single_parameters_equal_those_of_whole_points(monkeypatch: pytest.MonkeyPatch) -> None:
     """And need no whole points, in a network with more than one layer."""
-    evaluator = fastest_evaluator(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)))
-    point = evaluator.layout.point_of(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)))
-    candidates = DeepZero(evaluator.layout, point, 0, share=1.0, radius=0.5).ask(0.0)
-    objective = BatchObjective(evaluator, torch.randn(32, 4), torch.randint(3, (32,)))
+    paths = NETWORKS["mnist"]
+    point = paths.layout.point_of(paths.module)
+    candidates = DeepZero(paths.layout, point, 0, share=1.0, radius=0.5).ask(0.0)
+    objective = BatchObjective(paths.fused, torch.randn(32, INPUTS), torch.randint(CLASSES, (32,)))
     whole = objective.losses(DenseCandidates(candidates.dense(slice(None))))
     monkeypatch.setattr(type(candidates), "dense", None)
     found = objective.losses(candidates)

@@ -18,6 +18,8 @@ from baselines.shaping import centred_ranks, centred_ranks_by_position, z_scores
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
 from polystep.schedule import LinearOverSteps
+from polystep.update import Adaptive
+from polystep.validation import SettingError
 
 LOSSES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0, 1e6]), min_size=2, max_size=20)
 
@@ -164,3 +166,38 @@ def test_losses_that_are_not_finite_are_the_worst(shaping: Callable[[Tensor], Te
     assert utilities.argmax() == 1
     assert utilities[0] == utilities[3] == utilities[4] == utilities.min()
     assert torch.isfinite(utilities).all()
+
+
+def test_an_update_moves_by_the_estimate_and_resumes(objective: Any) -> None:
+    """Adam written out on the estimates that the plain rule of rate 1 shows."""
+    layout, start = ParameterLayout({"x": (6,)}), torch.linspace(-1, 1, 6, dtype=torch.float64)
+    rule = {"learning_rate": 0.1, "beta1": 0.5, "beta2": 0.75, "weight_decay": 0.25}
+
+    def build(point: Tensor = start) -> OpenAIES:
+        return OpenAIES(layout, point, 3, population=8, sigma=0.5, update=Adaptive(**rule))
+
+    def cost(points: Tensor) -> Tensor:
+        return (points - 0.3).square().sum(-1)
+
+    optimizer, theta = build(), start
+    first = second = torch.zeros(6, dtype=torch.float64)
+    for count in (1, 2, 3):
+        plain = OpenAIES(layout, optimizer.solution, 3, population=8, sigma=0.5, learning_rate=1.0)
+        plain._step = optimizer._step
+        plain.step(objective(cost), 0.0)
+        estimate = plain.solution - optimizer.solution
+        first, second = (first + estimate) / 2, 0.75 * second + 0.25 * estimate.square()
+        scale = (second / (1 - 0.75**count)).sqrt() + 1e-12
+        theta = theta + 0.1 * (first / (1 - 0.5**count) / scale - 0.25 * theta)
+        optimizer.step(objective(cost), 0.0)
+        torch.testing.assert_close(optimizer.solution, theta)
+        resumed = build()
+        resumed.load_state_dict(optimizer.state_dict())
+        optimizer = resumed
+
+
+@pytest.mark.parametrize("beside", [{"learning_rate": 0.1}, {"weight_decay": 0.1}])
+def test_an_update_has_a_rate_and_a_decay_of_its_own(beside: dict[str, float]) -> None:
+    layout = ParameterLayout({"x": (6,)})
+    with pytest.raises(SettingError, match=r"optimizer\.learning_rate=null and optimizer\.weight_decay=0"):
+        OpenAIES(layout, torch.zeros(6), 0, update=Adaptive(0.1), **beside)

@@ -1,6 +1,7 @@
 """study=equal_steps and study=revised_evaluations: whose space the rivals search, how far they probe, what they may spend."""
 
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,8 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from polystep.bench.composition import compose_config
-from polystep.bench.profiles import read_profile
+from polystep.bench.composition import Composer
+from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.schedule import Constant, Moment
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -38,8 +39,17 @@ RIVALS = {"openai_es": "sigma", "cma_es": "sigma", "spsa": "c", "mezo": "epsilon
 NAMED = RIVALS | {"eggroll": "sigma"}
 
 
+COMPOSER = Composer(CONFIGS)
+"""Comparisons share many files, which it reads once."""
+
+
 def composed(*overrides: str) -> Any:
-    return OmegaConf.to_container(compose_config(CONFIGS, overrides)[0], resolve=True)
+    return OmegaConf.to_container(COMPOSER.compose(overrides).config, resolve=True)
+
+
+@cache
+def tuning_runs() -> list[PlannedRun]:
+    return read_profile(CONFIGS, "tuning_steps")
 
 
 def multiples(rival: str) -> list[float]:
@@ -119,7 +129,7 @@ def test_evaluations_on_maxsat_are_those_of_polystep() -> None:
 def test_grids_have_nine_settings_of_every_rival_on_every_network(task: str, rival: str) -> None:
     """In the space of the comparison, over a tenth of its steps, or all where a step has two candidates."""
     chosen = {f"task={task}", f"optimizer={rival}", "study=tuning_steps"}
-    runs = {run.overrides for run in read_profile(CONFIGS, "tuning_steps") if chosen <= {*run.overrides}}
+    runs = {run.overrides for run in tuning_runs() if chosen <= {*run.overrides}}
     assert len(runs) == 9
     radii = {item.partition("=")[2] for run in runs for item in run if item.startswith(f"optimizer.{NAMED[rival]}=")}
     expected = [centre(task, rival) * factor for factor in multiples(rival)]

@@ -1,15 +1,18 @@
 """The first steps of every optimiser on a small member of every family of tasks, as they were when they were stored.
 
-python -m tests.golden.trajectories      stores those of today, after a behaviour or a setting was changed on purpose
+python -m tests.golden.trajectories my_method    stores those of a new optimiser, or of one that was changed on purpose; without
+                                                 names, of all
 """
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from polystep.bench.composition import compose_config
+from polystep.bench.composition import Composer
 from polystep.bench.launch import build_run
 from polystep.bench.specification import specification
 from polystep.capabilities import CapabilityUnavailable
@@ -32,6 +35,10 @@ SHORT = {"flips_per_step": 50, "environment_steps": 256, "batch_size": 16, "epoc
 """What makes the steps of an optimiser short, where it has such a setting."""
 
 
+COMPOSER = Composer(CONFIGS)
+"""Trajectories share many files, which it reads once."""
+
+
 def optimizers() -> list[str]:
     """Those of the registry."""
     return sorted(path.stem for path in (CONFIGS / "optimizer").glob("*.yaml"))
@@ -40,9 +47,9 @@ def optimizers() -> list[str]:
 def trajectory(optimizer: str, member: str) -> dict[str, Any] | None:
     """Settings, losses and distances from the start after each step; None where the optimiser does not serve the task."""
     overrides = [*MEMBERS[member], f"optimizer={optimizer}", "seed=7", "threads=1"]
-    has = compose_config(CONFIGS, overrides)[0].optimizer
+    has = COMPOSER.compose(overrides).config.optimizer
     short = [f"optimizer.{name}={value}" for name, value in SHORT.items() if name in has]
-    composed, choices = compose_config(CONFIGS, [*overrides, *short, "budget.steps=4"])
+    composed, choices = COMPOSER.compose([*overrides, *short, "budget.steps=4"])
     run = build_run(composed, choices)
     task = run.build_task()
     start = task.initial_point(7)
@@ -63,10 +70,10 @@ def trajectory(optimizer: str, member: str) -> dict[str, Any] | None:
     return {"settings": settings, "losses": losses, "distances": distances}
 
 
-def all_trajectories() -> dict[str, dict[str, dict[str, Any] | None]]:
-    """Of every optimiser that can be built here, on every member."""
+def all_trajectories(names: Sequence[str]) -> dict[str, dict[str, dict[str, Any] | None]]:
+    """Of these optimisers, as far as they can be built here, on every member."""
     found = {}
-    for optimizer in optimizers():
+    for optimizer in names:
         try:
             found[optimizer] = {member: trajectory(optimizer, member) for member in MEMBERS}
         except MissingPackageError as error:
@@ -78,4 +85,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     stored = json.loads(STORED.read_text()) if STORED.exists() else {}
     kept = {name: value for name, value in stored.items() if name in optimizers()}
-    STORED.write_text(json.dumps(kept | all_trajectories(), indent=1) + "\n")
+    STORED.write_text(json.dumps(kept | all_trajectories(sys.argv[1:] or optimizers()), indent=1) + "\n")

@@ -1,5 +1,7 @@
 """The conformance checks pass what obeys its contract, and say what is violated otherwise."""
 
+import math
+from itertools import count
 from typing import Any
 
 import pytest
@@ -7,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from polystep.candidates import DenseCandidates
+from polystep.candidates import Candidates, DenseCandidates
 from polystep.capabilities import GradientKind
 from polystep.conformance import check_optimizer, check_task
-from polystep.contracts import Metric, Objective, State, StepReport
+from polystep.contracts import Metric, Spent, State, StepReport
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.gradients import GradientEvaluator
 from polystep.evaluation.objective import BatchObjective
@@ -89,6 +91,37 @@ class Free(BatchObjective):
         return result
 
 
+class ChargedAsCandidate(BatchObjective):
+    def gradient(self, point: Tensor, kind: GradientKind) -> tuple[Tensor, Tensor]:
+        self.spent += Spent(candidate_evaluations=1)
+        return super().gradient(point, kind)
+
+
+class GradientInPlace(BatchObjective):
+    def gradient(self, point: Tensor, kind: GradientKind) -> tuple[Tensor, Tensor]:
+        result = super().gradient(point, kind)
+        point += 1
+        return result
+
+
+class Unequal(BatchObjective):
+    def losses(self, candidates: Candidates) -> Tensor:
+        return super().losses(candidates) + torch.arange(len(candidates))
+
+
+class InfiniteLosses(BatchObjective):
+    def losses(self, candidates: Candidates) -> Tensor:
+        return super().losses(candidates) / 0
+
+
+class FreeLosses(BatchObjective):
+    def losses(self, candidates: Candidates) -> Tensor:
+        before = self.spent
+        losses = super().losses(candidates)
+        self.spent = before
+        return losses
+
+
 @pytest.mark.parametrize(
     ("objective", "message"),
     [
@@ -96,9 +129,14 @@ class Free(BatchObjective):
         (WrongShape, "the exact gradient has shape"),
         (NotFinite, "the exact gradient at the initial point is not finite"),
         (Free, "the exact gradient charged no backward passes"),
+        (ChargedAsCandidate, "the exact gradient was charged as candidates"),
+        (GradientInPlace, "the exact gradient changes the point in place"),
+        (Unequal, "equal candidates have different losses"),
+        (InfiniteLosses, "losses at the initial point are not finite"),
+        (FreeLosses, "3 candidates were charged as 0"),
     ],
 )
-def test_gradients_that_break_the_contract_are_found(objective: type[BatchObjective], message: str) -> None:
+def test_objectives_that_break_the_contract_are_found(objective: type[BatchObjective], message: str) -> None:
     task = type("Task", (Regression,), {"objective_class": objective})
     with pytest.raises(AssertionError, match=message):
         check_task(task)
@@ -108,13 +146,49 @@ def test_a_smooth_gradient_may_belong_to_another_loss() -> None:
     check_task(type("Task", (Regression,), {"objective_class": WrongSmoothLoss}))
 
 
+def from_global_numbers(task: Regression) -> BatchObjective:
+    torch.rand(())
+    return Regression.next_objective(task)
+
+
+NUMBERS = count()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"initial_point": lambda task, seed: torch.zeros(3)}, "initial_point must have shape"),
+        ({"initial_point": lambda task, seed: torch.zeros(8)}, "initial_point ignores the seed"),
+        (
+            {"initial_point": lambda task, seed: Regression.initial_point(task, next(NUMBERS))},
+            "initial_point is not determined by the seed",
+        ),
+        ({"fingerprint": property(lambda task: str(next(NUMBERS)))}, "the fingerprint of the same data differs"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch must be at least 1"),
+        (
+            {"__init__": lambda task, seed: Regression.__init__(task, next(NUMBERS))},
+            "the data stream is not determined by the seed",
+        ),
+        ({"state_dict": lambda task: {"step": 0}}, "the data stream does not resume exactly"),
+        ({"validate": lambda task, point: math.nan}, "gives NaN for the initial point"),
+        ({"test": lambda task, point: math.nan}, "gives NaN for the initial point"),
+        ({"test": lambda task, point: float(next(NUMBERS))}, "gives another score for the same point"),
+        ({"metric": Metric("loss", "smallest", "")}, "metric.direction must be maximize or minimize"),
+        ({"next_objective": from_global_numbers}, "the global random state was used"),
+    ],
+)
+def test_tasks_that_break_the_contract_are_found(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_task(type("Task", (Regression,), changes))
+
+
 class Idle:
     """Never asks for anything."""
 
     def __init__(self, layout: ParameterLayout, point: Tensor, seed: int):
         self.solution = point
 
-    def step(self, objective: Objective, used: float) -> StepReport:
+    def step(self, objective: Any, used: float) -> StepReport:
         return StepReport(None)
 
     def state_dict(self) -> State:
@@ -122,11 +196,6 @@ class Idle:
 
     def load_state_dict(self, state: State) -> None:
         pass
-
-
-def test_an_optimizer_that_evaluates_nothing_is_found() -> None:
-    with pytest.raises(AssertionError, match="neither candidates nor gradients"):
-        check_optimizer(Idle)
 
 
 class Descent(Idle):
@@ -144,8 +213,61 @@ class Descent(Idle):
         self.solution = state["point"]
 
 
-def test_an_optimizer_that_follows_gradients_alone_needs_no_seed() -> None:
-    check_optimizer(Descent)
+class Walk(Idle):
+    """Goes anywhere, whatever the losses are."""
+
+    def __init__(self, layout: ParameterLayout, point: Tensor, seed: int):
+        super().__init__(layout, point, seed)
+        self._seed, self._step = seed, 0
+
+    def step(self, objective: Any, used: float) -> StepReport:
+        generator = named_generator(self._seed, "walk", self._step)
+        candidate = self.solution + 0.01 * torch.randn(self.solution.shape, generator=generator)
+        losses = objective.losses(DenseCandidates(torch.stack([self.solution, candidate])))
+        self.solution = candidate
+        self._step += 1
+        return StepReport(float(losses[0]))
+
+    def state_dict(self) -> State:
+        return {"point": self.solution, "step": self._step}
+
+    def load_state_dict(self, state: State) -> None:
+        self.solution, self._step = state["point"], state["step"]
+
+
+@pytest.mark.parametrize("optimizer", [Descent, Walk])
+def test_optimizers_that_obey_pass(optimizer: type[Idle]) -> None:
+    check_optimizer(optimizer)
+
+
+class Short(Walk):
+    def __init__(self, layout: ParameterLayout, point: Tensor, seed: int):
+        super().__init__(layout, point[1:], seed)
+
+
+class Elsewhere(Walk):
+    def __init__(self, layout: ParameterLayout, point: Tensor, seed: int):
+        super().__init__(layout, point + 1, seed)
+
+
+class InPlace(Walk):
+    def step(self, objective: Any, used: float) -> StepReport:
+        start, report = self.solution, super().step(objective, used)
+        self.solution = start.copy_(self.solution)
+        return report
+
+
+class Unrepeatable(Walk):
+    def __init__(self, layout: ParameterLayout, point: Tensor, seed: int):
+        super().__init__(layout, point, next(NUMBERS))
+
+
+class Unpaid(Walk):
+    def step(self, objective: Any, used: float) -> StepReport:
+        before = objective.spent
+        report = super().step(objective, used)
+        objective.spent = before
+        return report
 
 
 class Greedy(Descent):
@@ -156,53 +278,68 @@ class Greedy(Descent):
         return super().step(objective, used)
 
 
-def test_an_optimizer_with_candidates_that_ignores_its_seed_is_found() -> None:
-    with pytest.raises(AssertionError, match="the seed changes nothing"):
-        check_optimizer(Greedy)
+class Infinite(Walk):
+    def step(self, objective: Any, used: float) -> StepReport:
+        report = super().step(objective, used)
+        self.solution[0] = math.inf
+        return report
 
 
-class Deaf(Idle):
+class Rounded(Walk):
+    def state_dict(self) -> State:
+        return super().state_dict() | {"point": self.solution.half().float()}
+
+
+class Forgetful(Walk):
+    def state_dict(self) -> State:
+        return super().state_dict() | {"step": 0}
+
+
+class Deaf(Walk):
     """Takes a failed evaluation for an idle step."""
 
-    def __init__(self, layout: ParameterLayout, point: Tensor, seed: int):
-        super().__init__(layout, point, seed)
-        self._seed, self._step = seed, 0
-
     def step(self, objective: Any, used: float) -> StepReport:
-        generator = named_generator(self._seed, "deaf", self._step)
-        candidate = self.solution + 0.01 * torch.randn(self.solution.shape, generator=generator)
-        self._step += 1
         try:
-            losses = objective.losses(DenseCandidates(torch.stack([self.solution, candidate])))
+            return super().step(objective, used)
         except ConnectionError:
             return StepReport(None)
-        self.solution = candidate
-        return StepReport(float(losses[0]))
-
-    def state_dict(self) -> State:
-        return {"point": self.solution, "step": self._step}
-
-    def load_state_dict(self, state: State) -> None:
-        self.solution, self._step = state["point"], state["step"]
 
 
-class Forgetful(Deaf):
+class Hasty(Walk):
     """Counts a step that failed."""
 
     def step(self, objective: Any, used: float) -> StepReport:
-        report = super().step(objective, used)
-        if report.loss is None:
-            raise ConnectionError
-        return report
+        step = self._step
+        try:
+            return super().step(objective, used)
+        finally:
+            self._step = step + 1
+
+
+class Global(Walk):
+    def step(self, objective: Any, used: float) -> StepReport:
+        torch.rand(())
+        return super().step(objective, used)
 
 
 @pytest.mark.parametrize(
     ("optimizer", "message"),
     [
+        (Short, "solution must have shape"),
+        (Elsewhere, "before the first step the solution must be the starting point"),
+        (InPlace, "the starting point was changed in place"),
+        (Unrepeatable, "same seed, different steps"),
+        (Idle, "neither candidates nor gradients"),
+        (Unpaid, "neither candidates nor gradients"),
+        (Greedy, "the seed changes nothing"),
+        (Infinite, "the solution is not finite"),
+        (Rounded, "resuming after 0 steps gives other numbers"),
+        (Forgetful, "resuming after 1 steps gives other numbers"),
         (Deaf, "an evaluation failed, but the step did not"),
-        (Forgetful, "repeating a step whose evaluation failed gives other numbers"),
+        (Hasty, "repeating a step whose evaluation failed gives other numbers"),
+        (Global, "the global random state was used"),
     ],
 )
-def test_an_optimizer_that_a_failed_evaluation_changes_is_found(optimizer: type[Idle], message: str) -> None:
+def test_optimizers_that_break_the_contract_are_found(optimizer: type[Idle], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         check_optimizer(optimizer)

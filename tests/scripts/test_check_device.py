@@ -5,11 +5,32 @@ import torch
 
 from polystep.evaluation.incremental import IncrementalEvaluator
 from scripts import check_device
+from scripts.speed import polystep_settings
+from tests.exactness import serial_kernels
 
 SMALL = ["--batch-size=24", "--candidates=64", "--variables=300", "--repeats=1"]
 
 
+@pytest.fixture
+def shared_kernels(monkeypatch):
+    """Those of `tests.exactness.WIDE`: the ReLU network gets its layers, and there are no parallel loops."""
+
+    def settings(task, study, *overrides):
+        found = polystep_settings(task, study, *overrides)
+        if task == "mnist":
+            found["task"]["network"]["hidden"] = [36, 36]
+            if study == "first":
+                # sparse for the first layer alone, as at the published size
+                found["optimizer"]["subspace"]["dense_bytes"] = 10**7
+        return found
+
+    monkeypatch.setattr(check_device, "polystep_settings", settings)
+    with serial_kernels():
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("shared_kernels")
 def test_networks_maxsat_and_simulators_agree(tmp_path, capsys):
     networks = ("mnist",)
     assert check_device.main(["cpu", *networks, "lenet", "maxsat", "cartpole", *SMALL, f"--output={tmp_path}"]) == 0
@@ -23,6 +44,7 @@ def test_networks_maxsat_and_simulators_agree(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shared_kernels")
 def test_other_losses_are_told(monkeypatch, capsys):
     true_losses = IncrementalEvaluator.losses
 

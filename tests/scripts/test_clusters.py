@@ -39,6 +39,8 @@ def wait_until(condition: Callable[[], object], seconds: float = 240) -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sweep.console, "width", 200)
+    # reading what is committed takes longer than these runs
+    monkeypatch.setattr(sweep, "COMMITTED", tmp_path / "none")
     (tmp_path / "faults").mkdir()
     return tmp_path
 

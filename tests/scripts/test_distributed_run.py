@@ -12,25 +12,22 @@ import pytest
 from polystep.bench.checkpoint import load_checkpoint
 from polystep.records import read_record
 from scripts import run
+from scripts.console import EXIT_STATUS
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["task=snn_digits", "task.evaluation=incremental", "task.batch_size=32", "task.network.hidden=8", "threads=1"]
-STEPS = ["budget.steps=6", "evaluation.validate_every=2", "checkpoint_seconds=0"]
-SMALL += STEPS
-ACROBOT = ["study=first", "task=acrobot", "optimizer=polystep", "threads=1", *STEPS]
+SMALL += ["budget.steps=6", "evaluation.validate_every=2", "checkpoint_seconds=0"]
 FAULTY = ["--config-dir", str(Path(__file__).parent / "faulty_configs"), "optimizer=faulty"]
 
 
-def torchrun(
-    folder: Path, processes: int, *arguments: str, settings: list[str] = SMALL
-) -> subprocess.CompletedProcess[str]:
+def torchrun(folder: Path, processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"], str(processes)]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     folder.mkdir(exist_ok=True)
     return subprocess.run(
-        [*command, "-m", "scripts.run", *arguments, *settings],
+        [*command, "-m", "scripts.run", *arguments, *SMALL],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
@@ -40,11 +37,11 @@ def torchrun(
     )
 
 
-def alone(folder: Path, *arguments: str, settings: list[str] = SMALL) -> None:
-    """The same run in this process."""
+def alone(folder: Path, *arguments: str) -> int:
+    """The exit status of the same run in this process."""
     folder.mkdir(exist_ok=True)
     with contextlib.chdir(folder):
-        assert run.main([*arguments, *settings]) == 0
+        return run.main([*arguments, *SMALL])
 
 
 def result(folder: Path) -> Any:
@@ -58,20 +55,9 @@ def result(folder: Path) -> Any:
 def test_two_processes_leave_the_record_of_one(tmp_path: Path) -> None:
     found = torchrun(tmp_path / "2", 2, "optimizer.subspace.rank=8")
     assert found.returncode == 0, found.stderr
-    alone(tmp_path / "1", "optimizer.subspace.rank=8")
+    assert alone(tmp_path / "1", "optimizer.subspace.rank=8") == 0
     assert result(tmp_path / "1") == result(tmp_path / "2")
     assert found.stdout.count("record: ") == 1
-    # done before
-    again = torchrun(tmp_path / "2", 2, "optimizer.subspace.rank=8")
-    assert again.returncode == 0 and again.stdout.count("already done") == 1
-
-
-def test_two_processes_play_the_episodes_of_one(tmp_path: Path) -> None:
-    """The published settings of Acrobot, where every candidate has episodes of its own."""
-    found = torchrun(tmp_path / "2", 2, settings=ACROBOT)
-    assert found.returncode == 0, found.stderr
-    alone(tmp_path / "1", settings=ACROBOT)
-    assert result(tmp_path / "1") == result(tmp_path / "2")
 
 
 def test_a_lost_process_ends_the_run_with_a_message_and_it_continues(tmp_path: Path) -> None:
@@ -86,7 +72,7 @@ def test_a_lost_process_ends_the_run_with_a_message_and_it_continues(tmp_path: P
     (tmp_path / "faults" / "42").unlink()
     again = torchrun(tmp_path, 2, *FAULTY)
     assert again.returncode == 0 and "resuming at" in again.stdout
-    alone(tmp_path / "whole", *FAULTY)
+    assert alone(tmp_path / "whole", *FAULTY) == 0
     assert result(tmp_path) == result(tmp_path / "whole")
 
 
@@ -94,7 +80,7 @@ def test_a_process_that_does_not_see_the_checkpoint_stops_the_run(tmp_path: Path
     """As on two machines that do not share the folder: the second process looks elsewhere."""
     (tmp_path / "faults").mkdir()
     (tmp_path / "faults" / "42").write_text("interrupt")
-    assert torchrun(tmp_path, 1, *FAULTY).returncode == 1
+    assert alone(tmp_path, *FAULTY) == EXIT_STATUS["interrupted"]
     (tmp_path / "faults" / "42").unlink()
     elsewhere = "records='${oc.env:RANK}/elsewhere'"
     (tmp_path / "0").mkdir()

@@ -6,14 +6,22 @@ import pytest
 from pandas import concat
 
 from polystep.report import load_runs
-from scripts import forecasts, sweep
+from scripts import forecasts
+from tests.scripts.in_process import compute
 
-SMALL = ["task=etth1", "task.series=sines", "task.history=6", "task.horizon=3", "task.network.hidden=2"]
+SMALL = [
+    "task=etth1",
+    "task.series=sines",
+    "task.history=6",
+    "task.horizon=3",
+    "task.network.hidden=2",
+    "optimizer=random_search",
+    "budget.steps=3",
+]
 
 
 def test_persistence_is_a_row_beside_each_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    runs = ["optimizer=random_search", "seed=1,2", "budget.steps=3", f"records={tmp_path}", "threads=1"]
-    assert sweep.main([*SMALL, *runs]) == 0
+    compute(tmp_path, *SMALL, "seed=1,2")
     runs_here = load_runs(tmp_path)
     assert set(runs_here["task"]) == {"sines"}, "another series is another task"
     own, floor = forecasts.forecast_table(runs_here, "absent folder").rows
@@ -30,8 +38,7 @@ def test_persistence_is_a_row_beside_each_method(tmp_path: Path, capsys: pytest.
 
 
 def test_repeated_runs_and_trials_count_no_seed_twice(tmp_path: Path) -> None:
-    runs = ["optimizer=random_search", "seed=1", "budget.steps=3", "threads=1"]
-    assert sweep.main([*SMALL, *runs, f"records={tmp_path}"]) == 0
+    compute(tmp_path, *SMALL, "seed=1")
     once = load_runs(tmp_path)
     again = once.assign(ended="2100-01-01", test_selected=0.5, validation_selected=0.5)
     trial = once.assign(protocol="tuning", seed=7)

@@ -74,6 +74,12 @@ def test_a_failing_run_does_not_stop_the_others(command: Reproduce) -> None:
     assert "report from 1 finished runs" in shown and "Expected runs without a finished record: 1" in shown
 
 
+def test_where_no_run_can_begin_there_is_no_report(command: Reproduce) -> None:
+    status, shown = command({"task": "maxsat", "optimizer": "polystep", "overrides": {"task.instance": "absent.cnf"}})
+    assert status == 2 and "absent.cnf" in shown
+    assert "no finished run was found, so nothing is written to results/reproduction" in shown
+
+
 def test_an_interruption_stops_without_a_report(command: Reproduce) -> None:
     Path("faults/1").write_text("interrupt")
     status, shown = command(FIRST, SECOND)

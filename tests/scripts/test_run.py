@@ -1,8 +1,9 @@
 """The command that trains: exit statuses and messages, and runs that are killed, interrupted, starved of disk or given NaN.
 
-Every command runs in a process of its own, in a folder of its own.
+Every command runs in a folder of its own; all that compute, in a process of their own.
 """
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ import pytest
 
 from polystep.bench.checkpoint import load_checkpoint
 from polystep.records import STEP_CLOCKS, RunRecord, read_record
+from scripts.run import main
 
 STEPS = 6
 TASK = ["task=snn_digits", "task.batch_size=32", "task.network.hidden=8", "task.evaluation=incremental"]
@@ -198,13 +200,20 @@ class Announce:
 
 sys.meta_path.insert(0, Announce)
 """
-MOMENTS = ["omegaconf", "torch", "scripts.console", "tasks.classification", "sklearn.datasets"]
-"""Modules that are loaded first, then with torch, after it, and while the run is prepared."""
+LOADING = ["omegaconf", "torch", "scripts.console"]
+"""Modules that are loaded first, then with torch, and after it: nothing heeds SIGTERM yet, which ends the process."""
+PREPARING = ["tasks.classification", "sklearn.datasets"]
+"""Modules that are loaded while the run is prepared."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", [*MOMENTS, "in its steps"])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        *((moment, signal.SIGINT) for moment in LOADING),
+        *itertools.product([*PREPARING, "in its steps"], [signal.SIGINT, signal.SIGTERM]),
+    ],
+)
 def test_two_signals_at_any_moment_leave_no_traceback(tmp_path: Path, moment: str, number: signal.Signals) -> None:
     (tmp_path / "sitecustomize.py").write_text(ANNOUNCE.format(moment=moment))
     process = subprocess.Popen(
@@ -217,7 +226,7 @@ def test_two_signals_at_any_moment_leave_no_traceback(tmp_path: Path, moment: st
         text=True,
     )
     assert process.stdout is not None
-    if moment in MOMENTS:
+    if moment in LOADING + PREPARING:
         assert "reached\n" in iter(process.stdout.readline, "")
     else:
         wait_until(lambda: bool(list(tmp_path.glob("*/checkpoint.safetensors"))))
@@ -253,7 +262,6 @@ def test_a_second_process_on_the_same_run_leaves(command: Command, tmp_path: Pat
 
 
 REFUSED = [
-    ("optimizer=polystp", "optimizer=polystp does not exist (did you mean polystep?); choose one of"),
     ("task=emnist", "choose one of"),
     ("optimizer/subspace=rows", "choose one of dense, full, global, hybrid, row"),
     ("study=first", "study=first does not know task=snn_digits; it has settings for acrobot, "),
@@ -263,19 +271,41 @@ REFUSED = [
     ("budget.steps=0", "budget.steps must be a positive number, got 0"),
     ("seed=-1", "seed=-1 is not valid; expected a whole number, at least 0"),
     ("seed=one", "seed='one' is not valid; expected a whole number, at least 0"),
-    ("optimizer.particle_dimension=16", "particle_dimension must lie in 1..8, the rank of each row, got 16"),
     ("optimizer.polytope=[ball", "'[ball'"),
     ("spsa", "spsa is not of the form setting=value; did you mean optimizer=spsa?"),
     ("seed=1,2", "seed=1,2 asks for several runs, which python -m scripts.sweep makes"),
     ("~task", "task"),
     ("task.device=cuda", "task.device='cuda' is not where the run is computed, device='cpu'"),
+]
+
+
+@pytest.mark.parametrize(("argument", "message"), REFUSED)
+def test_wrong_arguments_give_status_2_and_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    argument: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*SMALL, argument]) == 2
+    shown, errors = capfd.readouterr()
+    assert shown.startswith("error: ") and shown.count("\n") == 1 and message in shown and not errors
+    assert not list(tmp_path.iterdir())
+
+
+REFUSED_IN_A_PROCESS = [
+    ("optimizer=polystp", "optimizer=polystp does not exist (did you mean polystep?); choose one of"),
+    ("optimizer.particle_dimension=16", "particle_dimension must lie in 1..8, the rank of each row, got 16"),
     ("records=/proc/none", "cannot write /proc/none/"),
     ("records=output/inside", "cannot write output/inside/"),
 ]
 
 
-@pytest.mark.parametrize(("argument", "message"), REFUSED)
-def test_wrong_arguments_give_status_2_and_one_line(command: Command, argument: str, message: str) -> None:
+@pytest.mark.parametrize(("argument", "message"), REFUSED_IN_A_PROCESS)
+def test_a_command_that_is_refused_ends_with_status_2_and_one_line(
+    command: Command, argument: str, message: str
+) -> None:
     refused = command(*SMALL, argument)
     assert refused.status == 2
     assert refused.output.startswith("error: ") and refused.output.count("\n") == 1 and message in refused.output

@@ -31,6 +31,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     """Calls a command on small runs in a folder of its own; returns the exit status and what was shown."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sweep.console, "width", 200)
+    # reading what is committed takes longer than these runs
+    monkeypatch.setattr(sweep, "COMMITTED", tmp_path / "none")
     (tmp_path / "faults").mkdir()
 
     def call(module: Any, *arguments: str) -> tuple[int, str]:

@@ -6,18 +6,19 @@ import pytest
 
 from polystep.report import load_runs
 from polystep.report.table import to_markdown
-from scripts import sweep, trees
+from scripts import trees
 from scripts.console import COMMITTED, ROOT
+from tests.scripts.in_process import compute
 
 
 @pytest.mark.slow
 def test_cart_is_a_column_beside_each_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = ["task=tree", "task.dataset=iris", "task.network.depth=2", "task.evaluation=functional", "threads=1"]
+    settings = ["task=tree", "task.dataset=iris", "task.network.depth=2", "task.evaluation=functional"]
     short = "budget.candidate_evaluations=2000"
     rivals = "study=equal_evaluations", "optimizer=polystep,spsa", short
-    smooth = "optimizer=adam_smooth", "budget.steps=30"
+    smooth = "optimizer=adam_smooth", "budget.steps=100"
     for chosen in (rivals, smooth):
-        assert sweep.main([*settings, *chosen, "seed=1,2", f"records={tmp_path}"]) == 0
+        compute(tmp_path, *settings, *chosen, "seed=1,2")
     table = trees.tree_table(load_runs(tmp_path))
     (row,) = table.rows
     assert (row["set"], row["depth"], row["seeds"]) == ("iris", 2, "2")
@@ -25,14 +26,15 @@ def test_cart_is_a_column_beside_each_method(tmp_path: Path, capsys: pytest.Capt
     assert [column.title for column in table.columns] == ["Set", "Depth", "Seeds", "CART", "adam_smooth", *methods]
     for title in ("CART", "adam_smooth", *methods):
         value, low, high = row[title]
-        assert low <= value <= high and value > 0.3
+        # two thousand candidates are few
+        assert low <= value <= high and value > (0.3 if title in methods else 0.6)
     assert row["CART"].value == pytest.approx(sum(trees.cart_accuracy("iris", 2, seed) for seed in (1, 2)) / 2)
     capsys.readouterr()
     assert trees.main([str(tmp_path)]) == 0
     assert "| iris |" in capsys.readouterr().out
     # other settings have a column of their own
     other = "optimizer=spsa", "study=equal_evaluations", "optimizer.c=0.5", short
-    assert sweep.main([*settings, *other, "seed=1", f"records={tmp_path}"]) == 0
+    compute(tmp_path, *settings, *other, "seed=1")
     shown = [column.title for column in trees.tree_table(load_runs(tmp_path)).columns]
     assert len(shown) == 8 and sum(title.startswith("spsa, 2,000 candidates") for title in shown) == 2
 

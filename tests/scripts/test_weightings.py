@@ -1,5 +1,6 @@
 """Weighting rules side by side: paired differences, exact tests, and the runs that the profile makes."""
 
+from collections import Counter
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 from polystep.bench.profiles import read_profile
 from polystep.report import load_runs
 from polystep.report.table import to_markdown
-from scripts import sweep, weightings
+from scripts import weightings
 from scripts.console import COMMITTED, CONFIGS, ROOT
+from tests.scripts.in_process import compute
 
 
 @given(st.lists(st.floats(-1, 1, allow_subnormal=False).filter(lambda x: abs(x) > 1e-3), min_size=2, max_size=8))
@@ -38,13 +40,14 @@ def test_holm_corrects_as_published() -> None:
 
 def test_the_profiles_have_all_rules_and_equally_many_trials_of_each() -> None:
     def rules(profile: str) -> list[str]:
-        chosen = [dict(item.split("=", 1) for item in run.overrides) for run in read_profile(CONFIGS, profile)]
-        assert len({run.overrides for run in read_profile(CONFIGS, profile)}) == len(chosen)
+        runs = read_profile(CONFIGS, profile)
+        assert len({run.overrides for run in runs}) == len(runs)
+        chosen = [dict(item.split("=", 1) for item in run.overrides) for run in runs]
         return [names.get("optimizer/weighting", "softmax") for names in chosen]
 
     wanted = {"softmax", "linear", "exponential_rank", "greedy", "top_k", "sinkhorn"}
     for profile, each in (("weighting", 10), ("weighting_further", 10), ("tuning_weighting", 9)):
-        assert {rule: rules(profile).count(rule) for rule in rules(profile)} == dict.fromkeys(wanted, each)
+        assert Counter(rules(profile)) == dict.fromkeys(wanted, each)
 
 
 COMPONENTS = {"greedy": "cheapest", "top_k": "cheapest", "linear": "linear_weighting"}
@@ -109,14 +112,8 @@ def test_each_stage_has_its_own_softmax() -> None:
 @pytest.mark.slow
 def test_runs_of_another_size_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["task.dataset=digits", "task.validation_size=200", "task.network.hidden=4", "task.network.steps=5"]
-    short = [
-        "task.evaluation=functional",
-        "budget.candidate_evaluations=600",
-        "threads=1",
-        f"records={tmp_path}",
-        "seed=1",
-    ]
-    assert sweep.main(["study=weighting", "task=snn", "optimizer=polystep", *small, *short]) == 0
+    short = ["task.evaluation=functional", "budget.candidate_evaluations=600", "seed=1"]
+    compute(tmp_path, "study=weighting", "task=snn", "optimizer=polystep", *small, *short)
     (run,) = load_runs(tmp_path).to_dict("records")
     assert run["protocol"] == "controlled" and run["optimizer.weighting.component"] == "softmax"
     capsys.readouterr()

@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from scipy.stats import trim_mean
-
 from polystep.report.groups import Board, Group
 from polystep.report.material import Material, family_section
 from polystep.report.one_run import DEFAULT, method_title
 from polystep.report.published import published_score
-from polystep.report.table import RUNS, Column, Row, Table, number_column, spread_column, text_column
+from polystep.report.table import RUNS, Column, Row, Table, spread_column, text_column
 from polystep.report.text import file_stem, number_text
 
 
@@ -20,8 +18,6 @@ def tables(material: Material) -> Iterator[Table]:
         columns: list[Column] = [text_column("method", "Method")]
         for board in boards:
             columns.append(spread_column(board.task, board.title, board["unit"], f"{board.task}_best"))
-        if len({(board["metric"], board["unit"], board["best"]) for board in boards}) == 1 and len(boards) > 1:
-            columns.append(number_column("all", "All (IQM)", board["unit"]))
         title = f"{family_section(family)}: {axis}"
         name = file_stem("scores", family, axis)
         notes = _notes(material, family, axis)
@@ -43,9 +39,6 @@ def _measured(boards: Sequence[Board]) -> list[Row]:
             row[task] = group.spread("test_selected")
             row[f"{task}_complete"] = group.is_complete
             row[f"{task}_best"] = group.is_complete and best.get(task) == _shown_score(group)
-        scores = [value for group in groups.values() for value in group.values("test_selected").values()]
-        has_all = len(groups) == len(boards) and all(group.is_complete for group in groups.values())
-        row["all"] = _interquartile_mean(scores) if has_all and scores else None
         row[RUNS] = ",".join(group.key for group in groups.values())
         rows.append((-sum(row[f"{task}_best"] for task in groups), -len(groups), row))
     return [row for _, _, row in sorted(rows, key=lambda item: item[:2])]
@@ -65,6 +58,11 @@ def _published(boards: Sequence[Board]) -> list[Row]:
 
 def _notes(material: Material, family: str, axis: str) -> list[str]:
     notes = ["Bold: the best mean of the complete runs on a task."]
+    if any(group.label.endswith(")") for board in material.main[family, axis] for group in board.groups):
+        notes.append(
+            "In brackets: how settings differ from those of the study, or, where that is long, the start of their identity in "
+            "report.html."
+        )
     others = [
         b for b in material.boards if (b["family"], b.axis) == (family, axis) and b not in material.main[family, axis]
     ]
@@ -86,8 +84,3 @@ def _shown_score(group: Group) -> str:
     """The mean as it is printed: what readers cannot tell apart is equally good."""
     score = group.spread("test_selected")
     return number_text(score.mean if score else None, group["unit"])
-
-
-def _interquartile_mean(values: Sequence[float]) -> float:
-    """Mean without the lowest and the highest quarter, each rounded down (Agarwal et al. 2021)."""
-    return float(trim_mean(values, 0.25))

@@ -1,7 +1,7 @@
 "use strict";
 // Works without it: links then lead to the runs at the end of the page.
 
-// Tables sort by the data-v of their cells, else by their text; unknown values come last.
+// Tables sort by the number that a cell begins with where its column holds numbers, else by text; unknown values come last.
 for (const table of document.querySelectorAll("section.table table")) {
   const body = table.tBodies[0];
   [...table.tHead.rows[0].cells].forEach((heading, column) => {
@@ -17,9 +17,10 @@ for (const table of document.querySelectorAll("section.table table")) {
 }
 
 function key(cell) {
-  if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
   const text = cell.textContent.trim();
-  return text === "—" ? null : text;
+  if (!cell.classList.contains("n")) return text === "—" ? null : text;
+  const number = parseFloat(text.replaceAll(",", ""));
+  return Number.isNaN(number) ? null : number;
 }
 
 function compare(a, b, sign) {

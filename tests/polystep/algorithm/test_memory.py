@@ -66,13 +66,13 @@ def test_projections_are_redrawn_every_so_many_full_steps(
 
 
 def test_redraw_keeps_velocity_and_coasting(build: Callable[..., PolyStep], quadratic: FunctionObjective) -> None:
-    settings = {"subspace": SUBSPACES["row"], "redraw_every": 1}
+    settings = {"subspace": SUBSPACES["row"], "redraw_every": 1, "biased_rotation": True}
     optimizer = build(update=Momentum(), coasting=Coasting(period=2), weighting=Sinkhorn(), **settings)
     optimizer.step(quadratic, 0.0)
     state = optimizer.state_dict()
     assert set(state["update"]) == {"velocity"}
     assert set(state["coasting"]) == {"average"}
-    assert state["weighting"] == {}
+    assert state["weighting"] == state["bias"] == {}
 
 
 def test_memory_is_forgotten_at_its_interval_while_projections_stay(

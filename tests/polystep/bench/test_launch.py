@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numba
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -199,6 +200,7 @@ def test_threads_are_set(build: Build) -> None:
         for threads in (2, 1):
             build(f"threads={threads}")
             assert torch.get_num_threads() == threads
+            assert numba.get_num_threads() == min(threads, numba.config.NUMBA_NUM_THREADS)
         launch.use_threads(None)
         assert torch.get_num_threads() >= 1
     finally:

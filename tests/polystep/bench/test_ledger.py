@@ -230,6 +230,15 @@ def test_a_resumed_run_adds_to_what_was_spent(time: Time) -> None:
     assert second.summary()["peak_memory_bytes"] == 2**60
 
 
+def test_seconds_of_processors_add_up_over_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = iter([10.0, 13.0, 100.0, 102.0, 107.0])
+    monkeypatch.setattr(ledger_module, "_cpu_seconds", lambda: next(used))
+    first = Ledger().summary()
+    resumed = Ledger()
+    resumed.restore(first)
+    assert [summary["cpu_seconds"] for summary in (first, resumed.summary(), resumed.summary())] == [3, 5, 10]
+
+
 def test_peak_memory_is_measured() -> None:
     assert 2**20 < Ledger().summary()["peak_memory_bytes"] < 2**45
 

@@ -10,24 +10,21 @@ from polystep.evaluation import low_rank
 from polystep.evaluation.kernels import LANES
 from polystep.low_rank import LowRankCandidates
 from polystep.subspace import HybridSubspace, RowSubspace
-from tasks.networks.argmax_attention import ArgmaxAttentionNetwork
-from tasks.networks.int8 import Int8Network
-from tasks.networks.mixture_of_experts import MixtureOfExperts
 from tasks.networks.multilayer_perceptron import MultilayerPerceptron
-from tasks.networks.snn import SpikingNetwork
-from tasks.networks.staircase import StaircaseNetwork
-from tests.exactness import NETWORKS, Case, Paths, assert_threads_change_nothing, seeded
+from tests.exactness import (
+    CLASSES,
+    INPUTS,
+    NETWORKS,
+    WIDE,
+    WIDE_CLASSES,
+    WIDE_INPUTS,
+    Case,
+    Paths,
+    assert_threads_change_nothing,
+    row_subspace,
+    seeded,
+)
 
-WIDE_INPUTS, WIDE_CLASSES = 40, 10
-WIDE = {
-    "snn": Paths(seeded(SpikingNetwork, WIDE_INPUTS, WIDE_CLASSES, hidden=36), threads=True),
-    "mnist": Paths(seeded(MultilayerPerceptron, WIDE_INPUTS, WIDE_CLASSES, hidden=[36, 20, 17])),
-    "int8": Paths(seeded(Int8Network, WIDE_INPUTS, WIDE_CLASSES, hidden=36)),
-    "staircase": Paths(seeded(StaircaseNetwork, WIDE_INPUTS, WIDE_CLASSES, hidden=[36, 20])),
-    "argmax": Paths(seeded(ArgmaxAttentionNetwork, WIDE_INPUTS, WIDE_CLASSES, hidden=36), threads=True),
-    "moe": Paths(seeded(MixtureOfExperts, WIDE_INPUTS, WIDE_CLASSES, hidden=36), threads=True),
-}
-"""Those with threads have all parallel loops but one, see `test_threads_change_nothing_before_a_relu`."""
 DIMENSION = 8
 RANKS = {"low rank": 2, "rank one": 1}
 COUNT = 70
@@ -104,6 +101,14 @@ def test_several_blocks_of_samples(name: str, kind: str) -> None:
 def test_several_blocks_of_units_and_samples(name: str, kind: str) -> None:
     for samples in (LANES - 1, 2 * LANES + 1, 77):
         assert_agree(WIDE[name], kind, samples)
+
+
+@pytest.mark.slow
+def test_rows_of_four_layers() -> None:
+    paths = Paths(seeded(MultilayerPerceptron, INPUTS, CLASSES, hidden=[4, 4, 4]))
+    for seed in range(10):
+        case = Case(seed, samples=2 * LANES + 1)
+        paths.assert_agree(case.candidates(row_subspace(paths.layout, 2, 4)), *case.batch())
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from polystep.contracts import Spent
 from polystep.evaluation import objective as objective_module
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.gradients import GradientEvaluator
+from polystep.evaluation.node_perturbation import NodePerturber
 from polystep.evaluation.objective import BatchObjective, without_tf32
 from polystep.layout import ParameterLayout
 
@@ -133,7 +134,13 @@ def test_on_gpus_an_objective_computes_without_tf32_whatever_torch_is_set_to(bat
     layout = ParameterLayout.of_module(module)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(objective_module, "without_tf32", watched)
-        objective = BatchObjective(FunctionalEvaluator(module, F.cross_entropy, layout), *batch, evaluator(module))
+        objective = BatchObjective(
+            FunctionalEvaluator(module, F.cross_entropy, layout),
+            *batch,
+            evaluator(module),
+            NodePerturber(module, F.cross_entropy, layout),
+        )
         objective.losses(DenseCandidates(torch.randn(2, layout.size)))
         objective.gradient(torch.randn(layout.size), "exact")
-    assert asked == [torch.device("cpu")] * 2
+        objective.perturb_nodes(torch.randn(layout.size), 0.1, 1, torch.Generator())
+    assert asked == [torch.device("cpu")] * 3

@@ -1,23 +1,19 @@
 """Compiled kernels from disk compute what was asked for, whoever compiled them, and files never stand in the way."""
 
-import dataclasses
 import errno
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from numba import njit
-from numba.core.dispatcher import Dispatcher
 
 from polystep.evaluation import kernel_cache
 from polystep.evaluation.compilation import CompilationClock
 from polystep.evaluation.kernel_cache import UnknownMaterial, material_of
-from tests.exactness import NETWORKS
+from tests.exactness import NETWORKS, kernels_of
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
@@ -106,20 +102,17 @@ def lines_of(process):
 
 
 def test_the_next_process_reads_and_tells_sizes_and_sources_apart(tmp_path, processes):
-    # two processes that compile at the same time give equal names to different functions
-    first, second = processes(7), processes(4)
-    assert lines_of(first) == [(expected(7), "compiled")]
-    assert lines_of(second) == [(expected(4), "compiled")]
-    assert lines_of(processes(4, 7, 5)) == [(expected(4), "read"), (expected(7), "read"), (expected(5), "compiled")]
+    # two processes that compile at the same time give equal names to different functions; then both write the same kernel
+    started = processes(7, 6), processes(4, 6)
+    for process, size in zip(started, (7, 4), strict=True):
+        own, (shared, _) = lines_of(process)
+        assert own == (expected(size), "compiled") and shared == expected(6)
+    assert [path.suffix for path in (tmp_path / "kernels").iterdir()] == 3 * [".kernel"]
+    *kept, new = lines_of(processes(4, 7, 6, 5))
+    assert kept == [(expected(size), "read") for size in (4, 7, 6)] and new == (expected(5), "compiled")
     # a number in another file than the kernel's
     (tmp_path / "parts.py").write_text(INNER.replace("{factor}", "2.0"))
     assert lines_of(processes(4)) == [(expected(4, 2.0), "compiled")]
-
-
-def test_several_processes_write_the_same_kernel(tmp_path, processes):
-    for lines in map(lines_of, [processes(6) for _ in range(3)]):
-        assert lines[0][0] == expected(6)
-    assert [path.suffix for path in (tmp_path / "kernels").iterdir()] == [".kernel"]
 
 
 def build(size):
@@ -257,24 +250,10 @@ def test_what_cannot_be_told_apart_is_not_kept(folder):
     assert len(list(folder.iterdir())) == 1
 
 
-def kernels_in(value: Any) -> Iterator[Dispatcher]:
-    if isinstance(value, Dispatcher):
-        yield value
-    elif dataclasses.is_dataclass(value):
-        yield from kernels_in(vars(value))
-    elif isinstance(value, dict | list | tuple):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from kernels_in(each)
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_kernel_of_a_network_can_be_kept(name):
-    evaluator = NETWORKS[name].fused
-    for structure in getattr(evaluator, "structures", [evaluator]):
-        kernels = list(kernels_in(structure.kernels))
-        assert kernels
-        for kernel in kernels:
-            assert material_of(kernel)
+    for kernel in kernels_of(NETWORKS[name].fused):
+        assert material_of(kernel)
 
 
 def test_without_the_parts_of_numba_kernels_are_compiled(folder, monkeypatch):

@@ -9,15 +9,20 @@ from polystep.records import RunRecord
 from polystep.records.check import duplicates, faults
 from tests.polystep.conftest import CONTEXT, SPECIFICATION, MakeRecord
 
+MINIMIZE = {"metric": {"name": "loss", "direction": "minimize", "unit": "", "best": 0.0, "solved": None}}
+
 
 def test_a_sound_record_has_no_fault(make_record: MakeRecord) -> None:
     assert list(faults(make_record())) == []
+    falling = {"step": [0, 50, 100], "validation": [1.5, 0.99, 1.2]}
+    assert list(faults(make_record(**MINIMIZE, history=falling))) == []
 
 
 CASES: dict[str, tuple[dict[str, Any], str]] = {
     "settings": ({"settings_id": "0" * 16}, "settings_id is 0000000000000000"),
     "cell": ({"cell_id": "0" * 16}, "cell_id is 0000000000000000"),
     "run": ({"run_id": "0" * 16}, "run_id is 0000000000000000"),
+    "seed": ({"seed": 7}, "seed is 7, in its specification 42"),
     "protocol": ({"study": {"name": "x", "edition": None, "protocol": "tuning"}}, "protocol is tuning"),
     "edition": ({"study": {"name": "x", "edition": "first", "protocol": "default"}}, "edition is first"),
     "clocks": ({"wall_seconds": 99.0}, "clocks sum to 3.500 s, its wall time is 99.000 s"),
@@ -27,6 +32,18 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "a falling clock": (
         {"history": {"step": [0, 50, 100], "validation": [0.9, 0.99, 0.98], "seconds": [0.0, 3.0, 2.5]}},
         "seconds of its history falls from 3.0 to 2.5",
+    ),
+    "falling steps": (
+        {"history": {"step": [0, 100, 50], "validation": [0.9, 0.99, 0.98]}},
+        "step of its history falls from 100 to 50",
+    ),
+    "a falling counter": (
+        {"history": {"step": [0, 50, 100], "validation": [0.9, 0.99, 0.98], "sample_forwards": [0, 9, 8]}},
+        "sample_forwards of its history falls from 9 to 8",
+    ),
+    "the largest where less is better": (
+        MINIMIZE,
+        "validation_selected is 0.99, the best validation of its history is 0.9",
     ),
     "another best": (
         {"history": {"step": [0, 50, 100], "validation": [0.9, 0.95, 0.98]}},

@@ -91,7 +91,13 @@ def test_a_place_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("modified", "untracked", "clean"),
-    [([], [], True), (["a.py"], [], False), ([], ["b.py"], False), (None, None, None)],
+    [
+        ([], [], True),
+        (["a.py"], [], False),
+        ([], ["b.py"], False),
+        ([], ["configs/settings/of_another_study/snn/spsa.yaml"], True),
+        (None, None, None),
+    ],
 )
 def test_code_is_clean_modified_or_unknown(
     make_record: MakeRecord, tmp_path: Path, modified: object, untracked: object, clean: object

@@ -67,6 +67,7 @@ def test_every_step_is_charged_also_where_the_learner_fails():
 
     assert environment_of(MeteredObjective(objective, ledger)).interact(learner) == "learnt"
     assert (ledger.spent.environment_steps, ledger.spent.backward_passes) == (4, 7)
+    assert ledger.uses == {"environment", "gradient:policy"}
 
     def failing(found):
         found.make().reset()

@@ -175,13 +175,14 @@ def test_published_adam(task: str) -> None:
 
 
 @pytest.mark.parametrize(("edition", "coordinates", "candidates"), [("first", 4705, 9424), ("revised", 4704, 5292)])
-def test_forecasts(edition: str, coordinates: int, candidates: int) -> None:
+def test_forecasts(monkeypatch: pytest.MonkeyPatch, edition: str, coordinates: int, candidates: int) -> None:
     """EDITIONS.md, forecasts: a full step in three, 30 epochs of 133 batches; Adam 50 at a constant rate."""
     config = composed(f"study={edition}", "task=etth1", "optimizer=polystep")
     task, optimizer = config["task"], config["optimizer"]
     assert (task["series"], task["history"], task["horizon"], task["batch_size"]) == ("etth1", 96, 96, 64)
     layout = ParameterLayout.of_module(instantiate(task["network"])(horizon=96))
     assert layout.size == 23392
+    monkeypatch.setattr(HybridSubspace, "redraw", lambda self, draw: None)
     subspace = instantiate(optimizer["subspace"])(layout, optimizer["particle_dimension"], seed=42)
     assert subspace.coordinates == coordinates
     vertices = len(polytope_vertices(optimizer["polytope"], subspace.particle_dimension))

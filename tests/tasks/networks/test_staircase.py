@@ -1,7 +1,5 @@
 """The staircase network of the paper: activations floor(5 sigmoid(z))/5."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,7 @@ from polystep.candidates import ParticleCandidates
 from polystep.layout import ParameterLayout
 from polystep.subspace import RowSubspace
 from tasks.networks.staircase import STEPS, THRESHOLDS, SmoothStaircaseNetwork, Staircase, StaircaseNetwork, staircase
-from tests.exactness import INPUTS, NETWORKS
+from tests.exactness import WIDE, WIDE_INPUTS
 
 
 def around_thresholds() -> torch.Tensor:
@@ -90,17 +88,17 @@ def test_straight_through_gradient_has_the_slope_of_the_sigmoid() -> None:
 @pytest.mark.parametrize("layer", [0, 2])
 def test_paths_agree_on_the_steps(layer: int) -> None:
     """Candidates put the pre-activation of one unit exactly on a threshold, or on the next float beside it."""
-    paths = replace(NETWORKS["staircase"], compiled=True)
+    paths = WIDE["staircase"]
     subspace = RowSubspace(paths.layout, particle_dimension=1, seed=0, rank=1)
     subspace.bases = [torch.eye(basis.shape[1])[-1:] for basis in subspace.bases]
     tensors = {entry.name: torch.zeros(entry.shape) for entry in paths.layout.entries}
-    tensors["2.weight"], tensors["4.weight"] = 3 * torch.eye(4), torch.eye(4)
-    if layer == 2:
-        tensors["2.weight"] = torch.zeros(4, 4)
+    tensors["4.weight"].fill_diagonal_(1)
+    if layer == 0:
+        tensors["2.weight"].fill_diagonal_(3)
     moves = around_thresholds().flatten()
     number = next(i for i, group in enumerate(subspace.groups) if group.weight.name == f"{layer}.weight")
     particle = subspace.groups[number].first_particle + torch.arange(len(moves)) % 4
     candidates = ParticleCandidates(paths.layout.flatten(tensors), subspace, particle, moves.unsqueeze(1))
-    inputs, targets = torch.ones(3, INPUTS), torch.tensor([0, 1, 2])
+    inputs, targets = torch.ones(3, WIDE_INPUTS), torch.tensor([0, 1, 2])
     paths.assert_agree(candidates, inputs, targets, tolerance=1e-6)
     assert len(paths.functional.losses(candidates, inputs, targets).unique()) > 3
