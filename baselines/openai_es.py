@@ -34,7 +34,7 @@ class OpenAIES(PointOptimizer):
     Generation g = 1, 2, ..., with pairs i = 1..N/2, candidates theta +- sigma_g e_i and utilities u of their losses:
         gradient = sum_i (u_i+ - u_i-) e_i / (N sigma_g)
         theta   <- (theta + rate_g gradient)(1 - rate_g weight_decay)
-    or, with an `update`, theta + update(gradient): `polystep.update.Adaptive` makes of it the Adam that the source uses.
+    or, with an `update`, theta + update(gradient): `polystep.update.Adaptive` takes its moments, as the source's Adam does.
     Costs N candidates. Noise is drawn again from its seed where it is needed, so no (N, D) array exists here. The published
     rate falls linearly, rate (1 - g/G), and so ends at 0. Source: Salimans et al., arXiv 1703.03864; EDITIONS.md, rivals.
     """
@@ -59,7 +59,7 @@ class OpenAIES(PointOptimizer):
         becomes of the losses, see `centred_ranks`, `centred_ranks_by_position` and `z_scores`. `report`: the solution is
         theta, or, as in the published MAX-SAT runs, the candidate with the lowest loss so far. `subspace`: whose coordinates
         e perturbs. `noise`: where e comes from instead, see `polystep.noise`. `learning_rate`: None is 0.01; schedules over
-        steps are read at g. `update`: has a rate and a decay of its own. Raises ValueError.
+        steps are read at g. `update`: has a rate, read at g - 1, and a decay of its own. Raises ValueError.
         """
         check_population(population)
         if shaping not in _UTILITIES:
@@ -73,7 +73,12 @@ class OpenAIES(PointOptimizer):
         if update is not None and (learning_rate is not None or weight_decay):
             raise SettingError(
                 "an update has a rate and a decay of its own; set optimizer.learning_rate=null and optimizer.weight_decay=0, "
-                "or optimizer.update=null"
+                "or optimizer.update=null and a learning_rate"
+            )
+        if update is not None and subspace is not None:
+            raise SettingError(
+                "an update moves single parameters and so leaves the subspace; set optimizer.subspace=null or "
+                "optimizer.update=null"
             )
         super().__init__(layout, point)
         self._candidates: MirroredCandidates

@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 from polystep.candidates import Candidates, DenseCandidates
-from polystep.capabilities import ClauseView, EnvironmentView, Found, GradientKind, Gradients, capability
+from polystep.capabilities import (
+    ClauseView,
+    EnvironmentView,
+    Found,
+    GradientKind,
+    Gradients,
+    PerturbedNodes,
+    capability,
+)
 from polystep.contracts import Objective, Optimizer, Spent, State, Task, loss_dtype
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
@@ -114,6 +122,8 @@ def optimizer_checks(factory: Callable[..., Optimizer], steps: int = 5) -> Itera
     assert torch.equal(optimizer.solution, start), "before the first step the solution must be the starting point"
     yield "its solution is the starting point before the first step"
     trajectory = _trajectory(optimizer, 0, steps)
+    assert torch.isfinite(trajectory[-1]).all(), "the solution is not finite"
+    yield "the solution stays finite"
     assert torch.equal(start, torch.linspace(-0.5, 0.5, layout.size)), "the starting point was changed in place"
     yield "steps leave the starting point that it was given as it is"
     assert torch.equal(torch.stack(trajectory), torch.stack(_trajectory(build(0), 0, steps))), (
@@ -127,8 +137,6 @@ def optimizer_checks(factory: Callable[..., Optimizer], steps: int = 5) -> Itera
     if objective.spent.candidate_evaluations:
         assert not torch.equal(trajectory[-1], _trajectory(build(1), 0, steps)[-1]), "the seed changes nothing"
         yield "another seed gives other steps"
-    assert torch.isfinite(trajectory[-1]).all(), "the solution is not finite"
-    yield "the solution stays finite"
     for interrupted_after in range(steps):
         first = build(0)
         _trajectory(first, 0, interrupted_after, steps)
@@ -162,7 +170,8 @@ def task_checks(factory: Callable[[int], Task], steps: int = 3) -> Iterator[str]
     """What a task, built as `factory(seed)`, owes by its contract: a sentence for each thing that holds, AssertionError at the
     first that does not.
 
-    Of gradients, where they are offered: shape, finiteness, charge, and that all but smooth ones belong to the same loss.
+    Of gradients, where they are offered: shape, finiteness, charge, that all but smooth ones belong to the same loss, and that
+    exact ones are its slope. Of the estimate by noise on units, where it is offered: shape, finiteness, charge, and the loss.
     """
     global_state = torch.get_rng_state()
     task, twin = factory(0), factory(0)
@@ -211,6 +220,9 @@ def _check_objective(objective: Objective, candidates: Candidates) -> Tensor:
     if (offered := capability(objective, Gradients)) is not None:
         for kind in offered.gradients:
             _check_gradient(objective, offered, kind, candidates.dense(slice(0, 1))[0], losses[0])
+    noisy = capability(objective, PerturbedNodes)
+    if noisy is not None and noisy.perturbs_nodes:
+        _check_perturbed_nodes(objective, noisy, candidates.dense(slice(0, 1))[0], losses[0])
     return losses
 
 
@@ -233,6 +245,25 @@ def _check_gradient(
         assert torch.allclose(loss, expected, rtol=1e-4, atol=1e-6), (
             f"the {kind} gradient belongs to a loss of {float(loss)}, but the loss at that point is {float(expected)}"
         )
+    if kind == "exact" and (length := float(gradient.norm())):
+        step = 0.01 * gradient / length
+        above, below = objective.losses(DenseCandidates(torch.stack([point + step, point - step]))).tolist()
+        slope = (above - below) / 0.02
+        assert abs(slope - length) <= 0.1 * length + 1e-3, (
+            f"the loss rises by {slope:.3g} along the exact gradient, whose length is {length:.3g}"
+        )
+
+
+def _check_perturbed_nodes(objective: Objective, noisy: PerturbedNodes, point: Tensor, expected: Tensor) -> None:
+    before = objective.spent
+    loss, estimate = noisy.perturb_nodes(point, 0.1, 2, named_generator(0, "noise of the conformance checks"))
+    assert estimate.shape == point.shape, f"the estimate has shape {tuple(estimate.shape)}, not that of the point"
+    assert torch.isfinite(estimate).all(), "the estimate by noise on units is not finite"
+    charged = (objective.spent - before).candidate_evaluations
+    assert charged == 3, f"a pass without noise and 2 with noise were charged as {charged} candidates"
+    assert torch.allclose(loss, expected, rtol=1e-4, atol=1e-6), (
+        f"noise on units belongs to a loss of {float(loss)}, but the loss at that point is {float(expected)}"
+    )
 
 
 def _trajectory(optimizer: Optimizer, first: int, last: int, budget: int | None = None) -> list[Tensor]:

@@ -146,7 +146,7 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
         if (task, optimizer) not in grids:
             raise ConfigError(
                 f"optimizer={optimizer} has no grid on task={task}; add configs/grid/{task}/{optimizer}.yaml with nine "
-                "combinations, such as optimizer.sigma: [0.01, 0.03, 0.1] and two more lines like it"
+                "combinations, such as optimizer.sigma: [0.01, 0.03, 0.1] and another line like it"
             )
         found, is_own = find_settings(files, _study_of_trials(study), task, optimizer)
         base = found[0] if is_own else None

@@ -23,7 +23,7 @@ def describe_context(device: str) -> dict[str, Any]:
     return {
         **_repository(),
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in sorted(packages)},
+        "packages": {name: _version(name) for name in sorted(packages)},
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -47,6 +47,7 @@ def code_of_both(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[s
 
 _distributions = cache(importlib.metadata.packages_distributions)
 """The installed packages by module: reading them takes a third of a second, and they stay while a process works."""
+_version = cache(importlib.metadata.version)
 
 
 def machine_load() -> float | None:

@@ -14,6 +14,8 @@ from polystep.records.record import RunRecord
 CLOCK_TOLERANCE = 1e-3
 """Relative difference between the sum of the clocks and the wall time that rounding may leave."""
 
+_TUNED = ("configs/settings/equal_seconds/", "configs/settings/equal_evaluations/")
+
 
 def faults(record: RunRecord, repository: Path | None = None) -> Iterator[str]:
     """A sentence for every way in which `record` is no evidence.
@@ -43,11 +45,11 @@ def faults(record: RunRecord, repository: Path | None = None) -> Iterator[str]:
 def changed_files(record: RunRecord, kind: str) -> list[str]:
     """The files, "modified" or "untracked", in which what ran may have differed from its commit.
 
-    Without the settings of other studies: `scripts.tune` writes those while trials run, which read their own study's alone.
+    Without settings that `scripts.tune` writes for other studies, perhaps while trials run; no study builds on those.
     """
     own = f"configs/settings/{record.study['name']}/"
     files = record.context[kind] or ()
-    return [file for file in files if not file.startswith("configs/settings/") or file.startswith(own)]
+    return [file for file in files if not file.startswith(_TUNED) or file.startswith(own)]
 
 
 def names_a_file(name: str) -> bool:

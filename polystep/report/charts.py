@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Numbers = Sequence[float] | NDArray[numpy.float64]
 
-# Paul Tol's muted palette without its sand, too pale for lines, and five more.
+# Paul Tol's muted palette without its sand, too pale for lines, and six more.
 COLOURS = (
     *("#4b3aa8", "#CC6677", "#117733", "#4aa9d8", "#AA4499", "#999933", "#44AA99", "#882255"),
     *("#EE7733", "#0077BB", "#8a6d3b", "#661100", "#8f83d6", "#e58fa6"),

@@ -112,15 +112,16 @@ def settings_of(run: Run) -> dict[str, str]:
     return {key: text for key, text in texts.items() if text != "nan"}
 
 
-def settings_text(run: Run) -> str:
+def shown_settings(run: Run) -> str:
     """`settings_of`, indented as files of settings are."""
     nested: dict[str, Any] = {}
     for path, text in settings_of(run).items():
         *parents, name = path.split(".")
         inside = nested
         for parent in parents:
-            inside = inside.setdefault(parent, {})
-        inside[name] = text
+            # a damaged record may have a value and settings by the same name
+            inside = inside.setdefault(parent if isinstance(inside.get(parent, {}), dict) else f"{parent}.", {})
+        inside[f"{name}." if name in inside else name] = text
     return "\n".join(_indented(nested, ""))
 
 

@@ -31,8 +31,8 @@ def load_runs(*places: str | Path) -> pandas.DataFrame:
         fractions); test_curve (dict, step to test score); diagnostics (dict)
         steps and the other counters; used_share; ended_by; step_seconds (what budgets in seconds limit); wall_seconds;
         cpu_seconds; seconds_NAME for every clock; peak_memory_bytes
-        commit; clean (True: the code is that of the commit, None: unknown); python, packages (dict), processor, cores, threads,
-        device, load_before, load_after
+        commit; clean (True: the code is that of the commit, see `changed_files`, None: unknown); python, packages (dict),
+        processor, cores, threads, device, load_before, load_after
         data (fingerprint), started, ended, error (text)
         every setting by its path, with defaults: optimizer.component, optimizer.probe_radius, budget.steps, ...
         history: dict of lists, a column each, a row per validation

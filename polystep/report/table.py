@@ -22,8 +22,8 @@ _LONGEST_CELL = 1000
 class Column:
     """A column for readers.
 
-    show: the text of a row. number: the key of the value that the column is sorted by, the first of a tuple; None: it holds
-    text. best: the key that is true in rows whose cell is to be highlighted. parts: of a tuple, as they end the names of
+    show: the text of a row. number: the key of the value, or of the tuple, that is written to files; None: it holds text.
+    best: the key that is true in rows whose cell is to be highlighted. parts: of a tuple, as they end the names of
     columns of the file.
     """
 

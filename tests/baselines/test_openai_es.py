@@ -18,6 +18,7 @@ from baselines.shaping import centred_ranks, centred_ranks_by_position, z_scores
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
 from polystep.schedule import LinearOverSteps
+from polystep.subspace import RowSubspace
 from polystep.update import Adaptive
 from polystep.validation import SettingError
 
@@ -201,3 +202,9 @@ def test_an_update_has_a_rate_and_a_decay_of_its_own(beside: dict[str, float]) -
     layout = ParameterLayout({"x": (6,)})
     with pytest.raises(SettingError, match=r"optimizer\.learning_rate=null and optimizer\.weight_decay=0"):
         OpenAIES(layout, torch.zeros(6), 0, update=Adaptive(0.1), **beside)
+
+
+def test_an_update_does_not_stay_in_a_subspace() -> None:
+    layout = ParameterLayout({"x": (6,)})
+    with pytest.raises(SettingError, match=r"optimizer\.subspace=null or optimizer\.update=null"):
+        OpenAIES(layout, torch.zeros(6), 0, update=Adaptive(0.1), subspace=RowSubspace)

@@ -15,6 +15,7 @@ from polystep.conformance import check_optimizer, check_task
 from polystep.contracts import Metric, Spent, State, StepReport
 from polystep.evaluation.functional import FunctionalEvaluator
 from polystep.evaluation.gradients import GradientEvaluator
+from polystep.evaluation.node_perturbation import NodePerturber
 from polystep.evaluation.objective import BatchObjective
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
@@ -33,6 +34,7 @@ class Regression:
         self.layout = ParameterLayout.of_module(module)
         self._evaluator = FunctionalEvaluator(module, F.mse_loss)
         self._differentiator = GradientEvaluator({"exact": module, "smooth": module}, F.mse_loss, self.layout)
+        self._perturber = NodePerturber(module, F.mse_loss, self.layout)
         self._seed, self._step = seed, 0
 
     def initial_point(self, seed: int) -> Tensor:
@@ -41,7 +43,7 @@ class Regression:
     def next_objective(self) -> BatchObjective:
         rows = torch.randn(6, 5, generator=named_generator(self._seed, "rows", self._step))
         self._step += 1
-        return self.objective_class(self._evaluator, rows[:, :3], rows[:, 3:], self._differentiator)
+        return self.objective_class(self._evaluator, rows[:, :3], rows[:, 3:], self._differentiator, self._perturber)
 
     def validate(self, point: Tensor) -> float:
         return float(point.sum())
@@ -75,6 +77,22 @@ class WrongShape(BatchObjective):
     def gradient(self, point: Tensor, kind: GradientKind) -> tuple[Tensor, Tensor]:
         loss, gradient = super().gradient(point, kind)
         return loss, gradient[1:]
+
+
+class TwiceAsLong(BatchObjective):
+    def gradient(self, point: Tensor, kind: GradientKind) -> tuple[Tensor, Tensor]:
+        loss, gradient = super().gradient(point, kind)
+        return loss, 2 * gradient
+
+
+class FreePasses(BatchObjective):
+    def perturb_nodes(
+        self, point: Tensor, deviation: float, passes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        before = self.spent
+        result = super().perturb_nodes(point, deviation, passes, generator)
+        self.spent = before
+        return result
 
 
 class NotFinite(BatchObjective):
@@ -127,6 +145,8 @@ class FreeLosses(BatchObjective):
     [
         (WrongLoss, "the exact gradient belongs to a loss of"),
         (WrongShape, "the exact gradient has shape"),
+        (TwiceAsLong, "along the exact gradient, whose length is"),
+        (FreePasses, "a pass without noise and 2 with noise were charged as 0 candidates"),
         (NotFinite, "the exact gradient at the initial point is not finite"),
         (Free, "the exact gradient charged no backward passes"),
         (ChargedAsCandidate, "the exact gradient was charged as candidates"),

@@ -95,6 +95,7 @@ def test_the_best_of_two_stages_is_written_and_used(command: Command, monkeypatc
     Path("faults").mkdir()
     Path("faults/7").write_text("raise")
     path.unlink()
+    shutil.rmtree("results")
     code, shown = command("optimizer=faulty,spsa")
     assert code == 1 and "9 of 9 trials of faulty on snn_digits failed: nothing is chosen" in " ".join(shown.split())
     assert [*Path("own/settings/equal_evaluations").rglob("*.yaml")] == [path] and path.read_text() == written

@@ -27,8 +27,8 @@ def tables(material: Material) -> Iterator[Table]:
         notes = (
             "A claim holds where all of its conditions do; the one that decides is shown. Here: mean over seeds with its 95 % "
             "interval. Only complete runs of unmodified code with the settings of the study decide anything.",
-            "Must be: with the tolerance of the claim (configs/statements/claims.yaml), so what is said to match may be "
-            "behind it by that much.",
+            "Must be: the bound, widened by the tolerance of the claim (configs/statements/claims.yaml), so that a method that "
+            "matches another may be slightly behind it.",
         )
         yield Table("verdicts", "Verdicts", columns, _rows(material.verdicts), notes, VERDICTS, summary=True)
     if material.conditions is not None:

@@ -59,9 +59,9 @@ def _published(boards: Sequence[Board]) -> list[Row]:
 def _notes(material: Material, family: str, axis: str) -> list[str]:
     notes = ["Bold: the best mean of the complete runs on a task."]
     if any(group.label.endswith(")") for board in material.main[family, axis] for group in board.groups):
-        notes.append(
-            "In brackets: how settings differ from those of the study, or, where that is long, the start of their identity in "
-            "report.html."
+        notes[0] += (
+            " In brackets: how settings differ from those of the study, or, where that is long, the six characters that "
+            "report.html lists them by."
         )
     others = [
         b for b in material.boards if (b["family"], b.axis) == (family, axis) and b not in material.main[family, axis]

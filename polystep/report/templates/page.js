@@ -1,7 +1,7 @@
 "use strict";
 // Works without it: links then lead to the runs at the end of the page.
 
-// Tables sort by the number that a cell begins with where its column holds numbers, else by text; unknown values come last.
+// Tables sort by the first number of a cell where its column holds numbers, else by text; unknown values come last.
 for (const table of document.querySelectorAll("section.table table")) {
   const body = table.tBodies[0];
   [...table.tHead.rows[0].cells].forEach((heading, column) => {
@@ -19,8 +19,8 @@ for (const table of document.querySelectorAll("section.table table")) {
 function key(cell) {
   const text = cell.textContent.trim();
   if (!cell.classList.contains("n")) return text === "—" ? null : text;
-  const number = parseFloat(text.replaceAll(",", ""));
-  return Number.isNaN(number) ? null : number;
+  const found = text.replaceAll(",", "").match(/[+-]?\d[\d.]*(e[+-]?\d+)?/i);
+  return found ? Number(found[0]) : null;
 }
 
 function compare(a, b, sign) {

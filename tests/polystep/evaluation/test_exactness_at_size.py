@@ -105,7 +105,7 @@ def test_several_blocks_of_units_and_samples(name: str, kind: str) -> None:
 
 @pytest.mark.slow
 def test_rows_of_four_layers() -> None:
-    paths = Paths(seeded(MultilayerPerceptron, INPUTS, CLASSES, hidden=[4, 4, 4]))
+    paths = Paths(seeded(MultilayerPerceptron, INPUTS, CLASSES, hidden=[4, 5, 3]))
     for seed in range(10):
         case = Case(seed, samples=2 * LANES + 1)
         paths.assert_agree(case.candidates(row_subspace(paths.layout, 2, 4)), *case.batch())

@@ -71,7 +71,7 @@ def test_each_contradiction_is_named_alone(make_record: MakeRecord, changes: dic
         ({"modified": ["polystep/a.py"]}, "modified files when it ran: polystep/a.py"),
         ({"untracked": ["tasks/b.py"]}, "untracked files when it ran: tasks/b.py"),
         (
-            {"untracked": ["configs/settings/other/int8/spsa.yaml", "configs/settings/default/int8/spsa.yaml"]},
+            {"untracked": ["configs/settings/equal_seconds/int8/spsa.yaml", "configs/settings/default/int8/spsa.yaml"]},
             "untracked files when it ran: configs/settings/default/int8/spsa.yaml",
         ),
     ],

@@ -95,7 +95,8 @@ def test_a_place_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         ([], [], True),
         (["a.py"], [], False),
         ([], ["b.py"], False),
-        ([], ["configs/settings/of_another_study/snn/spsa.yaml"], True),
+        ([], ["configs/settings/equal_evaluations/snn/spsa.yaml"], True),
+        (["configs/settings/first/snn/polystep.yaml"], [], False),
         (None, None, None),
     ],
 )

@@ -21,7 +21,7 @@ def take_cores(run: SweepRun, folder: SweepFolder, cores: int) -> int:
     """Fails where those at work together have more than two cores; notes how many they are, the first once it has company."""
     mine = folder.path / f"{cores}.{run.identity}.at_work"
     mine.touch()
-    patience = time.monotonic() + (20 if run.identity == "0" else 0)
+    patience = time.monotonic() + (120 if run.identity == "0" else 0)
     while len(taken := cores_at_work(folder)) < 2 and time.monotonic() < patience:
         time.sleep(0.01)
     with (folder.path / "together").open("a") as file:
