@@ -217,12 +217,13 @@ def _check_objective(objective: Objective, candidates: Candidates) -> Tensor:
     assert torch.equal(losses[0], losses[2]), "equal candidates have different losses"
     charged = (objective.spent - before).candidate_evaluations
     assert charged == len(candidates), f"{len(candidates)} candidates were charged as {charged}"
+    (point,) = candidates.dense(slice(0, 1))
     if (offered := capability(objective, Gradients)) is not None:
         for kind in offered.gradients:
-            _check_gradient(objective, offered, kind, candidates.dense(slice(0, 1))[0], losses[0])
+            _check_gradient(objective, offered, kind, point, losses[0])
     noisy = capability(objective, PerturbedNodes)
     if noisy is not None and noisy.perturbs_nodes:
-        _check_perturbed_nodes(objective, noisy, candidates.dense(slice(0, 1))[0], losses[0])
+        _check_perturbed_nodes(objective, noisy, point, losses[0])
     return losses
 
 

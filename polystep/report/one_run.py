@@ -114,21 +114,12 @@ def settings_of(run: Run) -> dict[str, str]:
 
 def shown_settings(run: Run) -> str:
     """`settings_of`, indented as files of settings are."""
-    nested: dict[str, Any] = {}
-    for path, text in settings_of(run).items():
-        *parents, name = path.split(".")
-        inside = nested
-        for parent in parents:
-            # a damaged record may have a value and settings by the same name
-            inside = inside.setdefault(parent if isinstance(inside.get(parent, {}), dict) else f"{parent}.", {})
-        inside[f"{name}." if name in inside else name] = text
-    return "\n".join(_indented(nested, ""))
-
-
-def _indented(settings: Mapping[str, Any], indent: str) -> Iterator[str]:
-    for name, value in sorted(settings.items()):
-        if isinstance(value, str):
-            yield f"{indent}{name}: {value}"
-        else:
-            yield f"{indent}{name}:"
-            yield from _indented(value, f"{indent}  ")
+    lines: list[str] = []
+    opened: set[tuple[str, ...]] = set()
+    for path, text in sorted((tuple(key.split(".")), text) for key, text in settings_of(run).items()):
+        for depth, parent in enumerate(path[:-1]):
+            if path[: depth + 1] not in opened:
+                opened.add(path[: depth + 1])
+                lines.append(f"{'  ' * depth}{parent}:")
+        lines.append(f"{'  ' * (len(path) - 1)}{path[-1]}: {text}")
+    return "\n".join(lines)

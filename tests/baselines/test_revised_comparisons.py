@@ -2,18 +2,15 @@
 
 import math
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
-from polystep.bench.composition import Composer
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.schedule import Constant, Moment
+from tests.composition import CONFIGS, composed
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 COORDINATES = {
     "snn": 4338,
     "int8": 10714,
@@ -37,14 +34,6 @@ EPOCH = {"moe": 211, "etth1": 133}
 RIVALS = {"openai_es": "sigma", "cma_es": "sigma", "spsa": "c", "mezo": "epsilon", "random_search": "sigma"}
 """Rivals in PolyStep's coordinates, and what they call their probe radius."""
 NAMED = RIVALS | {"eggroll": "sigma"}
-
-
-COMPOSER = Composer(CONFIGS)
-"""Comparisons share many files, which it reads once."""
-
-
-def composed(*overrides: str) -> Any:
-    return OmegaConf.to_container(COMPOSER.compose(overrides).config, resolve=True)
 
 
 @cache

@@ -12,14 +12,13 @@ from typing import Any
 
 import torch
 
-from polystep.bench.composition import Composer
 from polystep.bench.launch import build_run
 from polystep.bench.specification import specification
 from polystep.capabilities import CapabilityUnavailable
 from polystep.contracts import MissingPackageError
 from polystep.records import settings_id
+from tests.composition import COMPOSER, CONFIGS
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 STORED = Path(__file__).with_name("trajectories.json")
 STEPS = 4
 DIGITS = ["task.dataset=digits", "task.validation_size=200", "task.batch_size=32", "task.evaluation=incremental"]
@@ -33,10 +32,6 @@ MEMBERS = {
 }
 SHORT = {"flips_per_step": 50, "environment_steps": 256, "batch_size": 16, "epochs": 1, "learning_starts": 4}
 """What makes the steps of an optimiser short, where it has such a setting."""
-
-
-COMPOSER = Composer(CONFIGS)
-"""Trajectories share many files, which it reads once."""
 
 
 def optimizers() -> list[str]:

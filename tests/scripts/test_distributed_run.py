@@ -18,16 +18,20 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["task=snn_digits", "task.evaluation=incremental", "task.batch_size=32", "task.network.hidden=8", "threads=1"]
-SMALL += ["budget.steps=6", "evaluation.validate_every=2", "checkpoint_seconds=0"]
+STEPS = ["budget.steps=6", "evaluation.validate_every=2", "checkpoint_seconds=0"]
+SMALL += STEPS
+ACROBOT = ["study=first", "task=acrobot", "optimizer=polystep", "threads=1", *STEPS]
 FAULTY = ["--config-dir", str(Path(__file__).parent / "faulty_configs"), "optimizer=faulty"]
 
 
-def torchrun(folder: Path, processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+def torchrun(
+    folder: Path, processes: int, *arguments: str, settings: list[str] = SMALL
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"], str(processes)]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     folder.mkdir(exist_ok=True)
     return subprocess.run(
-        [*command, "-m", "scripts.run", *arguments, *SMALL],
+        [*command, "-m", "scripts.run", *arguments, *settings],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
@@ -37,11 +41,11 @@ def torchrun(folder: Path, processes: int, *arguments: str) -> subprocess.Comple
     )
 
 
-def alone(folder: Path, *arguments: str) -> int:
+def alone(folder: Path, *arguments: str, settings: list[str] = SMALL) -> int:
     """The exit status of the same run in this process."""
     folder.mkdir(exist_ok=True)
     with contextlib.chdir(folder):
-        return run.main([*arguments, *SMALL])
+        return run.main([*arguments, *settings])
 
 
 def result(folder: Path) -> Any:
@@ -61,6 +65,14 @@ def test_two_processes_leave_the_record_of_one(tmp_path: Path) -> None:
     # done before
     again = torchrun(tmp_path / "2", 2, "optimizer.subspace.rank=8")
     assert again.returncode == 0 and again.stdout.count("already done") == 1
+
+
+def test_two_processes_play_the_episodes_of_one(tmp_path: Path) -> None:
+    """The published settings of Acrobot, where every candidate has episodes of its own."""
+    found = torchrun(tmp_path / "2", 2, settings=ACROBOT)
+    assert found.returncode == 0, found.stderr
+    assert alone(tmp_path / "1", settings=ACROBOT) == 0
+    assert result(tmp_path / "1") == result(tmp_path / "2")
 
 
 def test_a_lost_process_ends_the_run_with_a_message_and_it_continues(tmp_path: Path) -> None:

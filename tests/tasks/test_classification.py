@@ -190,15 +190,13 @@ def test_evaluation_paths_agree(build: Build, lively_point: Callable[[Classifica
     for evaluation in ("functional", "incremental", "fused"):
         task = build(network=WIDE, evaluation=evaluation, batch_size=40)
         subspace = RowSubspace(task.layout, particle_dimension=4, seed=0, rank=8)
-        particle = torch.arange(0, subspace.particles, 3)
+        particle = torch.arange(subspace.particles)
         offset = torch.randn(len(particle), 4, generator=torch.Generator().manual_seed(0))
         candidates = ParticleCandidates(lively_point(task), subspace, particle, offset)
         losses[evaluation] = task.next_objective().losses(candidates)
     assert losses["functional"].std() > 0.01
     for evaluation in ("incremental", "fused"):
-        # a sum that rounds differently may move a sample across a threshold, seldom
-        differing = ~torch.isclose(losses[evaluation], losses["functional"], rtol=1e-5, atol=1e-5)
-        assert differing.float().mean() <= 0.05
+        torch.testing.assert_close(losses[evaluation], losses["functional"], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("evaluation", ["fused", "incremental", "functional"])

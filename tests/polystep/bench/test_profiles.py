@@ -7,14 +7,11 @@ from pathlib import Path
 import pytest
 
 from polystep.bench import launch
-from polystep.bench.composition import Composer
 from polystep.bench.launch import build_run
 from polystep.bench.profiles import profile_names, read_profile
 from polystep.bench.schema import ConfigError
+from tests.composition import COMPOSER, CONFIGS
 
-CONFIGS = Path(__file__).resolve().parents[3] / "configs"
-COMPOSER = Composer(CONFIGS)
-"""Profiles share many files, which it reads once."""
 BUILT: set[tuple[str, ...]] = set()
 """Overrides of runs that one of the profiles has had built, without numbers."""
 

@@ -1,23 +1,13 @@
 """study=first and study=revised give each network the published task and PolyStep settings."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
-from polystep.bench.composition import compose_config
 from polystep.geometry import polytope_vertices
 from polystep.layout import ParameterLayout
 from polystep.schedule import Constant, Moment
 from polystep.subspace import HybridSubspace
-
-CONFIGS = Path(__file__).resolve().parents[3] / "configs"
-
-
-def composed(*overrides: str) -> Any:
-    return OmegaConf.to_container(compose_config(CONFIGS, overrides)[0], resolve=True)
+from tests.composition import composed
 
 
 @pytest.mark.parametrize(
