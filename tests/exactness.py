@@ -19,7 +19,7 @@ from numba.core.dispatcher import Dispatcher
 from torch import Tensor, nn
 
 from polystep.candidates import Candidates, ParticleCandidates
-from polystep.evaluation import dense_kernels, low_rank_kernels, patched_kernels, published_kernels, row_kernels
+from polystep.evaluation import dense_kernels, hybrid_kernels, low_rank_kernels, patched_kernels, row_kernels
 from polystep.evaluation.activations import mean_cross_entropy
 from polystep.evaluation.convolution import kernels as convolution_kernels
 from polystep.evaluation.functional import FunctionalEvaluator
@@ -48,7 +48,7 @@ KERNEL_MODULES = (
     dense_kernels,
     low_rank_kernels,
     patched_kernels,
-    published_kernels,
+    hybrid_kernels,
     routing_kernels,
     row_kernels,
 )

@@ -9,9 +9,9 @@ from torch import Tensor
 from polystep.candidates import Candidates, DenseCandidates, ParticleCandidates
 from polystep.evaluation.compiled_network import CompiledNetwork
 from polystep.evaluation.dense import FusedDense
+from polystep.evaluation.hybrid import FusedHybrid
 from polystep.evaluation.layered import LayeredNetwork
 from polystep.evaluation.low_rank import FusedLowRank
-from polystep.evaluation.published import FusedPublished
 from polystep.evaluation.rows import FusedRows
 from polystep.layout import ParameterLayout
 from polystep.low_rank import LowRankCandidates
@@ -33,7 +33,7 @@ class Structure(Protocol):
 
 STRUCTURES: Mapping[type, Callable[[CompiledNetwork, FusedDense], Structure]] = {
     RowSubspace: FusedRows,
-    HybridSubspace: FusedPublished,
+    HybridSubspace: FusedHybrid,
     LowRankCandidates: FusedLowRank,
 }
 """By the type of the candidates or, where they move particles, of the subspace, else by its nearest base; all others are

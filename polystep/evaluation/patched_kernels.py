@@ -48,7 +48,7 @@ def build_patched_layer(
     deltas: Any,
     project: Any,
 ) -> Any:
-    """As `published_kernels.build_layer`, for one channel before a tabulated activation and a next layer of `width` units.
+    """As `hybrid_kernels.build_layer`, for one channel before a tabulated activation and a next layer of `width` units.
 
     low, high (blocks, U LANES): the plateaus; states, rows: see `build_states`. to_loss: from the next layer, by sample.
     """

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from polystep.evaluation.hybrid_kernels import build_layer, build_project, dense_deltas, sparse_deltas
 from polystep.evaluation.jit import njit, njit_inner
 from polystep.evaluation.kernels import LANES, identity
-from polystep.evaluation.published_kernels import build_layer, build_project, dense_deltas, sparse_deltas
 from polystep.evaluation.routing.network import RoutedNetwork
 from polystep.evaluation.routing.trunk_to_loss import (
     build_linear_read_out,

@@ -20,7 +20,7 @@ def whole(count: int, part: int) -> int:
 
 def build_trunk_to_loss(activate: Any, read_out: Any, loss: Any, sizes: tuple[int, int, int]) -> tuple[Any, Any]:
     """forward_to_loss(pre, targets, weights, work, found): losses (LANES,) from the pre-activation (units, LANES) of the
-    trunk, in the form of `published_kernels.build_layer`; and its scratch memory.
+    trunk, in the form of `hybrid_kernels.build_layer`; and its scratch memory.
 
     weights: router (units, R) and its bias (R,), then what `read_out` needs.
     """

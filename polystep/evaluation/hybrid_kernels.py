@@ -21,7 +21,7 @@ from polystep.evaluation.vectors import add_scaled, copy_vector, multiply
 
 
 @dataclass(frozen=True)
-class PublishedKernels:
+class HybridKernels:
     """Kernels by layer, for columns that are sparse and for dense ones (None: has several channels, so it is never sparse).
     states: None unless the layer is tabulated; bent: whether the kernels take what a ReLU follows.
     """
@@ -32,9 +32,9 @@ class PublishedKernels:
     bent: list[bool]
 
 
-def build_published_kernels(functions: NetworkFunctions) -> PublishedKernels:
+def build_hybrid_kernels(functions: NetworkFunctions) -> HybridKernels:
     """Kernels for one network."""
-    kernels = PublishedKernels([], [], [], [])
+    kernels = HybridKernels([], [], [], [])
     workspace = functions.workspace()
     for index, units in enumerate(functions.units):
         one_channel, states, bent = functions.channels[index] == 1, None, False

@@ -12,13 +12,13 @@ from polystep.evaluation.columns import SEVERAL_LAYERS, LayerColumns
 from polystep.evaluation.compiled_network import Base, CompiledNetwork
 from polystep.evaluation.dense import FusedDense
 from polystep.evaluation.directions import Directions, dense_rows, directions_of
+from polystep.evaluation.hybrid_kernels import HybridKernels, build_hybrid_kernels
 from polystep.evaluation.kernels import LANES
-from polystep.evaluation.published_kernels import PublishedKernels, build_published_kernels
 from polystep.evaluation.simd_blocks import block_major
 from polystep.subspace import HybridSubspace
 
 
-class FusedPublished:
+class FusedHybrid:
     """Losses of particles of a `HybridSubspace`: they patch one layer and skip what does not change; those that straddle layers
     are evaluated as dense ones. Torch counterpart: `IncrementalEvaluator`.
     """
@@ -27,9 +27,9 @@ class FusedPublished:
         self._compiled, self._dense = compiled, dense
 
     @cached_property
-    def kernels(self) -> PublishedKernels:
+    def kernels(self) -> HybridKernels:
         """The kernels of this network."""
-        return build_published_kernels(self._compiled.functions)
+        return build_hybrid_kernels(self._compiled.functions)
 
     def losses(self, candidates: ParticleCandidates, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean losses (N,)."""
