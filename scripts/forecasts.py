@@ -13,7 +13,6 @@ from hydra.utils import instantiate
 
 from polystep.bench.composition import compose_config
 from polystep.contracts import ExpectedError
-from polystep.report.groups import spread_of
 from polystep.report.rows import interval_of
 from polystep.report.table import Table, interval_column, number_column, text_column
 from scripts.console import CONFIGS, guarded
@@ -66,7 +65,7 @@ def persistence(windows: dict[str, Any], data_dir: str) -> tuple[float, float]:
 
 
 def _row(series: str, names: dict[str, Any], validation: Sequence[float], test: Sequence[float]) -> dict[str, Any]:
-    errors = {"validation": interval_of(spread_of(list(validation))), "test": interval_of(spread_of(list(test)))}
+    errors = {"validation": interval_of(list(validation)), "test": interval_of(list(test))}
     return {"series": series, **names, "unit": "mse", **errors}
 
 

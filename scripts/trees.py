@@ -14,8 +14,7 @@ from hydra.utils import instantiate
 
 from polystep.bench.composition import compose_config
 from polystep.contracts import ExpectedError
-from polystep.report.groups import spread_of
-from polystep.report.rows import interval_of
+from polystep.report.rows import SHARES, interval_of
 from polystep.report.table import Table, interval_column, number_column, text_column
 from polystep.report.text import Interval
 from scripts.console import CONFIGS, guarded
@@ -41,14 +40,14 @@ def tree_table(runs: Any) -> Table:
     for (name, depth), of_set in trees.groupby(["task.dataset", "task.network.depth"]):
         seeds = sorted(set(of_set["seed"]))
         row: dict[str, Any] = {"set": name, "depth": depth, "unit": "fraction"}
-        row[CART] = interval_of(spread_of([cart_accuracy(name, int(depth), int(seed)) for seed in seeds]), "fraction")
+        row[CART] = interval_of([cart_accuracy(name, int(depth), int(seed)) for seed in seeds], SHARES)
         counts = {len(seeds)}
         for (method, cell), group in one_per_seed(of_set).groupby(["optimizer", "cell_id"]):
             limit = group.get("budget.candidate_evaluations", pandas.Series([None])).iloc[0]
             title = method if pandas.isna(limit) else f"{method}, {limit:,.0f} candidates"
             # other settings of the same method
             title = f"{title} ({cell[:6]})" if title in row else title
-            row[title] = interval_of(spread_of(list(group["test_selected"])), "fraction")
+            row[title] = interval_of(list(group["test_selected"]), SHARES)
             methods.add(title)
             counts.add(len(group))
         row["seeds"] = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))

@@ -152,7 +152,7 @@ class Board:
     @property
     def rivals(self) -> list[Group]:
         """The ranked groups of other methods that use losses alone."""
-        return [group for group in self.ranked if group.is_black_box and group["optimizer"] != METHOD]
+        return [group for group in self.ranked if group.is_black_box and group["method"] != METHOD]
 
 
 def spread_of(values: Sequence[float]) -> Spread | None:

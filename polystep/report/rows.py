@@ -1,17 +1,19 @@
 """What most tables show of a group of runs, and the columns of it."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from scipy.stats import t
-
+from polystep.report.claims.intervals import ANY, feasible_range, interval
 from polystep.report.groups import Group
 from polystep.report.table import RUNS, interval_column, number_column, spread_column, text_column
-from polystep.report.text import Interval, Spread, finite
+from polystep.report.text import Interval, finite
 
 TASK, AXIS, METHOD = text_column("task", "Task"), text_column("axis", "Protocol"), text_column("method", "Method")
 BOARD = text_column("board", "Compared within")
 STUDY, SEEDS, RANK = text_column("study", "Study"), number_column("seeds", "Seeds"), number_column("rank", "Rank")
+SHARES = (0.0, 1.0)
+"""What shares, such as accuracies, can be."""
 TEST = spread_column("test", "Test, validation-selected")
 STEP_SECONDS = spread_column("step_seconds", "Step seconds", "seconds")
 
@@ -35,19 +37,15 @@ def mean_of(group: Group, column: str) -> float | None:
     return spread.mean if spread and spread.mean else None
 
 
-def interval_of(spread: Spread | None, unit: str | None = None) -> Interval:
-    """Mean and its 95 % interval by Student's t, mean ± t(0.975, n - 1) s / sqrt(n); no interval from one value.
-
-    That of scores whose unit is "fraction" is cut to what they can be, 0 to 1.
-    """
-    if spread is None:
+def interval_of(values: Sequence[float], feasible: tuple[float, float] = ANY) -> Interval:
+    """Mean over seeds with its 95 % interval, by the rules of verdicts (claims.intervals); no ends where these know none."""
+    if not values:
         return Interval()
-    half = None
-    if spread.std is not None:
-        half = finite(t.ppf(0.975, spread.n - 1) * spread.std / math.sqrt(spread.n))
-    if half is None:
-        return Interval(spread.mean)
-    low, high = spread.mean - half, spread.mean + half
-    return (
-        Interval(spread.mean, max(low, 0.0), min(high, 1.0)) if unit == "fraction" else Interval(spread.mean, low, high)
-    )
+    low, high = interval(values, feasible=feasible)
+    return Interval(math.fsum(values) / len(values), finite(float(low)), finite(float(high)))
+
+
+def score_interval(group: Group, column: str) -> Interval:
+    """That of the scores in a column, cut to what scores can be."""
+    feasible = SHARES if group["unit"] == "fraction" else feasible_range(finite(group["best"]), group.sign)
+    return interval_of(list(group.values(column).values()), feasible)

@@ -36,10 +36,14 @@ class Evidence:
         return found if found or (edition, axis) in OWN_BUDGETS else self._runs.get((task, axis, ""), [])
 
     def rivals(self, score: Score, axis: str, edition: str) -> list[str]:
-        """Other methods that have complete runs on the task of a score, without gradients or a look at single units."""
+        """Other methods that have complete runs on the task of a score, without gradients or a look at single units.
+
+        Other settings of the same method, which have a name of their own, are no rivals of it.
+        """
         runs = self.runs(score.task, score.axis or axis, edition)
+        own = {run["method"] for run in runs if run["optimizer"] == score.method}
         rivals = {run["optimizer"] for run in runs if not (uses_gradients(run) or sees_units(run) or fault(run))}
-        return sorted(rivals - {score.method})
+        return sorted(rivals - {run["optimizer"] for run in runs if run["method"] in own})
 
 
 @dataclass(frozen=True)

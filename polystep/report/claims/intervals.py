@@ -15,15 +15,18 @@ NEAR_BEST = 1e-3
 _SLACK = 1e-9
 """Rounding must not turn equal scores into different ones, or one that equals a bound into one beyond it."""
 
+ANY = (-numpy.inf, numpy.inf)
+"""The range of what has no best value."""
+
 Numbers = NDArray[numpy.float64]
 
 
 def interval(
-    values: ArrayLike, saturated: ArrayLike = False, feasible: tuple[float, float] = (-numpy.inf, numpy.inf)
+    values: ArrayLike, saturated: ArrayLike = False, feasible: tuple[float, float] = ANY, level: float = LEVEL
 ) -> tuple[Numbers, Numbers]:
-    """Lower and upper end over the last axis (seeds), each beyond the truth with a chance of at most `LEVEL`.
+    """Lower and upper end over the last axis (seeds), each beyond the truth with a chance of at most `level`.
 
-    Student's t for the mean, mean ± t(1 - LEVEL, n - 1) s / sqrt(n). Where `saturated`, or where all seeds are equal, s says
+    Student's t for the mean, mean ± t(1 - level, n - 1) s / sqrt(n). Where `saturated`, or where all seeds are equal, s says
     nothing and this would be an interval of no width; there it is the exact interval of the median by order statistics
     (binomial; six seeds or more, infinite below that), widened to hold the mean. Cut to `feasible`: a score cannot pass the
     best possible value, so there the interval is one-sided.
@@ -33,9 +36,9 @@ def interval(
     infinite = numpy.full_like(mean, numpy.inf)
     if n < 2:
         return -infinite, infinite
-    half = stats.t.ppf(1 - LEVEL, n - 1) * scores.std(axis=-1, ddof=1) / n**0.5
-    left_out = int(stats.binom.ppf(LEVEL, n, 0.5))
-    if stats.binom.cdf(left_out, n, 0.5) > LEVEL:
+    half = stats.t.ppf(1 - level, n - 1) * scores.std(axis=-1, ddof=1) / n**0.5
+    left_out = int(stats.binom.ppf(level, n, 0.5))
+    if stats.binom.cdf(left_out, n, 0.5) > level:
         left_out -= 1
     if left_out < 0:
         exact = -infinite, infinite
@@ -47,10 +50,17 @@ def interval(
     return numpy.clip(low, *feasible), numpy.clip(high, *feasible)
 
 
+def feasible_range(best: float | None, sign: int) -> tuple[float, float]:
+    """What a score can be whose best possible value is `best`; sign: 1 where more is better, -1 where less is."""
+    if best is None:
+        return ANY
+    return (-numpy.inf, best) if sign > 0 else (best, numpy.inf)
+
+
 def against_bounds(
     ends: tuple[ArrayLike, ArrayLike],
     bounds: tuple[float, float],
-    feasible: tuple[float, float] = (-numpy.inf, numpy.inf),
+    feasible: tuple[float, float] = ANY,
 ) -> Any:
     """1 where the interval is within the bounds, -1 where it is outside, 0 where it contains one of them.
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas
 
 from polystep.report.claims.evidence import Evidence, Measured, incomparable, measure
-from polystep.report.claims.intervals import NEAR_BEST, against_bounds, interval
+from polystep.report.claims.intervals import ANY, LEVEL, NEAR_BEST, against_bounds, feasible_range, interval
 from polystep.report.claims.statements import FILES, Condition, Statement
 from polystep.report.one_run import Run, context_of, sign_of, uses_gradients
 from polystep.report.published import published_at_steps
@@ -16,7 +16,6 @@ from polystep.report.runs import COMMITTED, OWN
 from polystep.report.text import finite
 
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "undecided", "not run"
-UNKNOWN = (-math.inf, math.inf)
 _SHOWN_REASONS = 2
 _VERDICTS = {1: HOLDS, -1: FAILS, 0: UNDECIDED}
 
@@ -32,9 +31,11 @@ def judge(runs: pandas.DataFrame, statements: Sequence[Statement]) -> pandas.Dat
     rows = []
     for statement in statements:
         for axis in statement.axes:
-            for condition in _with_other_rivals(statement, axis, evidence):
+            conditions = list(_with_other_rivals(statement, axis, evidence))
+            level = LEVEL / len(conditions)
+            for condition in conditions:
                 row = _description(statement, axis, condition)
-                found = _by_files(row) if condition.files else _by_runs(statement, axis, condition, evidence)
+                found = _by_files(row) if condition.files else _by_runs(statement, axis, condition, evidence, level)
                 rows.append(row | found)
     return pandas.DataFrame(rows)
 
@@ -42,8 +43,9 @@ def judge(runs: pandas.DataFrame, statements: Sequence[Statement]) -> pandas.Dat
 def verdicts(conditions: pandas.DataFrame) -> pandas.DataFrame:
     """One row per claim, edition and axis: the row of the condition that decides, with the verdict over all of them.
 
-    One that fails decides; else one that is open; else the one with the least margin. A claim of which nothing has run is not
-    run. `conditions` and `met` count all of them and those that hold; reason, run_ids and source are those of all.
+    One that fails decides; else one that is open; else the one with the least margin. Since one of many would fail by chance,
+    each fails only at the level of all of them (Bonferroni). A claim of which nothing has run is not run. `conditions` and
+    `met` count all of them and those that hold; reason, run_ids and source are those of all.
     """
     rows = []
     for _, group in conditions.groupby(["claim", "edition", "axis"], sort=False):
@@ -132,7 +134,9 @@ def _by_files(row: dict[str, Any]) -> dict[str, Any]:
     return _outcome(HOLDS if met else FAILS, value=row["published"])
 
 
-def _by_runs(statement: Statement, axis: str, condition: Condition, evidence: Evidence) -> dict[str, Any]:
+def _by_runs(
+    statement: Statement, axis: str, condition: Condition, evidence: Evidence, level_of_failure: float
+) -> dict[str, Any]:
     sides = _sides(statement, axis, condition, evidence)
     behind = [run for side in sides for run in side.runs]
     unit = {"unit": behind[0]["unit"]} if behind else {}
@@ -149,7 +153,11 @@ def _by_runs(statement: Statement, axis: str, condition: Condition, evidence: Ev
     low, high = (float(end) for end in interval(values, saturated, feasible))
     verdict = _VERDICTS[int(against_bounds((low, high), condition.bounds, feasible))]
     notes = [side.note for side in sides if side.note]
-    if verdict == UNDECIDED:
+    wider = interval(values, saturated, feasible, level_of_failure)
+    if verdict == FAILS and against_bounds(wider, condition.bounds, feasible) != -1:
+        verdict = UNDECIDED
+        notes.insert(0, f"{condition}: beyond the bound, but of so many conditions one may be so by chance")
+    elif verdict == UNDECIDED:
         few = "saturated scores, which the exact rule decides from six seeds on"
         why = "the interval contains the bound" if math.isfinite(low) and math.isfinite(high) else few
         notes.insert(0, f"{condition}: {why}")
@@ -194,12 +202,11 @@ def _values(
     saturated = any(_at_best(value, finite(side.runs[0]["best"])) for side in sides for value in side.values.values())
     scores = sides[0].values
     if not condition.compares:
-        feasible = UNKNOWN if best is None else (-math.inf, best) if sign > 0 else (best, math.inf)
-        return [*scores.values()], saturated, feasible
+        return [*scores.values()], saturated, feasible_range(best, sign)
     other = sides[1].values if condition.minus else _published_by_seed(condition, edition)
     values = [sign * (score - other[seed]) for seed, score in scores.items()]
     if condition.minus or best is None:
-        return values, saturated, UNKNOWN
+        return values, saturated, ANY
     room = [sign * (best - other[seed]) for seed in scores]
     return values, saturated, (-math.inf, math.fsum(room) / len(room))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from polystep.report import rows
-from polystep.report.groups import Board, Group, spread_of
+from polystep.report.groups import Board, Group
 from polystep.report.material import Material, family_section
 from polystep.report.published import EDITIONS, published_score
 from polystep.report.table import Row, Table, interval_column, number_column, spread_column
@@ -31,9 +31,10 @@ def tables(material: Material) -> Iterator[Table]:
             columns,
             [row for board in boards for row in _rows(board)],
             (
-                "Intervals: Student's t over seeds. Difference: mean over the seeds that both have. Ranks only among complete "
-                "runs with the settings of their study, on the same data, with the same budget; for equal seconds also on "
-                "one processor with the same threads and device, else they are compared apart (column 'compared within').",
+                "Intervals: Student's t over seeds; of equal ones, from six on, of the median. Difference: mean over the seeds "
+                "that both have. Ranks only among complete runs with the settings of their study, on the same data, with the "
+                "same budget; for equal seconds also on one processor with the same threads and device, else they are compared "
+                "apart (column 'compared within').",
             ),
             family_section(family),
         )
@@ -51,7 +52,7 @@ def _rows(board: Board) -> list[Row]:
             "board": board.remark,
             "rank": ranks.get(group.key),
             "complete": group.is_complete,
-            "interval": rows.interval_of(group.spread("test_selected"), group["unit"])._replace(value=None),
+            "interval": rows.score_interval(group, "test_selected")._replace(value=None),
             "difference": difference_of(group, board.own),
             "candidates": rows.mean_of(group, "candidate_evaluations"),
             **({edition: published_score(board.task, str(group["optimizer"]), edition)} if edition else {}),
@@ -66,4 +67,4 @@ def difference_of(group: Group, reference: Group | None) -> Interval:
     if reference is not None and reference is not group and group.is_complete and reference.is_complete:
         base = reference.values("test_selected")
         pairs = [value - base[key] for key, value in group.values("test_selected").items() if key in base]
-    return rows.interval_of(spread_of(pairs))
+    return rows.interval_of(pairs)

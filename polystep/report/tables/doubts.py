@@ -7,7 +7,7 @@ from itertools import groupby
 from polystep.report.groups import Board, Group
 from polystep.report.material import DOUBTS, Material, family_section
 from polystep.report.published import EDITIONS, published_headline
-from polystep.report.rows import METHOD, SEEDS, TASK, group_row, interval_of
+from polystep.report.rows import METHOD, SEEDS, TASK, group_row, score_interval
 from polystep.report.table import Row, Table, number_column, spread_column, text_column
 from polystep.report.tables.settings import grid_of, trials_of
 from polystep.report.text import ENOUGH_SEEDS, finite
@@ -68,7 +68,7 @@ def _apart(group: Group) -> Row | None:
     published = headline.spread
     if not published.std:
         return None
-    _, low, high = interval_of(test)
+    _, low, high = score_interval(group, scored)
     if low is None or high is None:
         return None
     rounding = _ROUNDING[edition] if group["unit"] == "fraction" else 0.0
@@ -167,7 +167,8 @@ def _chosen_on_it(trials: Sequence[Group], group: Group) -> bool:
     """Whether trials and results have the same formula, which has no part that is held out."""
     if group["family"] != "maxsat":
         return False
-    return any(str(trial["data"]) == str(group["data"]) for trial in _trials_for(trials, group))
+    formulas = {run["data"] for run in group.runs}
+    return any(run["data"] in formulas for trial in _trials_for(trials, group) for run in trial.runs)
 
 
 def _edges(material: Material) -> str:

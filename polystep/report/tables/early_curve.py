@@ -56,6 +56,6 @@ def _rows(group: Group, edition: str) -> Iterator[Row]:
                 "test": spread_of(list(here.values())),
                 "published": spread_of(list(theirs.values())),
                 "common": len(pairs),
-                "difference": interval_of(spread_of(pairs)),
+                "difference": interval_of(pairs),
                 RUNS: group.key,
             }

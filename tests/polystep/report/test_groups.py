@@ -4,7 +4,7 @@ import pytest
 
 from polystep.report.groups import boards_of, group_runs, main_boards, setting_labels, spread_of
 from polystep.report.one_run import context_of
-from polystep.report.rows import interval_of
+from polystep.report.rows import SHARES, interval_of, score_interval
 from polystep.report.text import Spread
 
 
@@ -196,6 +196,19 @@ def test_summaries_show_one_task_per_size(table, make_run):
 
 
 def test_intervals_of_shares_are_cut_to_what_shares_can_be():
-    spread = spread_of([0.9, 1.0, 1.0])
-    assert interval_of(spread, "fraction").high == 1.0 and interval_of(spread).high > 1.05
-    assert interval_of(spread, "fraction").low == interval_of(spread).low > 0.8
+    shares = [0.9, 1.0, 1.0]
+    assert interval_of(shares, SHARES).high == 1.0 and interval_of(shares).high > 1.05
+    assert interval_of(shares, SHARES).low == interval_of(shares).low > 0.8
+
+
+def test_intervals_of_returns_do_not_pass_the_best_one_and_those_of_equal_ones_need_six(table, make_run):
+    def group(*scores):
+        runs = [
+            make_run("cartpole", "spsa", seed, test_selected=score, unit="", best=500.0, data="d")
+            for seed, score in enumerate(scores)
+        ]
+        return group_runs(table(*runs))[0]
+
+    assert score_interval(group(499.0, 500.0, 500.0), "test_selected").high == 500.0
+    assert score_interval(group(*[500.0] * 5), "test_selected") == (500.0, None, 500.0)
+    assert score_interval(group(*[500.0] * 6), "test_selected") == (500.0, 500.0, 500.0)

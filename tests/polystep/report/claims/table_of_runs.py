@@ -9,7 +9,7 @@ from polystep.report.claims.statements import Condition, Score, Statement
 _NUMBERS = count()
 
 
-def make_row(method="polystep", seed=1, test=0.9, task="snn", axis="equal_seconds", **changes):
+def make_row(method="polystep", seed=1, test=0.9, task="snn", axis="equal_seconds", component=None, **changes):
     number = next(_NUMBERS)
     row = {
         "run_id": f"run{number}",
@@ -17,6 +17,7 @@ def make_row(method="polystep", seed=1, test=0.9, task="snn", axis="equal_second
         "status": "finished",
         "task": task,
         "optimizer": method,
+        "method": component or method,
         "protocol": axis,
         "edition": "first" if axis == "published" else None,
         "seed": seed,

@@ -21,6 +21,8 @@ from tests.polystep.report.claims.table_of_runs import (
     table,
 )
 
+BETTER = (0.95, 0.965, 0.955, 0.97, 0.96, 0.952)
+"""Than GOOD, seed by seed."""
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "undecided", "not run"
 
 
@@ -80,7 +82,7 @@ def test_a_missing_rival_leaves_a_lead_undecided():
 def test_another_method_without_gradients_is_a_rival_too():
     rows = runs_of(GOOD) + runs_of(BAD, method="spsa")
     assert outcome(rows, statement(LEADS))["verdict"] == HOLDS
-    beaten = rows + runs_of([value + 0.02 for value in GOOD], method="finite_differences")
+    beaten = rows + runs_of(BETTER, method="finite_differences")
     assert outcome(beaten, statement(LEADS))["verdict"] == FAILS
 
 
@@ -88,7 +90,7 @@ def test_what_a_run_uses_decides_who_is_a_rival_whatever_its_name():
     rows = runs_of(GOOD) + runs_of(BAD, method="spsa")
     learner = runs_of([0.99] * 6, method="ppo", uses=("environment", "gradient:backpropagation"))
     assert outcome(rows + learner, statement(LEADS))["verdict"] == HOLDS
-    named_like_one = runs_of([value + 0.02 for value in GOOD], method="adam_without_gradients")
+    named_like_one = runs_of(BETTER, method="adam_without_gradients")
     assert outcome(rows + named_like_one, statement(LEADS))["verdict"] == FAILS
     rival = runs_of(BAD, method="spsa", uses=("losses", "gradient:surrogate"))
     row = outcome(runs_of(GOOD) + rival, statement(LEADS))
@@ -327,3 +329,24 @@ def test_methods_that_look_at_single_units_are_no_rivals():
     assert outcome(rows, claim)["verdict"] == outcome(rows + units, claim)["verdict"] == HOLDS
     black_box = runs_of([1.0] * len(GOOD), method="node_perturbation")
     assert outcome(rows + black_box, claim)["verdict"] != HOLDS
+
+
+def test_other_settings_of_a_method_are_no_rivals_of_it():
+    rows = runs_of(GOOD) + runs_of(BAD, method="spsa")
+    dense = runs_of(BETTER, method="polystep_dense", component="polystep")
+    assert outcome(rows + dense, statement(LEADS))["verdict"] == HOLDS
+    other = runs_of(BETTER, method="polystep_dense")
+    assert outcome(rows + other, statement(LEADS))["verdict"] == FAILS
+
+
+def test_one_of_many_conditions_does_not_fail_by_chance():
+    """A point below the bound, which the interval of 95 % does not hold: alone that decides, among twelve it does not."""
+    values = (0.88, 0.89, 0.87, 0.885, 0.88, 0.89)
+    below = Condition(POLYSTEP, at_least=0.892)
+    assert outcome(runs_of(values), statement(below))["verdict"] == FAILS
+    rivals = [row for n in range(11) for row in runs_of(BAD, method=f"rival{n}")]
+    many = [Condition(POLYSTEP, Score("snn", f"rival{n}"), at_least=0.1) for n in range(11)]
+    row = outcome(runs_of(values) + rivals, statement(below, *many))
+    assert row["verdict"] == UNDECIDED and "of so many conditions one may be so by chance" in row["reason"]
+    clear = [value - 0.3 for value in values]
+    assert outcome(runs_of(clear) + rivals, statement(below, *many))["verdict"] == FAILS
