@@ -4,9 +4,12 @@ They raise AssertionError with a sentence about what is violated, so that they s
 `optimizer_checks` and `task_checks` say, one by one, what holds.
 """
 
+import pickle
+import random
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, get_args
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -20,7 +23,7 @@ from polystep.capabilities import (
     PerturbedNodes,
     capability,
 )
-from polystep.contracts import Objective, Optimizer, Spent, State, Task, loss_dtype
+from polystep.contracts import Objective, Optimizer, Spent, Task, loss_dtype
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 
@@ -108,7 +111,8 @@ def optimizer_checks(factory: Callable[..., Optimizer], steps: int = 5) -> Itera
     """What an optimiser, built as `factory(layout=..., point=..., seed=...)`, owes by its contract: a sentence for each thing
     that holds, AssertionError at the first that does not.
 
-    Another seed must move otherwise, unless the method follows gradients alone. Resuming must continue bit for bit.
+    Another seed must move otherwise, unless the method follows gradients alone. Resuming must continue bit for bit, from
+    what a checkpoint can hold.
     """
     layout = ParameterLayout({"first.weight": (6, 7), "first.bias": (6,), "second.weight": (4, 6), "second.bias": (4,)})
     start = torch.linspace(-0.5, 0.5, layout.size)
@@ -116,7 +120,7 @@ def optimizer_checks(factory: Callable[..., Optimizer], steps: int = 5) -> Itera
     def build(seed: int) -> Optimizer:
         return factory(layout=layout, point=start, seed=seed)
 
-    global_state = torch.get_rng_state()
+    global_state = _global_random_state()
     optimizer = build(0)
     assert optimizer.solution.shape == start.shape, f"solution must have shape {tuple(start.shape)}"
     assert torch.equal(optimizer.solution, start), "before the first step the solution must be the starting point"
@@ -140,7 +144,7 @@ def optimizer_checks(factory: Callable[..., Optimizer], steps: int = 5) -> Itera
     for interrupted_after in range(steps):
         first = build(0)
         _trajectory(first, 0, interrupted_after, steps)
-        state = _copy(first.state_dict())
+        state = _stored(first.state_dict())
         second = build(0)
         second.load_state_dict(state)
         resumed = _trajectory(second, interrupted_after, steps)
@@ -156,8 +160,8 @@ def optimizer_checks(factory: Callable[..., Optimizer], steps: int = 5) -> Itera
         yield "a step whose evaluation fails can be repeated, as if nothing had been"
     else:
         assert not failing.asked, "an evaluation failed, but the step did not"
-    assert torch.equal(torch.get_rng_state(), global_state), "the global random state was used"
-    yield "the global random state of torch is left alone"
+    assert _global_random_state() == global_state, "the global random state was used"
+    yield "the global random states of torch, numpy and Python are left alone"
 
 
 def check_task(factory: Callable[[int], Task], steps: int = 3) -> None:
@@ -173,7 +177,7 @@ def task_checks(factory: Callable[[int], Task], steps: int = 3) -> Iterator[str]
     Of gradients, where they are offered: shape, finiteness, charge, that all but smooth ones belong to the same loss, and that
     exact ones are its slope. Of the estimate by noise on units, where it is offered: shape, finiteness, charge, and the loss.
     """
-    global_state = torch.get_rng_state()
+    global_state = _global_random_state()
     task, twin = factory(0), factory(0)
     point = task.initial_point(0)
     assert point.shape == (task.layout.size,), f"initial_point must have shape ({task.layout.size},)"
@@ -189,7 +193,12 @@ def task_checks(factory: Callable[[int], Task], steps: int = 3) -> Iterator[str]
     repeated = [twin.next_objective().losses(candidates) for _ in range(steps)]
     assert torch.equal(torch.stack(losses), torch.stack(repeated)), "the data stream is not determined by the seed"
     yield f"the same seed gives the same {steps} objectives"
-    state = _copy(task.state_dict())
+    if not all(torch.equal(other, losses[0]) for other in losses):
+        stranger = factory(1)
+        others = [stranger.next_objective().losses(candidates) for _ in range(steps)]
+        assert not torch.equal(torch.stack(losses), torch.stack(others)), "the data stream ignores the seed"
+        yield "another seed gives other objectives"
+    state = _stored(task.state_dict())
     continued = task.next_objective().losses(candidates)
     resumed = factory(0)
     resumed.load_state_dict(state)
@@ -203,8 +212,8 @@ def task_checks(factory: Callable[[int], Task], steps: int = 3) -> Iterator[str]
         assert score == judge(point), f"{judge.__name__} gives another score for the same point"
     assert task.metric.direction in ("maximize", "minimize"), "metric.direction must be maximize or minimize"
     yield "the same point has the same validation and test score"
-    assert torch.equal(torch.get_rng_state(), global_state), "the global random state was used"
-    yield "the global random state of torch is left alone"
+    assert _global_random_state() == global_state, "the global random state was used"
+    yield "the global random states of torch, numpy and Python are left alone"
 
 
 def _check_objective(objective: Objective, candidates: Candidates) -> Tensor:
@@ -280,9 +289,21 @@ def _trajectory(optimizer: Optimizer, first: int, last: int, budget: int | None 
     return points
 
 
-def _copy(state: State) -> State:
-    """A deep copy, so that later steps cannot reach into a stored state."""
-    return {
-        key: _copy(value) if isinstance(value, dict) else value.clone() if isinstance(value, Tensor) else value
-        for key, value in state.items()
-    }
+def _stored(state: Any, name: str = "the state") -> Any:
+    """What a checkpoint gives back of a state: a deep copy, with lists for tuples."""
+    if isinstance(state, Tensor):
+        return state.clone()
+    if isinstance(state, dict):
+        assert all(isinstance(key, str) for key in state), f"{name} has keys that are no strings: {list(state)}"
+        return {key: _stored(value, f"{name}[{key!r}]") for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return [_stored(value, f"{name}[{place}]") for place, value in enumerate(state)]
+    assert state is None or isinstance(state, bool | int | float | str), (
+        f"{name} is of type {type(state).__name__}; a checkpoint holds tensors, numbers, texts, None, and lists and "
+        "dictionaries of these"
+    )
+    return state
+
+
+def _global_random_state() -> bytes:
+    return pickle.dumps((torch.get_rng_state().numpy(), numpy.random.get_state(), random.getstate()))

@@ -1,9 +1,12 @@
 """The conformance checks pass what obeys its contract, and say what is violated otherwise."""
 
 import math
+import random
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+import numpy
 import pytest
 import torch
 import torch.nn.functional as F
@@ -166,9 +169,14 @@ def test_a_smooth_gradient_may_belong_to_another_loss() -> None:
     check_task(type("Task", (Regression,), {"objective_class": WrongSmoothLoss}))
 
 
-def from_global_numbers(task: Regression) -> BatchObjective:
-    torch.rand(())
-    return Regression.next_objective(task)
+def after(draw: Callable[[], Any]) -> Callable[[Regression], BatchObjective]:
+    """`next_objective` of a task that draws numbers from a global generator."""
+
+    def next_objective(task: Regression) -> BatchObjective:
+        draw()
+        return Regression.next_objective(task)
+
+    return next_objective
 
 
 NUMBERS = count()
@@ -194,7 +202,11 @@ NUMBERS = count()
         ({"test": lambda task, point: math.nan}, "gives NaN for the initial point"),
         ({"test": lambda task, point: float(next(NUMBERS))}, "gives another score for the same point"),
         ({"metric": Metric("loss", "smallest", "")}, "metric.direction must be maximize or minimize"),
-        ({"next_objective": from_global_numbers}, "the global random state was used"),
+        ({"next_objective": after(lambda: torch.rand(()))}, "the global random state was used"),
+        ({"next_objective": after(random.random)}, "the global random state was used"),
+        ({"next_objective": after(numpy.random.rand)}, "the global random state was used"),
+        ({"__init__": lambda task, seed: Regression.__init__(task, 0)}, "the data stream ignores the seed"),
+        ({"state_dict": lambda task: {"steps": {task._step}}}, r"the state\['steps'\] is of type set"),
     ],
 )
 def test_tasks_that_break_the_contract_are_found(changes: dict[str, Any], message: str) -> None:
@@ -315,6 +327,16 @@ class Forgetful(Walk):
         return super().state_dict() | {"step": 0}
 
 
+class Pickled(Walk):
+    def state_dict(self) -> State:
+        return super().state_dict() | {"generator": numpy.random.default_rng(0)}
+
+
+class Numbered(Walk):
+    def state_dict(self) -> State:
+        return super().state_dict() | {"losses": {1: 0.5}}
+
+
 class Deaf(Walk):
     """Takes a failed evaluation for an idle step."""
 
@@ -355,6 +377,8 @@ class Global(Walk):
         (Infinite, "the solution is not finite"),
         (Rounded, "resuming after 0 steps gives other numbers"),
         (Forgetful, "resuming after 1 steps gives other numbers"),
+        (Pickled, r"the state\['generator'\] is of type Generator; a checkpoint holds tensors"),
+        (Numbered, r"the state\['losses'\] has keys that are no strings: \[1\]"),
         (Deaf, "an evaluation failed, but the step did not"),
         (Hasty, "repeating a step whose evaluation failed gives other numbers"),
         (Global, "the global random state was used"),
