@@ -53,7 +53,9 @@ class FZOO(PointOptimizer):
         seeds = [derive_seed(self._seed, "fzoo", self._step, i) for i in range(self._directions)]
         scale = torch.full((self._directions + 1,), self._epsilon)
         scale[0] = 0.0
-        self._candidates = SeededCandidates(self._point, torch.tensor([seeds[0], *seeds]), scale, "rademacher")
+        self._candidates = SeededCandidates(
+            self._point, torch.tensor([seeds[0], *seeds]), scale, "rademacher", kept_bytes=0
+        )
         return self._candidates
 
     def _learn(self, losses: Tensor) -> dict[str, float]:

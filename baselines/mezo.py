@@ -19,10 +19,12 @@ class MeZO(TwoPointOptimizer):
     Step t, z ~ N(0, I):
         projected gradient = (f(theta + epsilon z) - f(theta - epsilon z))/(2 epsilon)
         theta <- theta - rate_t (projected gradient) z
-    Costs two candidates. Source: Malladi et al., arXiv 2305.17333, algorithm 1.
+    Costs two candidates. z is drawn again from its seed for the step, so between steps the point is all the memory there is.
+    Source: Malladi et al., arXiv 2305.17333, algorithm 1.
     """
 
     distribution = "normal"
+    kept_bytes = 0
 
     def __init__(
         self,

@@ -34,9 +34,10 @@ class OpenAIES(PointOptimizer):
     Generation g = 1, 2, ..., with pairs i = 1..N/2, candidates theta +- sigma_g e_i and utilities u of their losses:
         gradient = sum_i (u_i+ - u_i-) e_i / (N sigma_g)
         theta   <- (theta + rate_g gradient)(1 - rate_g weight_decay)
-    or, with an `update`, theta + update(gradient): `polystep.update.Adaptive` takes its moments, as the source's Adam does.
-    Costs N candidates. Noise is drawn again from its seed where it is needed, so no (N, D) array exists here. The published
-    rate falls linearly, rate (1 - g/G), and so ends at 0. Source: Salimans et al., arXiv 1703.03864; EDITIONS.md, rivals.
+    or, with an `update`, theta + update(gradient): `polystep.update.Adaptive` takes its moments, as the source's Adam does, but
+    its decay is decoupled. Costs N candidates. Of more noise than `KEPT_BYTES` the rest is drawn again from its seeds. The
+    published rate falls linearly, rate (1 - g/G), and so ends at 0. Source: Salimans et al., arXiv 1703.03864; EDITIONS.md,
+    rivals.
     """
 
     def __init__(

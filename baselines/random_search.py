@@ -52,6 +52,8 @@ class RandomSearch(PointOptimizer):
         seeds = [derive_seed(self._seed, "random_search", self._step, n) for n in range(self._population)]
         scale = torch.full((self._population,), self._sigma.at(self._now))
         scale[0] = 0.0
+        # neighbours that share a seed share the drawing, which the incumbent does not need
+        seeds[0] = seeds[1]
         self._candidates = SeededCandidates(self._point, torch.tensor(seeds), scale, subspace=self._subspace)
         return self._candidates
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from polystep.ask_tell import PointOptimizer, search_space
-from polystep.candidates import NoiseDistribution, SeededCandidates
+from polystep.candidates import KEPT_BYTES, NoiseDistribution, SeededCandidates
 from polystep.contracts import State
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
@@ -22,12 +22,12 @@ class TwoPointOptimizer(PointOptimizer):
         slope  = (f(theta + radius z) - f(theta - radius z))/(2 radius)
         theta <- theta - rate slope z, in place
 
-    Costs two candidates. z is drawn again from its seed for the step, so between steps the point is all the memory there
-    is; while one is taken there are, besides, the candidates under evaluation and then z. A step whose slope is not finite
-    moves nothing.
+    Costs two candidates. A step whose slope is not finite moves nothing.
     """
 
     distribution: ClassVar[NoiseDistribution]
+    kept_bytes: ClassVar[int] = KEPT_BYTES
+    """How much memory z may take between evaluation and step; where that is too little, it is drawn twice."""
 
     def __init__(
         self, layout: ParameterLayout, point: Tensor, seed: int, subspace: Callable[..., Subspace] | None = None
@@ -46,7 +46,12 @@ class TwoPointOptimizer(PointOptimizer):
         seed = derive_seed(self._seed, "two-point direction", self._step)
         scale = torch.tensor([radius, -radius])
         self._candidates = SeededCandidates(
-            self._point, torch.tensor([seed, seed]), scale, self.distribution, subspace=self._subspace
+            self._point,
+            torch.tensor([seed, seed]),
+            scale,
+            self.distribution,
+            subspace=self._subspace,
+            kept_bytes=self.kept_bytes,
         )
         return self._candidates
 

@@ -54,12 +54,15 @@ class DenseCandidates:
 
 
 NoiseDistribution = Literal["normal", "rademacher"]
+KEPT_BYTES = 2**27
+"""Of 25 directions of a million parameters each, a little more."""
 
 
 class SeededCandidates:
-    """base + scale_n e_n with e_n drawn from seed n on demand, so that noise is never stored whole.
+    """base + scale_n e_n with e_n drawn from seed n on demand, so that noise need not be stored whole.
 
-    The elements of e_n are independent: standard normal, or +-1 with equal chances ("rademacher"). With a subspace they are
+    Drawings are kept up to `kept_bytes` in all, since a method asks for each at least twice: to evaluate and to learn. The
+    elements of e_n are independent: standard normal, or +-1 with equal chances ("rademacher"). With a subspace they are
     those of its coordinates, and e_n is what these lift to. A negative scale with a repeated seed gives the antithetic partner;
     neighbours that share a seed share the drawing.
     """
@@ -72,6 +75,7 @@ class SeededCandidates:
         distribution: NoiseDistribution = "normal",
         places: Tensor | None = None,
         subspace: "Subspace | None" = None,
+        kept_bytes: int = KEPT_BYTES,
     ):
         """`base`: (D,). `seeds`: (N,) integers. `scale`: (N,). `places`: (N,), 0..N - 1 where not given."""
         if seeds.shape != scale.shape or seeds.ndim != 1:
@@ -83,6 +87,7 @@ class SeededCandidates:
         self.base, self.seeds, self.scale, self.distribution = base, seeds, scale, distribution
         self.places = torch.arange(len(seeds)) if places is None else places
         self.subspace = subspace
+        self._kept_bytes, self._kept = kept_bytes, dict[int, Tensor]()
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -105,11 +110,17 @@ class SeededCandidates:
         return self.base.shape if self.subspace is None else (self.subspace.particles, self.subspace.particle_dimension)
 
     def _draw(self, n: int) -> Tensor:
-        device = self.base.device
-        generator = named_generator(int(self.seeds[n]), "noise", device=device)
+        seed, device = int(self.seeds[n]), self.base.device
+        if (kept := self._kept.get(seed)) is not None:
+            return kept
+        generator = named_generator(seed, "noise", device=device)
         if self.distribution == "normal":
-            return torch.randn(self._shape, generator=generator, device=device)
-        return torch.randint(2, self._shape, generator=generator, device=device) * 2.0 - 1.0
+            drawn = torch.randn(self._shape, generator=generator, device=device)
+        else:
+            drawn = torch.randint(2, self._shape, generator=generator, device=device) * 2.0 - 1.0
+        if (len(self._kept) + 1) * drawn.nbytes <= self._kept_bytes:
+            self._kept[seed] = drawn
+        return drawn
 
     def _lift(self, drawn: Tensor) -> Tensor:
         return drawn if self.subspace is None else self.subspace.lift(drawn)
@@ -128,7 +139,9 @@ class SeededCandidates:
     def part(self, part: slice) -> "SeededCandidates":
         """The candidates of `part`."""
         chosen = (self.seeds[part], self.scale[part], self.distribution, self.places[part])
-        return SeededCandidates(self.base, *chosen, self.subspace)
+        found = SeededCandidates(self.base, *chosen, self.subspace, self._kept_bytes)
+        found._kept = self._kept
+        return found
 
     def distinct(self, part: slice) -> tuple[Tensor, Tensor]:
         """The different directions of `part`, shape (K, D), and which of them each of its candidates has, shape (n,)."""

@@ -70,6 +70,29 @@ def test_neighbours_with_the_same_seed_share_the_drawing(monkeypatch: pytest.Mon
     assert drawn == [0, 2, 4]
 
 
+@pytest.mark.parametrize("kept_bytes", [0, 2 * 20, 1000])
+def test_kept_drawings_are_drawn_once_and_change_nothing(kept_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def candidates(kept: int) -> SeededCandidates:
+        seeds, scale = torch.tensor([7, 7, 8, 9]), torch.tensor([0.5, -0.5, 0.5, 2.0])
+        return SeededCandidates(torch.arange(5.0), seeds, scale, kept_bytes=kept)
+
+    drawn = []
+
+    def counted(seed: int, name: str, device: torch.device) -> torch.Generator:
+        drawn.append(seed)
+        return named_generator(seed, name, device=device)
+
+    monkeypatch.setattr("polystep.candidates.named_generator", counted)
+    plain, keeping = candidates(0), candidates(kept_bytes)
+    weights = torch.tensor([1.0, 0.0, -2.0, 0.5])
+    expected, combined = plain.dense(slice(None)), plain.combine(weights)
+    drawn.clear()
+    parts = torch.cat([keeping.part(slice(0, 2)).dense(slice(None)), keeping.part(slice(2, 4)).dense(slice(None))])
+    assert torch.equal(parts, expected) and torch.equal(keeping.combine(weights), combined)
+    assert torch.equal(keeping.dense(slice(None)), expected)
+    assert len(drawn) == {0: 9, 40: 5, 1000: 3}[kept_bytes]
+
+
 def test_combination_weighs_the_directions(seeded: SeededCandidates) -> None:
     weights = torch.tensor([0.5, 0.0, -2.0, 1.0])
     expected = 0.5 * seeded.noise(0) - 2 * seeded.noise(2) + seeded.noise(3)
