@@ -73,14 +73,15 @@ class Fitting:
     def run(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Fit:
         """Take the steps that are left, then give the model the parameters that were best."""
         # after an earlier training the model has the best parameters, the optimiser the last ones
-        self.trainer.layout.write(self.trainer.optimizer.solution, self.trainer.model)
+        self.trainer.check_parameters()
+        self.trainer.write_parameters(self.trainer.optimizer.solution)
         self._load()
         if not self.history:
             self._validate()
         while not self.message:
             self._step(*next(batches))
         if self.best:
-            self.trainer.layout.write(self.best["point"], self.trainer.model)
+            self.trainer.write_parameters(self.best["point"])
         return Fit(self.done, self.best.get("value"), self.best.get("step"), self.message, tuple(self.history))
 
     def _step(self, inputs: Tensor, targets: Tensor) -> None:

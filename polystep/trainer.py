@@ -32,8 +32,8 @@ class Trainer:
         trainer.fit(loader, steps=1000, validation=validation_loader)
 
     The model holds the current parameters after every step. Candidates are evaluated in eval mode, whatever mode the model
-    is in: dropout does nothing, and batch norm uses its stored averages, which stay as they are. `evaluation` says how they
-    are evaluated; where that is not the fastest way, a warning says why.
+    is in: dropout does nothing, and batch norm uses its stored averages, which stay as they are. Parameters of any type are
+    searched in float32. `evaluation` says how candidates are evaluated; where that is not the fastest way, a warning says why.
     """
 
     def __init__(
@@ -60,12 +60,13 @@ class Trainer:
             raise TrainingError("the model has lazy layers without parameters yet; call it once on a batch")
         self.model, self._loss = model, _with_tensors(loss) if _is_own(loss) else loss
         factory = optimizer_factory(optimizer, for_models)
-        self._batches = Batches.of(model)
+        self._batches, self._seed = Batches.of(model), seed
         choice = choose_evaluator(model, self._loss)
         self.evaluator, self.evaluation = choice.evaluator, str(choice)
         self.layout = self.evaluator.layout
         self.optimizer = build(factory, self.layout, self.layout.point_of(model), seed)
         self.steps = 0
+        self._written = self.layout.point_of(model)
         if choice.reason is not None:
             warnings.warn(self.evaluation, stacklevel=2)
         _warn_of_training_mode(model)
@@ -77,6 +78,7 @@ class Trainer:
         the candidates.
         """
         inputs, targets = self._batches.read((inputs, targets))
+        self.check_parameters()
         if self.steps == 0:
             self._check_loss(inputs, targets)
         try:
@@ -84,8 +86,21 @@ class Trainer:
         except NonFiniteLossError:
             raise TrainingError(self._why_not_finite(inputs)) from None
         self.steps += 1
-        self.layout.write(self.optimizer.solution, self.model)
+        self.write_parameters(self.optimizer.solution)
         return report
+
+    def write_parameters(self, point: Tensor) -> None:
+        """Give the model the parameters `point` (D,)."""
+        self.layout.write(point, self.model)
+        self._written = self.layout.point_of(self.model)
+
+    def check_parameters(self) -> None:
+        """TrainingError where someone else has changed the model since the trainer wrote it: the next step would undo that."""
+        if not torch.equal(self.layout.point_of(self.model), self._written):
+            raise TrainingError(
+                "the parameters of the model were changed since the trainer read or wrote them; build a new Trainer, which "
+                "starts at them"
+            )
 
     def fit(
         self,
@@ -103,9 +118,10 @@ class Trainer:
         batches: pairs (inputs, targets), gone through again and again; any iterable, such as a DataLoader, so that data
         need not fit into memory. validation: pairs as well, judged at the start, at the end and 19 times between: by `score`
         of all outputs and targets, of which higher is better, else by the loss. The model then ends with the parameters that
-        were best. patience: validations in a row without a better one after which training stops. checkpoint: a file that is
-        written at every validation and now and then; where it exists, training continues from it, with the data from their
-        beginning. progress: whether to show it on stderr.
+        were best (save them with `model.state_dict()`); the trainer's state and further steps go on from the last ones.
+        patience: validations in a row without a better one after which training stops. checkpoint: a file that is written at
+        every validation and now and then; where it exists, training continues from it, with the data from their beginning.
+        progress: whether to show it on stderr.
         """
         path = None if checkpoint is None else Path(checkpoint)
         fitting = Fitting(self, steps, validation, score, patience, path, Progress(progress))
@@ -128,10 +144,11 @@ class Trainer:
         return self._loss(outputs, targets) if callable(self._loss) else self._loss.apply(outputs, targets).mean()
 
     def state_dict(self) -> State:
-        """Everything that the next step depends on, the parameters included."""
+        """Everything that the next step depends on, the parameters after the last step included."""
         kind = type(self.optimizer).__name__
         return {
             "steps": self.steps,
+            "seed": self._seed,
             "parameters": self.layout.size,
             "kind": kind,
             "optimizer": self.optimizer.state_dict(),
@@ -142,14 +159,20 @@ class Trainer:
         for name, own, what in (
             ("parameters", self.layout.size, "a model of {} parameters"),
             ("kind", type(self.optimizer).__name__, "the optimizer {}"),
+            ("seed", self._seed, "the seed {}"),
         ):
             if (found := state.get(name)) != own:
                 raise TrainingError(
                     f"the state belongs to {what.format(found)}, not to {what.format(own)}; build the trainer as it was built"
                 )
-        self.optimizer.load_state_dict(_on_device(state["optimizer"], self._batches.device))
+        try:
+            self.optimizer.load_state_dict(_on_device(state["optimizer"], self._batches.device))
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise TrainingError(
+                f"the state belongs to other settings of the optimizer ({_reason(error)}); build the trainer as it was built"
+            ) from error
         self.steps = state["steps"]
-        self.layout.write(self.optimizer.solution, self.model)
+        self.write_parameters(self.optimizer.solution)
 
     def _check_loss(self, inputs: Tensor, targets: Tensor) -> None:
         """TrainingError where the loss of the model's outputs is no number, or grows with the rows as a sum does."""
@@ -160,7 +183,7 @@ class Trainer:
             _check_class_numbers(targets)
         once = _number("loss", self._loss, outputs, targets)
         twice = _number("loss", self._loss, torch.cat([outputs, outputs]), torch.cat([targets, targets]))
-        if float(once) and torch.isclose(twice, 2 * once, rtol=1e-4, atol=0.0):
+        if float(once) and torch.isfinite(once) and torch.isclose(twice, 2 * once, rtol=1e-4, atol=0.0):
             raise TrainingError(
                 "the loss doubles when every row is there twice, so it is a sum; take the mean, with reduction='mean' for "
                 "example"

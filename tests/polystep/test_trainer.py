@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from baselines.openai_es import OpenAIES
 from polystep import FunctionalEvaluator, Trainer
+from polystep.algorithm import PolyStep
 from polystep.batches import TrainingError
 from polystep.evaluation.activations import CrossEntropy
 from polystep.evaluation.fused import FusedEvaluator
 from polystep.evaluation.incremental import IncrementalEvaluator
 from polystep.factories import OptimizerError
+from polystep.weighting import PartlyDrawn
 
 
 class Hard(nn.Module):
@@ -165,6 +167,10 @@ def test_a_loss_may_return_a_plain_number(data: tuple[Tensor, Tensor]) -> None:
     [
         (partial(F.cross_entropy, reduction="sum"), "so it is a sum; take the mean"),
         (partial(F.cross_entropy, reduction="none"), r"one number for a batch, got shape \(200,\); take its mean"),
+        (
+            lambda outputs, targets: outputs.sum() * 0 + torch.inf,
+            "every candidate's loss is NaN or infinite at step 0; check",
+        ),
         (
             lambda outputs, targets: outputs.sum() * torch.nan,
             "every candidate's loss is NaN or infinite at step 0; check",
@@ -372,6 +378,38 @@ def test_a_state_of_something_else_is_refused() -> None:
         quiet(nn.Linear(2, 2)).load_state_dict(state)
     with pytest.raises(TrainingError, match="the optimizer PolyStep, not to the optimizer OpenAIES"):
         quiet(Hard(), optimizer=OpenAIES).load_state_dict(state)
+    with pytest.raises(TrainingError, match="the seed 0, not to the seed 1"):
+        quiet(Hard(), seed=1).load_state_dict(state)
+
+
+def test_a_state_of_other_settings_is_refused(data: tuple[Tensor, Tensor]) -> None:
+    trainer = quiet(Hard(), optimizer=partial(PolyStep, weighting=PartlyDrawn(0)))
+    with pytest.raises(TrainingError, match="the state belongs to other settings of the optimizer"):
+        trainer.load_state_dict(quiet(Hard()).state_dict())
+
+
+def test_parameters_that_someone_else_changes_are_not_thrown_away(data: tuple[Tensor, Tensor]) -> None:
+    model = Hard()
+    trainer = quiet(model)
+    trainer.step(*data)
+    pretrained = {name: torch.ones_like(tensor) for name, tensor in model.state_dict().items()}
+    model.load_state_dict(pretrained)
+    for train in (lambda: trainer.step(*data), lambda: trainer.fit([data], steps=1, progress=False)):
+        with pytest.raises(
+            TrainingError, match="were changed since the trainer read or wrote them; build a new Trainer"
+        ):
+            train()
+    assert torch.equal(model.first.weight, torch.ones_like(model.first.weight))
+    trainer.load_state_dict(trainer.state_dict())
+    trainer.step(*data)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_parameters_of_other_types_are_not_taken_for_changed(kind: torch.dtype, data: tuple[Tensor, Tensor]) -> None:
+    trainer = quiet(Hard().to(kind))
+    for _ in range(2):
+        trainer.step(data[0].to(kind), data[1])
+    assert trainer.steps == 2
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
