@@ -1,6 +1,7 @@
 """Elementwise modules as activations: whether they are what they seem is tried on random numbers."""
 
 import contextlib
+import inspect
 import math
 from collections.abc import Callable
 from functools import partial
@@ -49,19 +50,33 @@ class Elementwise:
             return outputs_at(self.module, {}, pre)
 
     def compiled(self) -> CompiledActivation:
-        """The scalar form, applied to every unit; ValueError where it is another function than the module."""
+        """The scalar form, applied to every unit.
+
+        ValueError where numba cannot compile it, or where it is another function than the module.
+        """
+        from numba.core.errors import NumbaError
+
         from polystep.evaluation import kernels
 
+        name = type(self.module).__name__
         if self.scalar is None:
-            raise ValueError(f"{type(self.module).__name__} has no compiled form; give it a method scalar(z)")
+            raise ValueError(f"{name} has no compiled form; give it a method scalar(z)")
         compiled = kernels.elementwise(self.scalar)
         probe = _probe().flatten()
         found = torch.empty_like(probe)
-        compiled.activate(probe.numpy(), found.numpy(), len(probe))
+        try:
+            compiled.activate(probe.numpy(), found.numpy(), len(probe))
+        except (NumbaError, ArithmeticError) as error:
+            reason = next(
+                filter(None, map(str.strip, str(error).splitlines()[1:] or [str(error)])), type(error).__name__
+            )
+            raise ValueError(
+                f"numba cannot compile {name}.scalar ({reason}); it may use plain arithmetic, `if` and the module math"
+            ) from error
         expected = self.apply(probe)
-        differing = ~torch.isclose(found, expected, rtol=1e-4, atol=1e-5)
-        # a rounding function may fall on the other side of a step now and then
-        if differing.sum() > 0.01 * len(probe):
+        differing = ~torch.isclose(found, expected, rtol=1e-4, atol=1e-5, equal_nan=True)
+        # a rounding function may fall on the other side of a step now and then, but not where numbers are exact
+        if differing[-EXACT.numel() :].any() or differing.sum() > 0.01 * len(probe):
             worst = int(differing.nonzero()[0])
             raise ValueError(
                 f"{type(self.module).__name__}.scalar({float(probe[worst]):.6g}) gives {float(found[worst]):.6g}, but its "
@@ -97,7 +112,9 @@ def _scalar(module: nn.Module) -> Callable[[float], float] | None:
     if has_forward_of(module, nn.Hardtanh):
         low, high = module.min_val, module.max_val
         return lambda z: low if z < low else high if z > high else z
-    return getattr(module, "scalar", None)
+    # an attribute of that name that is no static method, such as a number, is something else
+    own = inspect.getattr_static(type(module), "scalar", None)
+    return own.__func__ if isinstance(own, staticmethod) else None
 
 
 def _sigmoid(z: float) -> float:
@@ -124,7 +141,7 @@ def _check_elementwise(function: Callable[[Tensor], Tensor], name: str) -> None:
         together = function(probe)
         alone = torch.stack([function(number.reshape(1, 1)).reshape(()) for number in probe[:4].flatten()])
         # not bit for bit: vector instructions round otherwise
-        close = partial(torch.allclose, atol=1e-5)
+        close = partial(torch.allclose, atol=1e-5, equal_nan=True)
         moved = close(function(probe.mT), together.mT) and close(function(probe.unsqueeze(1)), together.unsqueeze(1))
         if moved and close(alone, together[:4].flatten()):
             return
@@ -140,7 +157,11 @@ def _check_left_alone(function: Callable[[Tensor], Tensor], name: str) -> None:
         raise NotLayered(f"{name} changes its argument; let it compute on a copy")
 
 
+EXACT = torch.tensor([[0.0, -0.0, 0.5, -0.5], [1.0, -1.0, 2.0, -2.0], [3.0, -3.0, 100.0, -100.0]])
+"""Where activations have their thresholds and bounds."""
+
+
 def _probe() -> Tensor:
-    """Random numbers of several sizes (64, 4)."""
+    """Random numbers of several sizes, then EXACT (67, 4)."""
     numbers = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
-    return numbers * torch.tensor([0.1, 1.0, 3.0, 10.0])
+    return torch.cat([numbers * torch.tensor([0.1, 1.0, 3.0, 10.0]), EXACT])

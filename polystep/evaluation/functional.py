@@ -3,6 +3,7 @@
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +76,7 @@ class FunctionalEvaluator:
         memory_bytes: int = 512 * 2**20,
     ):
         """`loss(outputs, targets)`: a scalar. `memory_bytes`: bound for the parameters and activations of a chunk, as far
-        as they can be estimated from the parameters and the output of one candidate.
+        as they can be estimated from the inputs and from what the parts of the module give.
         """
         if memory_bytes < 1:
             raise ValueError(f"memory_bytes must be at least 1, got {memory_bytes}")
@@ -83,6 +84,7 @@ class FunctionalEvaluator:
         self.layout = layout or ParameterLayout.of_module(module)
         self.memory_bytes = memory_bytes
         self._vectorise = True
+        self._largest: dict[torch.Size, int] = {}
 
     def losses(self, candidates: Candidates, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of every candidate on the batch, shape (N,), float32. Raises RandomForward."""
@@ -101,9 +103,27 @@ class FunctionalEvaluator:
         return torch.cat(parts) if parts else torch.empty(0, device=inputs.device)
 
     def _chunk(self, inputs: Tensor) -> int:
-        """Candidates per chunk. Activations are assumed to be as large as the inputs times 16."""
-        per_candidate = 4 * (2 * self.layout.size + 16 * inputs.numel())
-        return max(1, self.memory_bytes // per_candidate)
+        """Candidates per chunk. Activations are assumed to be as large as the inputs times 16, or twice the largest output."""
+        held = max(16 * inputs.numel(), 2 * self._largest_output(inputs))
+        return max(1, self.memory_bytes // (4 * (2 * self.layout.size + held)))
+
+    @torch.no_grad()
+    def _largest_output(self, inputs: Tensor) -> int:
+        """Numbers in the largest output of a part of the module; one pass for each shape of inputs tells."""
+        if inputs.shape not in self._largest:
+            sizes = [0]
+
+            def note(part: nn.Module, arguments: Any, output: Any) -> None:
+                sizes.append(output.numel() if isinstance(output, Tensor) else 0)
+
+            hooks = [part.register_forward_hook(note) for part in self.module.modules()]
+            try:
+                outputs_at(self.module, {}, inputs)
+            finally:
+                for hook in hooks:
+                    hook.remove()
+            self._largest[inputs.shape] = max(sizes)
+        return self._largest[inputs.shape]
 
     @torch.no_grad()
     def _part(self, points: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """From an nn.Sequential of linear layers and elementwise modules, built in or your own, to a LayeredNetwork."""
 
+from itertools import pairwise
+
 from torch import nn
 
 from polystep.evaluation.activations import CrossEntropy
@@ -48,6 +50,11 @@ def linear_layers(parts: list[tuple[str, nn.Module]]) -> tuple[Layer, ...]:
             activations.append([])
         elif not (changes_nothing(part) or flattens(part)):
             activations[-1].append(part)
+    for (before, one), (name, part) in pairwise(linear):
+        if part.in_features != one.out_features:
+            raise NotLayered(
+                f"part {name!r} takes {part.in_features} numbers, but part {before!r} gives {one.out_features} to each row"
+            )
     return tuple(
         Layer(
             f"{name}.weight",

@@ -100,6 +100,17 @@ def test_structured_candidates_equal_their_points(batch: tuple[Tensor, Tensor]) 
         torch.testing.assert_close(evaluator.losses(candidates, *batch), evaluator.losses(dense, *batch))
 
 
+def test_chunks_are_small_where_a_part_gives_many_numbers() -> None:
+    inputs = torch.randn(64, 4)
+    narrow, wide = (
+        FunctionalEvaluator(nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2)), F.cross_entropy)
+        for width in (8, 20_000)
+    )
+    assert narrow._chunk(inputs) > 20_000
+    assert wide._chunk(inputs) == wide.memory_bytes // (4 * 2 * (wide.layout.size + 64 * 20_000))
+    assert not any(part._forward_hooks for part in wide.module.modules())
+
+
 @pytest.mark.parametrize("candidates_per_chunk", [1, 2, 3, 7, 100])
 def test_chunking_does_not_matter(candidates_per_chunk: int, batch: tuple[Tensor, Tensor]) -> None:
     module = normalised_network()

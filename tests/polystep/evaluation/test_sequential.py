@@ -441,6 +441,50 @@ def test_a_scalar_form_of_another_function_is_refused() -> None:
         evaluator.losses(case.candidates(row_subspace(evaluator.layout, 2, 4)), *case.batch())
 
 
+class WrongAtZero(Ternary):
+    """Random numbers do not show the difference."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return (z >= 0).float()
+
+    @staticmethod
+    def scalar(z: float) -> float:
+        return 1.0 if z > 0 else 0.0
+
+
+class NotCompilable(Rounded):
+    @staticmethod
+    def scalar(z: float) -> float:
+        return float(torch.tensor(4 * z).round() / 4)
+
+
+@pytest.mark.parametrize(
+    ("activation", "message"),
+    [
+        (WrongAtZero(), r"WrongAtZero\.scalar\(0\) gives 0, but its forward gives 1"),
+        (NotCompilable(), r"numba cannot compile NotCompilable\.scalar \(.*\); it may use plain arithmetic"),
+    ],
+)
+def test_scalar_forms_that_cannot_serve_are_named(activation: nn.Module, message: str) -> None:
+    evaluator = fastest_evaluator(perceptron(activation))
+    case = Case(seed=0, samples=3)
+    with pytest.raises(ValueError, match=message):
+        evaluator.losses(case.candidates(row_subspace(evaluator.layout, 2, 4)), *case.batch())
+
+
+def test_an_attribute_scalar_that_is_no_static_method_is_something_else() -> None:
+    activation = Rounded()
+    activation.scalar = 2.0  # type: ignore[assignment]
+    with pytest.warns(UserWarning, match="for compiled kernels give Rounded a static method scalar"):
+        fastest_evaluator(perceptron(activation))
+
+
+def test_layers_that_a_flatten_joins_are_no_chain() -> None:
+    module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2))
+    with pytest.raises(NotLayered, match="part '3' takes 12 numbers, but part '0' gives 4 to each row"):
+        layered_network(module)
+
+
 def test_modes_of_the_module_are_left_alone() -> None:
     module = perceptron(nn.Dropout(), Rounded())
     layout = ParameterLayout.of_module(module)
