@@ -20,7 +20,7 @@ from polystep.contracts import State
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
 from polystep.subspace import Subspace
-from polystep.validation import positive
+from polystep.validation import SettingError, positive
 
 FULL_BELOW = 1000
 """Parameters from which on "auto" means a diagonal covariance, as in the published runs."""
@@ -67,6 +67,8 @@ class CMAES(PointOptimizer):
         self._population = population or 4 + int(3 * math.log(len(self._start)))
         self._sigma, self._report_best = positive(sigma, "sigma"), report == "best_ever"
         self._diagonal = covariance == "diagonal" or (covariance == "auto" and len(self._start) >= FULL_BELOW)
+        if len(self._start) < 2:
+            raise SettingError("CMA-ES needs at least two coordinates, got 1; take another optimiser, such as polystep")
         _require_memory(len(self._start), self._population, self._diagonal)
         self._generator = named_generator(seed, "cma_es")
         self._generators = (self._generator,)

@@ -77,6 +77,8 @@ class DeepZero(PointOptimizer):
         return chosen.sort().values.to(self._point.device)
 
     def _learn(self, losses: Tensor) -> dict[str, float]:
+        if not torch.isfinite(losses[0]):
+            return {"gradient_norm": 0.0}
         slopes = ((losses[1:] - losses[0]) / self._radius).to(self._point)
         coordinates = self._point.new_zeros(self._space.particles, 1)
         coordinates[self._chosen, 0] = torch.where(torch.isfinite(slopes), slopes, 0.0)

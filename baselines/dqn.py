@@ -21,7 +21,8 @@ class DQN(StableBaselines):
 
     Actions are the best ones, or, with a probability that falls from 1 to `exploration_end` within `exploration_steps`, random
     ones. After every `train_every` environment steps come as many gradient steps as `gradient_steps` says. What is not a
-    setting here is as in the library. Source: Mnih et al., Nature 518, 2015; Raffin et al., JMLR 22, 2021.
+    setting here is as in the library, but that every step begins fresh episodes. Source: Mnih et al., Nature 518, 2015; Raffin
+    et al., JMLR 22, 2021.
     """
 
     def __init__(

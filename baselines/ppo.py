@@ -15,8 +15,8 @@ class PPO(StableBaselines):
     """Proximal policy optimisation: gradients of a clipped ratio of action probabilities, weighted by estimated advantages.
 
     A step is one rollout, `environments` x `environment_steps`, and `epochs` passes over it in batches of `batch_size`. The
-    critic, observations-16-1 with tanh, is no part of the point. What is not a setting here is as in the library. Source:
-    Schulman et al., arXiv 1707.06347; Raffin et al., JMLR 22, 2021.
+    critic, observations-16-1 with tanh, is no part of the point. What is not a setting here is as in the library, but that
+    every step begins fresh episodes. Source: Schulman et al., arXiv 1707.06347; Raffin et al., JMLR 22, 2021.
     """
 
     def __init__(

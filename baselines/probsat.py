@@ -60,10 +60,13 @@ class ProbSat(ClauseSearch):
             raise ValueError(f"function must be polynomial or exponential, got {function!r}")
         broken = np.arange(LONGEST_TABLE)
         if function == "polynomial":
-            self._chances = (positive(epsilon, "epsilon") + broken.astype(np.float64)) ** -positive(base, "base")
+            chances = (positive(epsilon, "epsilon") + broken.astype(np.float64)) ** -positive(base, "base")
+        elif base > 1:
+            chances = base ** -broken.astype(np.float64)
         else:
-            # below this the largest break would have no chance at all, and so would a clause of such variables
-            self._chances = np.maximum(positive(base, "base") ** -broken.astype(np.float64), 1e-300)
+            raise ValueError(f"base must be above 1, so that breaking more is chosen less often, got {base}")
+        # below this the largest break would have no chance at all, and so would a clause of such variables
+        self._chances = np.maximum(chances, 1e-300)
 
     def parameters(self) -> NDArray[np.float64]:
         """Chances f(0), f(1), ..."""

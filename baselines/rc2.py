@@ -9,7 +9,7 @@ from torch import Tensor
 
 from polystep.capabilities import ClauseView, clauses_of
 from polystep.component import component
-from polystep.contracts import ExpectedError, Objective, Spent, State, StepReport
+from polystep.contracts import MissingPackageError, Objective, Spent, State, StepReport
 from polystep.layout import ParameterLayout
 from polystep.validation import positive
 
@@ -36,7 +36,7 @@ class Rc2:
         return self._point
 
     def step(self, objective: Objective, used: float) -> StepReport:
-        """Solve; raises CapabilityUnavailable where the task has no clauses, ExpectedError where python-sat is missing."""
+        """Solve; raises CapabilityUnavailable where the task has no clauses, MissingPackageError without python-sat."""
         if self._report is None:
             self._report = clauses_of(objective).search(self._solve)
         return self._report
@@ -46,8 +46,8 @@ class Rc2:
             from pysat.examples.rc2 import RC2
             from pysat.formula import WCNF
         except ImportError:
-            raise ExpectedError(
-                "optimizer=rc2 needs the package python-sat; install it with pip install python-sat"
+            raise MissingPackageError(
+                'optimizer=rc2 needs the package python-sat; install it with pip install -c constraints.txt -e ".[bench]"'
             ) from None
         formula = WCNF()
         literals = (clauses.codes >> 1).astype("int64") + 1

@@ -107,14 +107,22 @@ class StableBaselines(ABC):
             self._model.action_space.seed(seed % 2**31)
             self._model.ep_info_buffer, self._model.ep_success_buffer = deque(), deque()
             total = self._environments * self._environment_steps
-            self._model.learn(total, reset_num_timesteps=False, log_interval=None)
-        point = self._actor().point.detach().clone()
-        if not point.isfinite().all():
+            try:
+                self._model.learn(total, reset_num_timesteps=False, log_interval=None)
+            except ValueError:
+                # what torch's distributions raise for parameters that are no numbers
+                if self._is_finite():
+                    raise
+        if not self._is_finite():
             raise NonFiniteLossError(f"step {self._step} made the policy NaN or infinite; reduce learning_rate")
+        point = self._actor().point.detach().clone()
         movement = float((point - self._point).norm())
         self._point, self._step = point, self._step + 1
         returns = [episode["r"] for episode in self._model.ep_info_buffer]
         return StepReport(-fmean(returns) if returns else None, {"movement": movement})
+
+    def _is_finite(self) -> bool:
+        return all(bool(parameter.isfinite().all()) for parameter in self._model.policy.parameters())
 
     def _built(self, environments: Any) -> Any:
         from stable_baselines3.common.logger import Logger

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -78,6 +78,10 @@ class PolyStep(PointOptimizer):
             raise ValueError(f"probes must be at least 1, got {probes}")
         if probe_placement not in ("outermost", "interior"):
             raise ValueError(f"probe_placement must be 'outermost' or 'interior', got {probe_placement!r}")
+        if biased_rotation not in (False, True, "nearest_vertex"):
+            raise ValueError(f"biased_rotation must be false, true or 'nearest_vertex', got {biased_rotation!r}")
+        if jitter_law not in get_args(JitterLaw):
+            raise ValueError(f"jitter_law must be one of {', '.join(get_args(JitterLaw))}, got {jitter_law!r}")
         for name, interval in (("redraw_every", redraw_every), ("forget_every", forget_every)):
             if interval < 0:
                 raise ValueError(f"{name} must be at least 0, got {interval}")

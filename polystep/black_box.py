@@ -21,9 +21,9 @@ def minimize(
 ) -> OptimizeResult:
     """Minimise a function of D numbers by its values alone, as scipy.optimize.minimize does for smooth ones.
 
-    function: of a point (D,), a numpy array or, where `start` is a tensor, a tensor of its type and device; returns a
-    number. With `batch`, of points (N, D), for which it returns (N,). What it raises passes through; NaN and infinite
-    values repel.
+    function: of a point (D,), a numpy array or, where `start` is a tensor, a tensor on its device, of its type where that is
+    floating; returns a number. With `batch`, of points (N, D), for which it returns (N,). What it raises passes through; NaN
+    and infinite values repel.
     start: D numbers, of which the magnitude says how far to look: the unit of a coordinate is max(1, |start|), or a
     quarter of the distance of its bounds.
     optimizer: "polystep"; a name that an installed package offers in the entry point group "polystep.optimizers"; or a

@@ -80,7 +80,7 @@ class TaskInfo:
 
     name: stable, and different wherever tasks differ. title: for readers. family: what belongs into one table. size:
     parameters, or what else tasks of a family grow by. variant: what tells tasks of one family and size apart.
-    evaluation_cost: what one candidate costs, by the names of `Spent`, where it is always the same.
+    evaluation_cost: what a candidate costs that is evaluated whole, by the names of `Spent`, where that is always the same.
     """
 
     name: str

@@ -12,6 +12,7 @@ from polystep.layout import ParameterLayout
 from polystep.low_rank import LowRankCandidates
 from polystep.random import named_generator
 from polystep.subspace import RowSubspace
+from polystep.validation import SettingError
 
 
 class MirroredCandidates(Candidates, Protocol):
@@ -37,6 +38,9 @@ class LowRankNoise:
 
     rank: int = 1
 
+    def __post_init__(self) -> None:
+        _check_rank(self.rank)
+
     def mirrored(self, layout: ParameterLayout, base: Tensor, seeds: Tensor, sigma: float) -> LowRankCandidates:
         """Pairs base +- sigma e_i."""
         scale = torch.tensor([sigma, -sigma]).repeat(len(seeds))
@@ -53,6 +57,9 @@ class RowNoise:
     """
 
     rank: int = 16
+
+    def __post_init__(self) -> None:
+        _check_rank(self.rank)
 
     def mirrored(self, layout: ParameterLayout, base: Tensor, seeds: Tensor, sigma: float) -> "MirroredRows":
         """Pairs base +- sigma e_i."""
@@ -86,3 +93,8 @@ class MirroredRows(ParticleCandidates):
         coordinates = self.direction.new_zeros(self.subspace.particles, self.subspace.particle_dimension)
         moves = weights.to(self.direction).unsqueeze(1) * self.direction
         return self.subspace.lift(coordinates.index_add_(0, self.particle, moves)).to(self.base.dtype)
+
+
+def _check_rank(rank: int) -> None:
+    if rank < 1:
+        raise SettingError(f"noise.rank must be at least 1, got {rank}")

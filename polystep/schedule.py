@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Protocol
 
 from polystep.component import component
@@ -216,11 +217,11 @@ class ScaledToSize:
 
 
 def as_schedule(value: "float | Schedule", name: str) -> Schedule:
-    """A schedule from a number (constant) or a schedule; raises ValueError for numbers that are not finite."""
-    if isinstance(value, int | float):
-        if not math.isfinite(value):
-            raise ValueError(f"{name} must be a finite number or a schedule, got {value}")
+    """A schedule from a finite number (constant) or a schedule; raises ValueError for anything else."""
+    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
         return Constant(float(value))
+    if not hasattr(value, "at"):
+        raise ValueError(f"{name} must be a finite number or a schedule, got {value!r}")
     return value
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from polystep.ask_tell import NonFiniteLossError
 from polystep.candidates import Candidates
+from polystep.contracts import AskTellOptimizer
 from polystep.domain import BlackBoxError, Bounds, read_domain
 from polystep.factories import AskTell, Factory, build_search, for_black_boxes, optimizer_factory
 from polystep.layout import ParameterLayout
@@ -26,8 +27,9 @@ class OptimizeResult:
     """What a search found, by the names of scipy's OptimizeResult.
 
     x: the evaluated point with the lowest value; where the function is noisy, and the lowest value luck, the point that the
-    method ended at. It is of the type of the start. fun: its value. nfev: evaluations. success: whether the search used its
-    budget or found that nothing better can be had. history: evaluations and lowest value after each step.
+    method ended at; a numpy array of float64, or a tensor where the start is one. fun: its value. nfev: evaluations. success:
+    whether the search used its budget or found that nothing better can be had. history: evaluations and lowest value after
+    each step.
     """
 
     x: Any
@@ -101,6 +103,8 @@ class Search:
         if (needed := self._evaluations + len(candidates) + 1) <= self._budget:
             return candidates
         if not self._history:
+            if isinstance(optimizer, AskTellOptimizer):
+                optimizer.abandon()
             raise BlackBoxError(
                 f"a budget of {self._budget} evaluations is less than one step; give at least {needed}: the start twice, "
                 f"{len(candidates)} for a step, and the end"

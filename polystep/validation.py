@@ -54,8 +54,10 @@ class PositiveSchedule:
 
 
 def schedule_of_positive(value: float | Schedule, name: str) -> Schedule:
-    """A schedule from a number above 0, or a given one as it is; SettingError for a number that is out of range."""
-    return as_schedule(positive(value, name) if isinstance(value, int | float) else value, name)
+    """A schedule from a number above 0, or a given one, of which no value may be below 0; SettingError where that is not so."""
+    if isinstance(value, int | float):
+        return as_schedule(positive(value, name), name)
+    return PositiveSchedule(as_schedule(value, name), name, may_vanish=True)
 
 
 def positive_schedule(value: float | Schedule, name: str, may_vanish: bool = False) -> Schedule:

@@ -12,7 +12,7 @@ from pathlib import Path
 from polystep.contracts import ExpectedError
 from polystep.records import RecordError, RunRecord, read_bundle, write_bundle
 from polystep.records.identity import digest
-from scripts.console import COMMITTED, console, explain, positive_count
+from scripts.console import COMMITTED, console, explain, guarded, positive_count
 from scripts.report import write_report
 
 
@@ -58,4 +58,4 @@ def _records() -> Iterator[RunRecord]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

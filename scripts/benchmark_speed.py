@@ -23,7 +23,7 @@ from polystep.contracts import ExpectedError
 from polystep.files import write_text
 from polystep.low_rank import LowRankCandidates
 from polystep.report.table import Row, Table, text_column, to_markdown, write_table
-from scripts.console import RESULTS, explain, positive_count
+from scripts.console import RESULTS, explain, guarded, positive_count
 from scripts.control_speed import control_speed_table
 from scripts.convolution_speed import NETWORKS as CONVOLUTIONAL
 from scripts.convolution_speed import convolution_speed_table
@@ -161,4 +161,4 @@ def _table(rows: list[Row], options: argparse.Namespace) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

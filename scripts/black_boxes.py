@@ -27,7 +27,7 @@ from polystep.contracts import ExpectedError
 from polystep.factories import Factory
 from polystep.files import write_text
 from polystep.report.table import Row, Table, number_column, text_column, to_markdown, write_table
-from scripts.console import RESULTS, explain, positive_count
+from scripts.console import RESULTS, explain, guarded, positive_count
 
 DIMENSIONS = 20
 STEP = 0.5
@@ -71,10 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     starts = [np.random.default_rng(seed).uniform(-2, 2, DIMENSIONS) for seed in range(options.seeds)]
     rows: list[Row] = []
     try:
-        if options.seeds < 1 or options.budget < 100:
-            raise ExpectedError(
-                f"--seeds={options.seeds} and --budget={options.budget} are too few; give at least 1 and 100"
-            )
+        if options.budget < 100:
+            raise ExpectedError(f"--budget={options.budget} is too small; give at least 100")
         for title, values in _searches(starts, options.budget, options.authors_package):
             console.print(f"{title}: {median(values):.2g} in the median", highlight=False)
             solved = sum(value < SOLVED for value in values)
@@ -172,4 +170,4 @@ def _table(rows: Sequence[Row], options: argparse.Namespace) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -17,7 +17,7 @@ from polystep.bench.schema import check_node, locate
 from polystep.component import component_of
 from polystep.conformance import optimizer_checks, task_checks
 from polystep.contracts import ExpectedError
-from scripts.console import CONFIGS, EXIT_STATUS, add_config_dir, explain, overrides_of, say
+from scripts.console import CONFIGS, EXIT_STATUS, add_config_dir, explain, guarded, overrides_of, say
 
 KINDS = ("optimizer", "task")
 SMALL = {
@@ -88,4 +88,4 @@ def checks(kind: str, overrides: Sequence[str]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -39,7 +39,7 @@ from polystep.evaluation.routing.network import RoutedNetwork
 from polystep.layout import ParameterLayout
 from polystep.low_rank import LowRankCandidates
 from polystep.report.table import Row, Table, number_column, text_column, to_markdown, write_table
-from scripts.console import explain, positive_count
+from scripts.console import explain, guarded, positive_count
 from scripts.convolution_speed import lenet
 from scripts.speed import CONTROL, NETWORKS, mirrored_noise, polystep_settings, whole_particles
 
@@ -322,4 +322,4 @@ def _table(found: Sequence[Measurement], options: Options) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

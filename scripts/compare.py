@@ -18,7 +18,7 @@ from polystep.report.compare import compare
 from polystep.report.runs import COMMITTED as COMMITTED_RUNS
 from polystep.report.runs import OWN
 from polystep.report.table import Table
-from scripts.console import COMMITTED, RECORDS, console, explain, say
+from scripts.console import COMMITTED, RECORDS, console, explain, guarded, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,4 +69,4 @@ def _for_terminal(table: Table) -> TerminalTable:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -61,13 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=FIGURE, help="the figure (default: %(default)s)")
     options = parser.parse_args(arguments)
     panels = []
-    for example in examples():
-        started = time.monotonic()
-        course = run(example)
-        print(f"{example.title}: {course.y_label} {course.y[-1]:.4g}, {time.monotonic() - started:.0f} s", flush=True)
-        line = Line("PolyStep", styles_of(["polystep"])["polystep"], course.x, course.y)
-        panels.append(Panel(example.title, (line,), x_label=course.x_label, y_label=course.y_label, log_x=False))
     try:
+        for example in examples():
+            started = time.monotonic()
+            course = run(example)
+            print(
+                f"{example.title}: {course.y_label} {course.y[-1]:.4g}, {time.monotonic() - started:.0f} s", flush=True
+            )
+            line = Line("PolyStep", styles_of(["polystep"])["polystep"], course.x, course.y)
+            panels.append(Panel(example.title, (line,), x_label=course.x_label, y_label=course.y_label, log_x=False))
         with atomic_write(options.output) as file:
             file.write(render(Chart("examples", "Examples", "", rows_of(panels, 2)))["svg"])
     except ExpectedError as error:

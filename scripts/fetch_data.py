@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from scripts.console import guarded
 from tasks.data import LOADERS, DataError, Dataset, UnknownDataset, find_loader
 from tasks.data.series import SERIES, Series
 
@@ -68,4 +69,4 @@ def _content(data: Dataset | Series) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -13,7 +13,7 @@ from string import Template
 
 from polystep.contracts import ExpectedError
 from polystep.files import write_text
-from scripts.console import EXIT_STATUS, ROOT, explain, say
+from scripts.console import EXIT_STATUS, ROOT, explain, guarded, say
 
 SKELETONS = Path(__file__).with_name("skeletons")
 FILES = {
@@ -71,4 +71,4 @@ def write_skeleton(kind: str, name: str, root: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

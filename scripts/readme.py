@@ -20,7 +20,7 @@ from polystep.report.published import EDITIONS
 from polystep.report.table import Table, number_column, spread_column, text_column, to_markdown
 from polystep.report.tables import headline
 from polystep.report.text import for_markdown
-from scripts.console import COMMITTED, ROOT, console, explain
+from scripts.console import COMMITTED, ROOT, console, explain, guarded
 from scripts.report import statements
 
 README = ROOT / "README.md"
@@ -89,4 +89,4 @@ def results_block(records: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -13,7 +13,7 @@ from pathlib import Path
 from polystep.contracts import ExpectedError
 from polystep.records import RecordError, RunRecord, read_places, write_bundle, write_record
 from polystep.records.check import duplicates, faults, names_a_file
-from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, ROOT, explain, say
+from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, ROOT, explain, guarded, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,4 +106,4 @@ def check(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

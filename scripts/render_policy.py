@@ -17,7 +17,7 @@ from polystep.bench.checkpoint import load_checkpoint
 from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
 from polystep.records import read_record
-from scripts.console import RESULTS, explain, positive_count
+from scripts.console import RESULTS, explain, guarded, positive_count
 from tasks.control.task import ControlTask
 
 
@@ -80,4 +80,4 @@ def _frames(run: Path, seed: int, steps: int) -> Iterator[Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -17,7 +17,7 @@ from polystep.report.claims.statements import Statement, read_statements
 from polystep.report.claims.texts import summary_lines
 from polystep.report.runs import COMMITTED as COMMITTED_RUNS
 from polystep.report.runs import OWN
-from scripts.console import COMMITTED, CONFIGS, RECORDS, RESULTS, console, explain, say
+from scripts.console import COMMITTED, CONFIGS, RECORDS, RESULTS, console, explain, guarded, say
 from scripts.sweep import plan
 
 STATEMENTS = CONFIGS / "statements"
@@ -79,4 +79,4 @@ def show_summary(summary: ReportSummary) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -178,8 +178,8 @@ def tune(methods: Sequence[Method]) -> int:
         stage = second[method] if method in complete else trials
         if missing := SIZE - len(stage):
             say(
-                f"{missing} of {SIZE} trials of {method.optimizer} on {method.task} failed: nothing is chosen; see "
-                "python -m scripts.status, mend the cause, and repeat"
+                f"{missing} of {SIZE} trials of {method.optimizer} on {method.task} failed, or are under way elsewhere: "
+                "nothing is chosen; see python -m scripts.status, mend the cause or wait, and repeat"
             )
             lost += 1
             continue
@@ -205,7 +205,10 @@ def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]]:
     identities = {run.planned: run.identity for run in runs}
     statuses = find_run_statuses(runs)
     show_plan("Trials", runs, statuses)
-    if launch(LocalLauncher(), runs, statuses) == EXIT_STATUS["interrupted"]:
+    ended = _ended(runs)
+    # a trial that diverged has failed and has its result: nothing is to be done again
+    left = [run for run in runs if run.identity not in ended]
+    if left and launch(LocalLauncher(), left, statuses) == EXIT_STATUS["interrupted"]:
         raise KeyboardInterrupt
     records = _ended(runs)
     found: dict[Method, list[Trial]] = {method: [] for method in grids}

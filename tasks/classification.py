@@ -105,10 +105,10 @@ class ClassificationTask:
         data = load_dataset(dataset, Path(data_dir))
         available = len(data.train_labels)
         held_out = round(validation_size * available) if 0 < validation_size < 1 else int(validation_size)
-        if not 1 <= held_out < available:
+        if not 1 <= held_out < available or (validation_size >= 1 and held_out != validation_size):
             raise ValueError(
-                f"task.validation_size must lie in 1..{available - 1} for {dataset}, got {validation_size:g}; below 1 it is a "
-                "share, of at least one row"
+                f"task.validation_size must be a whole number in 1..{available - 1} for {dataset}, got {validation_size:g}; "
+                "below 1 it is a share, of at least one row"
             )
         batch_size = available - held_out if batch_size is None else batch_size
         if not 1 <= batch_size <= available - held_out:
@@ -119,9 +119,7 @@ class ClassificationTask:
         module = build_without_randomness(lambda: network(inputs=data.pixels, classes=data.classes))
         self._module = module.to(self._device).eval()
         self.layout = ParameterLayout.of_module(self._module)
-        self.info = TaskInfo(
-            name, title or name, self.family, self.layout.size, evaluation_cost={"sample_forwards": batch_size}
-        )
+        self.info = TaskInfo(name, title or name, self.family, self.layout.size)
         self._layered: LayeredNetwork | RoutedNetwork | ConvolutionalNetwork | None = self._module.layered()  # type: ignore[operator]
         self._evaluator = self._build_evaluator(evaluation)
         self._differentiator = GradientEvaluator(

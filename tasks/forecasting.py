@@ -84,8 +84,7 @@ class ForecastingTask:
             raise ValueError(f"task.batch_size must lie in 1..{len(self._train)}, got {batch_size}")
         self._module = build_without_randomness(lambda: network(horizon=horizon)).to(self._device).eval()
         self.layout = ParameterLayout.of_module(self._module)
-        cost = {"sample_forwards": batch_size}
-        self.info = TaskInfo(name, title or name, "forecasts", self.layout.size, evaluation_cost=cost)
+        self.info = TaskInfo(name, title or name, "forecasts", self.layout.size)
         self._evaluator: Evaluator = (
             self._module.evaluator(self.layout)  # type: ignore[operator]
             if evaluation == "incremental"

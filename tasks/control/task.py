@@ -78,6 +78,13 @@ class ControlTask:
             raise ValueError(f"task.horizon must be at least 1, got {horizon}")
         if evaluation not in EVALUATIONS:
             raise ValueError(f"task.evaluation must be {', '.join(EVALUATIONS)}, got {evaluation!r}")
+        changed = {
+            "horizon": horizon,
+            "observation_levels": observation_levels,
+            "observation_bounds": None if observation_levels is None else observation_bounds,
+            "reward_step": reward_step,
+        }
+        changed = {name: value for name, value in changed.items() if value is not None}
         simulator = None if evaluation == "gymnasium" else SIMULATORS.get(env)
         if simulator:
             horizon = horizon or simulator.horizon
@@ -99,12 +106,16 @@ class ControlTask:
         self.layout = self.policy.layout
         kind: list[str] = [activation] if activation != "float" else []
         kind += ["hardened"] if hardened else []
+        kind += [f"{changed['horizon']}steps"] if "horizon" in changed else []
         name, title, best, solved = KNOWN_ENVIRONMENTS.get(env, (env, env, None, None))
-        self.metric = Metric("return", "maximize", "", None if reward_step else best, None if reward_step else solved)
+        if changed.keys() & {"horizon", "reward_step"}:
+            best = solved = None
+        self.metric = Metric("return", "maximize", "", best, solved)
         self.info = TaskInfo(
             "_".join([name, *kind]), ", ".join([title, *kind]), "control", self.layout.size, " ".join(kind) or "float"
         )
-        self.fingerprint = hashlib.sha256(env.encode()).hexdigest()
+        described = f"{env} {sorted(changed.items())}" if changed else env
+        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
         self._evaluator: Evaluator = LockstepEvaluator(self.policy, environments)
         if simulator and horizon and evaluation == "fused" and not (hardened or self.policy.couples_episodes):
             self._evaluator = FusedEvaluator(self.policy, simulator, horizon)

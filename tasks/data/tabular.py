@@ -22,7 +22,7 @@ class TabularDataset:
     """Rows of numbers with a class each, divided at random into training and test part.
 
     Every column is shifted and scaled to mean 0 and deviation 1 over the training rows. A target that is a number becomes
-    two classes: whether it is above its median.
+    two classes: whether it is above its median over all rows.
     """
 
     def __init__(self, name: str, values: NDArray[np.float64], targets: NDArray[Any]):

@@ -21,7 +21,7 @@ from polystep.bench.composition import compose_config
 from polystep.bench.launch import build_run
 from polystep.capabilities import CapabilityUnavailable
 from polystep.conformance import QuadraticObjective, SomeClauses
-from polystep.contracts import ExpectedError, Spent
+from polystep.contracts import MissingPackageError, Spent
 from polystep.evaluation.compilation import CompilationClock
 from polystep.layout import ParameterLayout
 
@@ -257,6 +257,7 @@ def test_settings_of_all_searches(name, arguments, message):
     [
         ("probsat", {"function": "linear"}, "function must be polynomial or exponential, got 'linear'"),
         ("probsat", {"base": 0.0}, "base must be a number above 0"),
+        ("probsat", {"function": "exponential", "base": 0.9}, "base must be above 1, .*, got 0.9"),
         ("probsat", {"epsilon": -1.0}, "epsilon must be a number above 0"),
         ("walksat", {"noise": 1.5}, "noise must lie in"),
     ],
@@ -358,7 +359,9 @@ class TestRc2:
 
     def test_says_what_to_install(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "pysat.examples.rc2", None)
-        with pytest.raises(ExpectedError, match="pip install python-sat"):
+        with pytest.raises(
+            MissingPackageError, match=r"needs the package python-sat; install it with pip .* \"\.\[bench\]\""
+        ):
             self.solve(random_clauses(5, 5))
 
 

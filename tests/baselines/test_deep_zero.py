@@ -66,6 +66,16 @@ def test_parameter_without_a_finite_slope_stays() -> None:
     assert torch.equal(optimizer.solution != START, ~lost)
 
 
+def test_a_step_without_a_finite_loss_of_the_point_moves_nothing() -> None:
+    optimizer = DeepZero(LAYOUT, START, 3, share=1.0)
+    optimizer.tell(bowl(optimizer.ask(0.0).dense(slice(None))))
+    before = optimizer.solution.clone()
+    losses = bowl(optimizer.ask(0.0).dense(slice(None)))
+    losses[0] = math.nan
+    optimizer.tell(losses)
+    assert torch.equal(optimizer.solution, before)
+
+
 def test_losses_of_single_parameters_equal_those_of_whole_points(monkeypatch: pytest.MonkeyPatch) -> None:
     """And need no whole points, in a network with more than one layer."""
     paths = NETWORKS["mnist"]

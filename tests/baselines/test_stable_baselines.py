@@ -10,6 +10,7 @@ import torch
 
 from baselines.dqn import DQN
 from baselines.ppo import PPO
+from polystep.ask_tell import NonFiniteLossError
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
 from polystep.bench.ledger import Ledger, MeteredObjective
 from polystep.capabilities import CapabilityUnavailable
@@ -40,6 +41,13 @@ class WithoutDerivatives(QuadraticObjective):
             return learner(view)
 
         return super().interact(with_quantised_heads)
+
+
+def test_divergence_is_named():
+    optimizer = build(PPO, learning_rate=1e30)
+    with pytest.raises(NonFiniteLossError, match="made the policy NaN or infinite; reduce learning_rate"):
+        for _ in range(5):
+            optimizer.step(QuadraticObjective(), 0.0)
 
 
 @pytest.mark.parametrize("kind", [PPO, DQN])

@@ -51,6 +51,12 @@ def test_seeds_decide(noise: Noise) -> None:
     assert not torch.equal(one, other)
 
 
+@pytest.mark.parametrize("kind", [RowNoise, LowRankNoise])
+def test_ranks_below_1_are_refused(kind: type) -> None:
+    with pytest.raises(ValueError, match=r"noise\.rank must be at least 1, got 0"):
+        kind(rank=0)
+
+
 def test_rows_take_turns() -> None:
     moved = directions(RowNoise(3).mirrored(LAYOUT, BASE, torch.arange(10), SIGMA)) != 0
     tensors = LAYOUT.unflatten(moved)

@@ -1,7 +1,9 @@
 """Schedules."""
 
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 
 from polystep.bench.ledger import Budget, Ledger
@@ -111,9 +113,14 @@ def test_number_becomes_a_constant_and_a_schedule_stays() -> None:
     assert as_schedule(schedule, "step_radius") is schedule
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_number_that_is_not_finite_is_an_error(value: float) -> None:
-    with pytest.raises(ValueError, match="step_radius must be a finite number"):
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert as_schedule(np.float32(0.5), "step_radius") == as_schedule(np.float64(0.5), "step_radius") == Constant(0.5)
+    assert as_schedule(np.int64(2), "step_radius") == Constant(2.0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "0.1", None, True, np.ones(2)])
+def test_what_is_neither_a_finite_number_nor_a_schedule_is_an_error(value: Any) -> None:
+    with pytest.raises(ValueError, match="step_radius must be a finite number or a schedule"):
         as_schedule(value, "step_radius")
 
 

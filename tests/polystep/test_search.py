@@ -73,6 +73,14 @@ def test_calls_out_of_order_are_errors() -> None:
         search.ask()
 
 
+def test_a_budget_of_less_than_a_step_is_named_at_every_attempt() -> None:
+    search = Search([1.0, 2.0], budget=3)
+    search.tell(sphere(search.ask()))
+    for _ in range(2):
+        with pytest.raises(BlackBoxError, match="a budget of 3 evaluations is less than one step; give at least 7"):
+            search.ask()
+
+
 def test_any_class_with_ask_and_tell_is_an_optimizer() -> None:
     found = minimize(lambda x: -x.sum(-1), [0.0, 0.0], Halving, batch=True)
     assert found.message == "the method says that nothing better can be had" and found.success

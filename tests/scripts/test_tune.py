@@ -97,7 +97,11 @@ def test_the_best_of_two_stages_is_written_and_used(command: Command, monkeypatc
     path.unlink()
     shutil.rmtree("results")
     code, shown = command("optimizer=faulty,spsa")
-    assert code == 1 and "9 of 9 trials of faulty on snn_digits failed: nothing is chosen" in " ".join(shown.split())
+    assert (
+        code == 1
+        and "9 of 9 trials of faulty on snn_digits failed, or are under way elsewhere: nothing is chosen"
+        in " ".join(shown.split())
+    )
     assert [*Path("own/settings/equal_evaluations").rglob("*.yaml")] == [path] and path.read_text() == written
 
     # fewer trials than other methods have, of the first stage and of the second
@@ -112,7 +116,11 @@ def test_the_best_of_two_stages_is_written_and_used(command: Command, monkeypatc
 
         monkeypatch.setattr(tune, "_trials", some)
         code, shown = command("optimizer=spsa")
-        assert code == 1 and "1 of 9 trials of spsa on snn_digits failed: nothing is chosen" in " ".join(shown.split())
+        assert (
+            code == 1
+            and "1 of 9 trials of spsa on snn_digits failed, or are under way elsewhere: nothing is chosen"
+            in " ".join(shown.split())
+        )
         assert stages == [1, lacking - 1] and not path.exists()
 
 

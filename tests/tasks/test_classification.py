@@ -168,9 +168,10 @@ def test_resuming_continues_the_data_exactly(build: Build, taken_after: int) -> 
     assert next_rows(resumed, 5) == expected
 
 
-@pytest.mark.parametrize("size", [0, -1, 1437, 5000])
-def test_bad_validation_size_is_named(build: Build, size: int) -> None:
-    with pytest.raises(ValueError, match=rf"task\.validation_size must lie in 1\.\.1436 for digits, got {size}"):
+@pytest.mark.parametrize("size", [0, -1, 1437, 5000, 1.5])
+def test_bad_validation_size_is_named(build: Build, size: float) -> None:
+    message = rf"task\.validation_size must be a whole number in 1\.\.1436 for digits, got {size}"
+    with pytest.raises(ValueError, match=message):
         build(validation_size=size)
 
 

@@ -173,6 +173,8 @@ def test_wrong_number_of_losses_is_an_error(build: Callable[..., PolyStep]) -> N
     [
         {"probes": 0},
         {"probe_placement": "middle"},
+        {"biased_rotation": "nearest"},
+        {"jitter_law": "unifrom"},
         {"redraw_every": -1},
         {"forget_every": -1},
         {"point": torch.zeros(3)},
