@@ -1,5 +1,6 @@
 """probSAT: flips drawn by how little they break."""
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -61,10 +62,12 @@ class ProbSat(ClauseSearch):
         broken = np.arange(LONGEST_TABLE)
         if function == "polynomial":
             chances = (positive(epsilon, "epsilon") + broken.astype(np.float64)) ** -positive(base, "base")
-        elif base > 1:
+        elif 1 < base < math.inf:
             chances = base ** -broken.astype(np.float64)
         else:
-            raise ValueError(f"base must be above 1, so that breaking more is chosen less often, got {base}")
+            raise ValueError(
+                f"base must be a finite number above 1, so that breaking more is chosen less often, got {base}"
+            )
         # below this the largest break would have no chance at all, and so would a clause of such variables
         self._chances = np.maximum(chances, 1e-300)
 

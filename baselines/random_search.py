@@ -54,7 +54,9 @@ class RandomSearch(PointOptimizer):
         scale[0] = 0.0
         # neighbours that share a seed share the drawing, which the incumbent does not need
         seeds[0] = seeds[1]
-        self._candidates = SeededCandidates(self._point, torch.tensor(seeds), scale, subspace=self._subspace)
+        self._candidates = SeededCandidates(
+            self._point, torch.tensor(seeds), scale, subspace=self._subspace, kept_bytes=0
+        )
         return self._candidates
 
     def _learn(self, losses: Tensor) -> dict[str, float]:

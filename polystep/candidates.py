@@ -55,14 +55,14 @@ class DenseCandidates:
 
 NoiseDistribution = Literal["normal", "rademacher"]
 KEPT_BYTES = 2**27
-"""Of 25 directions of a million parameters each, a little more."""
+"""Room for 33 directions of a million parameters; a population of 50 in pairs has 25."""
 
 
 class SeededCandidates:
     """base + scale_n e_n with e_n drawn from seed n on demand, so that noise need not be stored whole.
 
-    Drawings are kept up to `kept_bytes` in all, since a method asks for each at least twice: to evaluate and to learn. The
-    elements of e_n are independent: standard normal, or +-1 with equal chances ("rademacher"). With a subspace they are
+    Drawings are kept up to `kept_bytes` in all, as long as the candidates are: most methods need each to evaluate and to learn.
+    The elements of e_n are independent: standard normal, or +-1 with equal chances ("rademacher"). With a subspace they are
     those of its coordinates, and e_n is what these lift to. A negative scale with a repeated seed gives the antithetic partner;
     neighbours that share a seed share the drawing.
     """
@@ -93,7 +93,7 @@ class SeededCandidates:
         return len(self.seeds)
 
     def noise(self, n: int) -> Tensor:
-        """The direction e_n of candidate n, shape (D,)."""
+        """The direction e_n of candidate n, shape (D,); not to be changed in place."""
         return self._lift(self._draw(n))
 
     def combine(self, weights: Tensor) -> Tensor:

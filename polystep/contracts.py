@@ -78,8 +78,9 @@ class Metric:
 class TaskInfo:
     """What readers of a record need to know of a task, so that nobody guesses it from names.
 
-    name: stable, and different wherever tasks differ. title: for readers. family: what belongs into one table. size:
-    parameters, or what else tasks of a family grow by. variant: what tells tasks of one family and size apart.
+    name: stable, and different wherever tasks differ by more than what their fingerprints tell. title: for readers. family:
+    what belongs into one table. size: parameters, or what else tasks of a family grow by. variant: what tells tasks of one
+    family and size apart.
     evaluation_cost: what a candidate costs that is evaluated whole, by the names of `Spent`, where that is always the same.
     """
 

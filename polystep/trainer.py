@@ -1,5 +1,6 @@
 """Trainer: an nn.Module of your own, trained by forward passes alone."""
 
+import copy
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -60,7 +61,7 @@ class Trainer:
             raise TrainingError("the model has lazy layers without parameters yet; call it once on a batch")
         self.model, self._loss = model, _with_tensors(loss) if _is_own(loss) else loss
         factory = optimizer_factory(optimizer, for_models)
-        self._batches, self._seed = Batches.of(model), seed
+        self._batches, self._seed = Batches.of(model), int(seed)
         choice = choose_evaluator(model, self._loss)
         self.evaluator, self.evaluation = choice.evaluator, str(choice)
         self.layout = self.evaluator.layout
@@ -96,7 +97,11 @@ class Trainer:
 
     def check_parameters(self) -> None:
         """TrainingError where someone else has changed the model since the trainer wrote it: the next step would undo that."""
-        if not torch.equal(self.layout.point_of(self.model), self._written):
+        now = self.layout.point_of(self.model)
+        # by their bits, since NaN differs from itself
+        if now.device != self._written.device or not torch.equal(
+            now.view(torch.int32), self._written.view(torch.int32)
+        ):
             raise TrainingError(
                 "the parameters of the model were changed since the trainer read or wrote them; build a new Trainer, which "
                 "starts at them"
@@ -161,15 +166,20 @@ class Trainer:
             ("kind", type(self.optimizer).__name__, "the optimizer {}"),
             ("seed", self._seed, "the seed {}"),
         ):
-            if (found := state.get(name)) != own:
+            if (found := state.get(name, own if name == "seed" else None)) != own:
                 raise TrainingError(
                     f"the state belongs to {what.format(found)}, not to {what.format(own)}; build the trainer as it was built"
                 )
+        held = copy.deepcopy(self.optimizer.state_dict())
         try:
             self.optimizer.load_state_dict(_on_device(state["optimizer"], self._batches.device))
+        except torch.OutOfMemoryError:
+            raise
         except (KeyError, RuntimeError, ValueError) as error:
+            self.optimizer.load_state_dict(held)
+            reason = f"it has no {error}" if isinstance(error, KeyError) else _reason(error)
             raise TrainingError(
-                f"the state belongs to other settings of the optimizer ({_reason(error)}); build the trainer as it was built"
+                f"the state belongs to other settings of the optimizer ({reason}); build the trainer as it was built"
             ) from error
         self.steps = state["steps"]
         self.write_parameters(self.optimizer.solution)

@@ -4,6 +4,7 @@ import difflib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 
 from polystep.contracts import ExpectedError
 from polystep.schedule import Moment, Schedule, as_schedule
@@ -55,15 +56,22 @@ class PositiveSchedule:
 
 def schedule_of_positive(value: float | Schedule, name: str) -> Schedule:
     """A schedule from a number above 0, or a given one, of which no value may be below 0; SettingError where that is not so."""
-    if isinstance(value, int | float):
-        return as_schedule(positive(value, name), name)
-    return PositiveSchedule(as_schedule(value, name), name, may_vanish=True)
+    if isinstance(value, Real):
+        return as_schedule(positive(float(value), name), name)
+    return _checked(value, name, may_vanish=True)
 
 
 def positive_schedule(value: float | Schedule, name: str, may_vanish: bool = False) -> Schedule:
     """A schedule from a number above 0 or a schedule; SettingError for a number, or a first value, that is out of range."""
-    if isinstance(value, int | float):
+    if isinstance(value, Real):
         return schedule_of_positive(value, name)
-    checked = PositiveSchedule(value, name, may_vanish)
+    checked = _checked(value, name, may_vanish)
     checked.at(Moment(0, 0.0))
     return checked
+
+
+def _checked(value: float | Schedule, name: str, may_vanish: bool) -> PositiveSchedule:
+    try:
+        return PositiveSchedule(as_schedule(value, name), name, may_vanish)
+    except ValueError as error:
+        raise SettingError(str(error)) from None

@@ -203,11 +203,10 @@ def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]]:
     planned = [(method, point, method.run(point)) for method, grid in grids.items() for point in grid.points]
     runs = plan_runs(CONFIGS, [run for *_, run in planned], COMMITTED)
     identities = {run.planned: run.identity for run in runs}
-    statuses = find_run_statuses(runs)
-    show_plan("Trials", runs, statuses)
-    ended = _ended(runs)
+    statuses, ended = find_run_statuses(runs), _ended(runs)
     # a trial that diverged has failed and has its result: nothing is to be done again
     left = [run for run in runs if run.identity not in ended]
+    show_plan("Trials", left or runs, statuses)
     if left and launch(LocalLauncher(), left, statuses) == EXIT_STATUS["interrupted"]:
         raise KeyboardInterrupt
     records = _ended(runs)

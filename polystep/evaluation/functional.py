@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.utils._pytree import tree_leaves
 
 from polystep.candidates import Candidates
 from polystep.contracts import ExpectedError
@@ -114,11 +115,13 @@ class FunctionalEvaluator:
             sizes = [0]
 
             def note(part: nn.Module, arguments: Any, output: Any) -> None:
-                sizes.append(output.numel() if isinstance(output, Tensor) else 0)
+                sizes.append(sum(leaf.numel() for leaf in tree_leaves(output) if isinstance(leaf, Tensor)))
 
             hooks = [part.register_forward_hook(note) for part in self.module.modules()]
             try:
-                outputs_at(self.module, {}, inputs)
+                # of its own, so that what this pass stores in attributes is gone before candidates are evaluated
+                with evaluation_mode(self.module):
+                    outputs_at(self.module, {}, inputs)
             finally:
                 for hook in hooks:
                     hook.remove()

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from polystep.report.claims.intervals import ANY, feasible_range, interval
+from polystep.report.claims.intervals import ANY, at_best, feasible_range, interval
 from polystep.report.groups import Group
 from polystep.report.table import RUNS, interval_column, number_column, spread_column, text_column
 from polystep.report.text import Interval, finite
@@ -37,15 +37,21 @@ def mean_of(group: Group, column: str) -> float | None:
     return spread.mean if spread and spread.mean else None
 
 
-def interval_of(values: Sequence[float], feasible: tuple[float, float] = ANY) -> Interval:
+def interval_of(values: Sequence[float], feasible: tuple[float, float] = ANY, *, saturated: bool = False) -> Interval:
     """Mean over seeds with its 95 % interval, by the rules of verdicts (claims.intervals); no ends where these know none."""
     if not values:
         return Interval()
-    low, high = interval(values, feasible=feasible)
-    return Interval(math.fsum(values) / len(values), finite(float(low)), finite(float(high)))
+    found = (finite(float(end)) for end in interval(values, saturated))
+    low, high = (None if end is None else min(max(end, feasible[0]), feasible[1]) for end in found)
+    return Interval(math.fsum(values) / len(values), low, high)
 
 
 def score_interval(group: Group, column: str) -> Interval:
     """That of the scores in a column, cut to what scores can be."""
     feasible = SHARES if group["unit"] == "fraction" else feasible_range(finite(group["best"]), group.sign)
-    return interval_of(list(group.values(column).values()), feasible)
+    return interval_of(list(group.values(column).values()), feasible, saturated=is_saturated(group, column))
+
+
+def is_saturated(group: Group, column: str) -> bool:
+    """Whether a score in a column is as good as the best possible one."""
+    return any(at_best(value, finite(group["best"])) for value in group.values(column).values())

@@ -78,11 +78,13 @@ class ControlTask:
             raise ValueError(f"task.horizon must be at least 1, got {horizon}")
         if evaluation not in EVALUATIONS:
             raise ValueError(f"task.evaluation must be {', '.join(EVALUATIONS)}, got {evaluation!r}")
+        own_horizon = SIMULATORS[env].horizon if env in SIMULATORS else None
+        bounds = None if observation_levels is None else observation_bounds
         changed = {
-            "horizon": horizon,
+            "horizon": None if horizon == own_horizon else horizon,
             "observation_levels": observation_levels,
-            "observation_bounds": None if observation_levels is None else observation_bounds,
-            "reward_step": reward_step,
+            "observation_bounds": None if bounds is None else [str(bound) for bound in np.ravel(bounds)],
+            "reward_step": None if reward_step is None else float(reward_step),
         }
         changed = {name: value for name, value in changed.items() if value is not None}
         simulator = None if evaluation == "gymnasium" else SIMULATORS.get(env)

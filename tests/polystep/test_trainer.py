@@ -382,10 +382,27 @@ def test_a_state_of_something_else_is_refused() -> None:
         quiet(Hard(), seed=1).load_state_dict(state)
 
 
-def test_a_state_of_other_settings_is_refused(data: tuple[Tensor, Tensor]) -> None:
-    trainer = quiet(Hard(), optimizer=partial(PolyStep, weighting=PartlyDrawn(0)))
-    with pytest.raises(TrainingError, match="the state belongs to other settings of the optimizer"):
-        trainer.load_state_dict(quiet(Hard()).state_dict())
+def test_a_state_of_other_settings_is_refused_and_changes_nothing(data: tuple[Tensor, Tensor]) -> None:
+    other, trainer = quiet(Hard()), quiet(Hard(), optimizer=partial(PolyStep, weighting=PartlyDrawn(0)))
+    other.step(*data)
+    before = trainer.optimizer.solution.clone()
+    with pytest.raises(TrainingError, match=r"belongs to other settings of the optimizer \(it has no 'generator'\)"):
+        trainer.load_state_dict(other.state_dict())
+    assert torch.equal(trainer.optimizer.solution, before)
+
+
+def test_seeds_of_numpy_leave_checkpoints_that_can_be_read(data: tuple[Tensor, Tensor], tmp_path: Any) -> None:
+    for steps in (1, 2):
+        trainer = quiet(Hard(), seed=np.int64(1))
+        trainer.fit([data], steps=steps, checkpoint=tmp_path / "state.pt", progress=False)
+    assert trainer.steps == 2
+
+
+def test_parameters_that_are_no_numbers_are_not_taken_for_changed(data: tuple[Tensor, Tensor]) -> None:
+    model = Hard()
+    nn.init.constant_(model.second.bias, torch.nan)
+    with pytest.raises(TrainingError, match="every candidate's loss is NaN or infinite at step 0"):
+        quiet(model).step(*data)
 
 
 def test_parameters_that_someone_else_changes_are_not_thrown_away(data: tuple[Tensor, Tensor]) -> None:

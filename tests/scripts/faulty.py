@@ -8,14 +8,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from polystep.ask_tell import NonFiniteLossError
 from polystep.candidates import Candidates, DenseCandidates
 from polystep.contracts import AskTellOptimizer, State, StepReport
 from polystep.layout import ParameterLayout
 
 
 class Faulty(AskTellOptimizer):
-    """Adds 1 to each coordinate per step. While the file `fault` exists, the second step does what it says: raise, die (die 1:
-    in the process of rank 1), wait or interrupt.
+    """Adds 1 to each coordinate per step. While the file `fault` exists, the second step does what it says: raise, diverge, die
+    (die 1: in the process of rank 1), wait or interrupt.
     """
 
     def __init__(self, layout: ParameterLayout, point: Tensor, fault: str, seed: int):
@@ -28,6 +29,8 @@ class Faulty(AskTellOptimizer):
         what = self._fault.read_text() if self._step == 1 and self._fault.exists() else ""
         if what == "raise":
             raise ArithmeticError("the fault that was asked for")
+        if what == "diverge":
+            raise NonFiniteLossError("no loss is finite")
         if what in ("die", f"die {os.environ.get('RANK')}"):
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "interrupt":

@@ -124,6 +124,18 @@ def test_the_best_of_two_stages_is_written_and_used(command: Command, monkeypatc
         assert stages == [1, lacking - 1] and not path.exists()
 
 
+def test_trials_that_diverged_are_not_tried_again(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("faults").mkdir()
+    Path("faults/7").write_text("diverge")
+    code, shown = command("optimizer=faulty")
+    assert code == 1 and "no trial of faulty on snn_digits has finite losses: nothing is chosen" in " ".join(
+        shown.split()
+    )
+    monkeypatch.setattr(tune, "launch", lambda *_: pytest.fail("a trial was tried again"))
+    code, again = command("optimizer=faulty")
+    assert code == 1 and again.splitlines()[-1] == shown.splitlines()[-1]
+
+
 def test_the_plan_computes_nothing(command: Command) -> None:
     code, shown = command("optimizer=spsa", "--dry-run")
     assert code == 0 and "First of two equal stages: 9 runs" in shown and not Path("results").exists()

@@ -12,6 +12,12 @@ LEVEL = 0.025
 NEAR_BEST = 1e-3
 """A score within this share of the best possible value is saturated: its spread says nothing about rare failures."""
 
+
+def at_best(value: float, best: float | None) -> bool:
+    """Whether a score is saturated."""
+    return best is not None and abs(value - best) <= NEAR_BEST * abs(best)
+
+
 _SLACK = 1e-9
 """Rounding must not turn equal scores into different ones, or one that equals a bound into one beyond it."""
 

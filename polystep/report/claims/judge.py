@@ -8,7 +8,7 @@ from typing import Any
 import pandas
 
 from polystep.report.claims.evidence import Evidence, Measured, incomparable, measure
-from polystep.report.claims.intervals import ANY, LEVEL, NEAR_BEST, against_bounds, feasible_range, interval
+from polystep.report.claims.intervals import ANY, LEVEL, against_bounds, at_best, feasible_range, interval
 from polystep.report.claims.statements import FILES, Condition, Statement
 from polystep.report.one_run import Run, context_of, sign_of, uses_gradients
 from polystep.report.published import published_at_steps
@@ -32,7 +32,8 @@ def judge(runs: pandas.DataFrame, statements: Sequence[Statement]) -> pandas.Dat
     for statement in statements:
         for axis in statement.axes:
             conditions = list(_with_other_rivals(statement, axis, evidence))
-            level = LEVEL / len(conditions)
+            # published numbers are certain
+            level = LEVEL / max(1, sum(not condition.files for condition in conditions))
             for condition in conditions:
                 row = _description(statement, axis, condition)
                 found = _by_files(row) if condition.files else _by_runs(statement, axis, condition, evidence, level)
@@ -153,10 +154,13 @@ def _by_runs(
     low, high = (float(end) for end in interval(values, saturated, feasible))
     verdict = _VERDICTS[int(against_bounds((low, high), condition.bounds, feasible))]
     notes = [side.note for side in sides if side.note]
-    wider = interval(values, saturated, feasible, level_of_failure)
-    if verdict == FAILS and against_bounds(wider, condition.bounds, feasible) != -1:
-        verdict = UNDECIDED
-        notes.insert(0, f"{condition}: beyond the bound, but of so many conditions one may be so by chance")
+    if verdict == FAILS:
+        wide = interval(values, saturated, feasible, level_of_failure)
+        if against_bounds(wide, condition.bounds, feasible) != -1:
+            verdict = UNDECIDED
+            notes.insert(
+                0, f"{condition}: beyond the bound, but so few seeds may be so by chance among so many conditions"
+            )
     elif verdict == UNDECIDED:
         few = "saturated scores, which the exact rule decides from six seeds on"
         why = "the interval contains the bound" if math.isfinite(low) and math.isfinite(high) else few
@@ -199,7 +203,7 @@ def _values(
     """
     first = sides[0].runs[0]
     sign, best = sign_of(first["direction"]), finite(first["best"])
-    saturated = any(_at_best(value, finite(side.runs[0]["best"])) for side in sides for value in side.values.values())
+    saturated = any(at_best(value, finite(side.runs[0]["best"])) for side in sides for value in side.values.values())
     scores = sides[0].values
     if not condition.compares:
         return [*scores.values()], saturated, feasible_range(best, sign)
@@ -209,10 +213,6 @@ def _values(
         return values, saturated, ANY
     room = [sign * (best - other[seed]) for seed in scores]
     return values, saturated, (-math.inf, math.fsum(room) / len(room))
-
-
-def _at_best(value: float, best: float | None) -> bool:
-    return best is not None and abs(value - best) <= NEAR_BEST * abs(best)
 
 
 def _published_by_seed(condition: Condition, edition: str) -> Mapping[float, float]:

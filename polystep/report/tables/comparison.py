@@ -31,8 +31,8 @@ def tables(material: Material) -> Iterator[Table]:
             columns,
             [row for board in boards for row in _rows(board)],
             (
-                "Intervals: Student's t over seeds; of equal ones, from six on, of the median. Difference: mean over the seeds "
-                "that both have. Ranks only among complete runs with the settings of their study, on the same data, with the "
+                "Intervals: Student's t over seeds; of equal or saturated ones, from six on, of the median. Difference: mean over "
+                "the seeds that both have. Ranks only among complete runs with the settings of their study, on the same data, with the "
                 "same budget; for equal seconds also on one processor with the same threads and device, else they are compared "
                 "apart (column 'compared within').",
             ),
@@ -63,8 +63,9 @@ def _rows(board: Board) -> list[Row]:
 
 def difference_of(group: Group, reference: Group | None) -> Interval:
     """Mean difference of the test scores over common seeds with its interval; unknown where either is not complete."""
-    pairs: list[float] = []
     if reference is not None and reference is not group and group.is_complete and reference.is_complete:
         base = reference.values("test_selected")
         pairs = [value - base[key] for key, value in group.values("test_selected").items() if key in base]
-    return rows.interval_of(pairs)
+        saturated = any(rows.is_saturated(one, "test_selected") for one in (group, reference))
+        return rows.interval_of(pairs, saturated=saturated)
+    return Interval()

@@ -100,6 +100,31 @@ def test_structured_candidates_equal_their_points(batch: tuple[Tensor, Tensor]) 
         torch.testing.assert_close(evaluator.losses(candidates, *batch), evaluator.losses(dense, *batch))
 
 
+def test_what_a_pass_stores_in_attributes_does_not_reach_the_next() -> None:
+    """Also not from the pass that only tells how much memory is needed."""
+
+    class Leaky(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.charge = nn.Linear(4, 2), torch.zeros(())
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            self.charge = 0.5 * self.charge + self.linear(inputs)
+            return self.charge
+
+    module = Leaky()
+    evaluator = FunctionalEvaluator(module, F.cross_entropy)
+    candidates = DenseCandidates(points_around(module, 4))
+    batch = torch.randn(6, 4), torch.tensor([0, 1, 1, 0, 1, 0])
+    first = evaluator.losses(candidates, *batch)
+    assert torch.equal(evaluator.losses(candidates, *batch), first)
+    expected = [
+        F.cross_entropy(batch[0] @ w.reshape(2, 4).T + b, batch[1])
+        for w, b in (p.split([8, 2]) for p in candidates.points)
+    ]
+    torch.testing.assert_close(first, torch.stack(expected))
+
+
 def test_chunks_are_small_where_a_part_gives_many_numbers() -> None:
     inputs = torch.randn(64, 4)
     narrow, wide = (

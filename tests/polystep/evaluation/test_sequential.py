@@ -1,6 +1,7 @@
 """From an nn.Sequential to the fastest evaluator: what is recognised, what is refused, and that all of them agree."""
 
 import copy
+import math
 import warnings
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from polystep.candidates import Candidates
 from polystep.evaluation.activations import CrossEntropy, Identity, ReLU, mean_cross_entropy
-from polystep.evaluation.elementwise import Elementwise
+from polystep.evaluation.elementwise import Elementwise, activation_of
 from polystep.evaluation.fastest import OutputsOfOtherShape, fastest_evaluator
 from polystep.evaluation.functional import FunctionalEvaluator, RandomForward
 from polystep.evaluation.fused import FusedEvaluator
@@ -458,11 +459,37 @@ class NotCompilable(Rounded):
         return float(torch.tensor(4 * z).round() / 4)
 
 
+class Reciprocal(nn.Module):
+    def forward(self, z: Tensor) -> Tensor:
+        return 1 / z
+
+    @staticmethod
+    def scalar(z: float) -> float:
+        return 1 / z
+
+
+class Quantised(nn.Module):
+    """Products with 0.3 are rounded, otherwise in torch than in compiled code, and then fall on another step."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.floor(z * 0.3)
+
+    @staticmethod
+    def scalar(z: float) -> float:
+        return float(math.floor(z * 0.3))
+
+
+def test_a_step_where_products_are_rounded_is_no_other_function() -> None:
+    assert math.floor(-100 * 0.3) != float(Quantised()(torch.tensor(-100.0)))
+    activation_of([Quantised()]).compiled()
+
+
 @pytest.mark.parametrize(
     ("activation", "message"),
     [
         (WrongAtZero(), r"WrongAtZero\.scalar\(0\) gives 0, but its forward gives 1"),
-        (NotCompilable(), r"numba cannot compile NotCompilable\.scalar \(.*\); it may use plain arithmetic"),
+        (NotCompilable(), r"numba cannot compile NotCompilable\.scalar \(.*torch.*\); it may use plain arithmetic"),
+        (Reciprocal(), r"Reciprocal\.scalar divides by zero; let it return there what its forward gives"),
     ],
 )
 def test_scalar_forms_that_cannot_serve_are_named(activation: nn.Module, message: str) -> None:

@@ -209,6 +209,14 @@ def test_intervals_of_returns_do_not_pass_the_best_one_and_those_of_equal_ones_n
         ]
         return group_runs(table(*runs))[0]
 
-    assert score_interval(group(499.0, 500.0, 500.0), "test_selected").high == 500.0
-    assert score_interval(group(*[500.0] * 5), "test_selected") == (500.0, None, 500.0)
+    assert score_interval(group(450.0, 499.0, 480.0), "test_selected").high == 500.0
+    assert score_interval(group(*[500.0] * 5), "test_selected") == (500.0, None, None)
     assert score_interval(group(*[500.0] * 6), "test_selected") == (500.0, 500.0, 500.0)
+    # a score as good as the best one says nothing about the spread
+    assert score_interval(group(450.0, 500.0, 480.0), "test_selected")[1:] == (None, None)
+    assert score_interval(group(*[450.0] * 5), "test_selected")[1:] == (None, None)
+
+
+def test_equal_shares_of_few_seeds_have_no_interval(table, make_run):
+    runs = [make_run("snn", "spsa", seed, test_selected=0.5) for seed in range(5)]
+    assert score_interval(group_runs(table(*runs))[0], "test_selected") == (0.5, None, None)

@@ -158,7 +158,9 @@ def test_what_is_changed_of_an_environment_makes_it_another_problem():
     changes = [{}, {"horizon": 200}, {"horizon": 1000}, {"reward_step": 1.0}]
     changes += [{"observation_levels": 8, "observation_bounds": [bound] * 4} for bound in (1, 2)]
     assert len({task(**change).fingerprint for change in changes}) == len(changes)
-    assert task(horizon=200).info.name == "cartpole_200steps"
+    assert task(horizon=500).fingerprint == task().fingerprint
+    assert task(reward_step=1).fingerprint == task(reward_step=1.0).fingerprint
+    assert [task(horizon=steps).info.name for steps in (200, 500)] == ["cartpole_200steps", "cartpole"]
     assert (task(horizon=200).metric.best, task().metric.best) == (None, 500.0)
 
 

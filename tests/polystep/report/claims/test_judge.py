@@ -347,6 +347,13 @@ def test_one_of_many_conditions_does_not_fail_by_chance():
     rivals = [row for n in range(11) for row in runs_of(BAD, method=f"rival{n}")]
     many = [Condition(POLYSTEP, Score("snn", f"rival{n}"), at_least=0.1) for n in range(11)]
     row = outcome(runs_of(values) + rivals, statement(below, *many))
-    assert row["verdict"] == UNDECIDED and "of so many conditions one may be so by chance" in row["reason"]
+    assert row["verdict"] == UNDECIDED and "so few seeds may be so by chance among so many conditions" in row["reason"]
+    # a rival that is ahead by the same amount on six seeds: the exact rule needs seven of two conditions
+    for seeds in (6, 7):
+        ours = [0.9 + seed / 100 for seed in range(seeds)]
+        rows = runs_of(ours) + runs_of([score + 0.02 for score in ours], method="finite_differences")
+        rows += runs_of([score - 0.3 for score in ours], method="spsa")
+        verdict = outcome(rows, statement(LEADS, seeds=seeds))["verdict"]
+        assert verdict == (UNDECIDED if seeds == 6 else FAILS)
     clear = [value - 0.3 for value in values]
     assert outcome(runs_of(clear) + rivals, statement(below, *many))["verdict"] == FAILS
