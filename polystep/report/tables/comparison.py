@@ -31,10 +31,10 @@ def tables(material: Material) -> Iterator[Table]:
             columns,
             [row for board in boards for row in _rows(board)],
             (
-                "Intervals: Student's t over seeds; of equal or saturated ones, from six on, of the median. Difference: mean over "
-                "the seeds that both have. Ranks only among complete runs with the settings of their study, on the same data, with the "
-                "same budget; for equal seconds also on one processor with the same threads and device, else they are compared "
-                "apart (column 'compared within').",
+                "Intervals: Student's t over seeds; of equal or saturated ones, from six on, of the median. Difference: mean "
+                "over the seeds that both have. Ranks only among complete runs with the settings of their study, on the same "
+                "data, with the same budget; for equal seconds also on one processor with the same threads and device, else "
+                "they are compared apart (column 'compared within').",
             ),
             family_section(family),
         )
