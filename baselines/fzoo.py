@@ -6,7 +6,6 @@ from torch import Tensor
 from polystep.ask_tell import PointOptimizer
 from polystep.candidates import SeededCandidates
 from polystep.component import component
-from polystep.contracts import State
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
 from polystep.schedule import Schedule
@@ -68,7 +67,3 @@ class FZOO(PointOptimizer):
         weights = torch.where(usable, losses - losses[0], 0.0) / (usable.sum() * self._epsilon * spread)
         self._point.sub_(self._candidates.combine(weights), alpha=self._learning_rate.at(self._now))
         return {"spread": spread}
-
-    def _state(self) -> State:
-        # a copy, because later steps change the point in place
-        return super()._state() | {"point": self._point.clone()}

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from polystep.ask_tell import PointOptimizer, search_space
 from polystep.candidates import KEPT_BYTES, NoiseDistribution, SeededCandidates
-from polystep.contracts import State
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
 from polystep.subspace import Subspace
@@ -62,7 +61,3 @@ class TwoPointOptimizer(PointOptimizer):
             return {}
         self._point.add_(self._candidates.noise(0), alpha=-rate * slope)
         return {"slope": slope}
-
-    def _state(self) -> State:
-        # a copy, because later steps change the point in place
-        return super()._state() | {"point": self._point.clone()}

@@ -112,7 +112,8 @@ class PointOptimizer(AskTellOptimizer):
         self._expected = None
 
     def _state(self) -> State:
-        return {"point": self._point, "counters": {"step": self._step}}
+        # a copy, because some methods change their point in place
+        return {"point": self._point.clone(), "counters": {"step": self._step}}
 
     def _restore(self, state: State) -> None:
         self._point, self._step = state["point"].clone(), state["counters"]["step"]
