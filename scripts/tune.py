@@ -1,6 +1,6 @@
 """Choose settings by two-stage grids:  python -m scripts.tune study=equal_seconds task=snn optimizer=spsa,mezo
 
-Nine trials with the values of configs/grid/TASK/OPTIMIZER.yaml, then nine around the best of them; as many for every method.
+Nine trials with the values of configs/grid/STUDY/TASK/OPTIMIZER.yaml, then nine around the best; as many for every method.
 Trials are runs of the study that is named tuning_ instead of equal_, on a seed that no result uses, judged on validation data
 alone. Of trials with equal validation the one counts that reached it after the smallest share of its steps, for a solved task
 has many. The best settings are written to configs/settings/STUDY/TASK/OPTIMIZER.yaml. Finished trials are not repeated. Exit
@@ -12,13 +12,14 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
 from polystep.ask_tell import NonFiniteLossError
-from polystep.bench.composition import expand_sweep
+from polystep.bench.composition import compose_config, expand_sweep
 from polystep.bench.grids import SIZE, Grid, Point, grid_files, read_grid
 from polystep.bench.profiles import PlannedRun
 from polystep.bench.schema import ConfigError
@@ -143,21 +144,31 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
         study, task, optimizer = names["study"], names["task"], names["optimizer"]
         if study not in studies:
             raise ConfigError(f"study={study} cannot be tuned for; choose one of {', '.join(studies)}")
-        if (task, optimizer) not in grids:
+        if (study, task, optimizer) not in grids:
             raise ConfigError(
-                f"optimizer={optimizer} has no grid on task={task}; add configs/grid/{task}/{optimizer}.yaml with nine "
-                "combinations, such as optimizer.sigma: [0.01, 0.03, 0.1] and another line like it"
+                f"optimizer={optimizer} has no grid on task={task} for study={study}; add "
+                f"configs/grid/{study}/{task}/{optimizer}.yaml with nine combinations, such as optimizer.sigma: "
+                "[0.01, 0.03, 0.1] and another line like it"
             )
         found, is_own = find_settings(files, _study_of_trials(study), task, optimizer)
         base = found[0] if is_own else None
-        method = Method(study, task, optimizer, others, read_grid(grids[task, optimizer]), base, folders[0])
+        trial = f"study={_study_of_trials(study)}", f"task={task}", f"optimizer={optimizer}", *others
+        grid = read_grid(grids[study, task, optimizer], partial(_value_of, trial))
+        method = Method(study, task, optimizer, others, grid, base, folders[0])
         own = files.get((study, task, optimizer), method.file)
-        if own.parent.name != task:
-            raise ConfigError(f"{own} serves {task} and others; split it, so that {task} has its own file")
-        if own != method.file:
+        if own != method.file and own.parent.name == task:
             raise ConfigError(f"{own} holds these settings already; leave out --config-dir to choose them anew")
         methods.append(method)
     return methods
+
+
+def _value_of(overrides: Sequence[str], setting: str) -> float:
+    value = OmegaConf.select(compose_config(CONFIGS, overrides).config, setting)
+    if not isinstance(value, int | float):
+        raise ConfigError(
+            f"{setting} is {value!r} without a grid, of which there are no multiples; give values instead"
+        )
+    return value
 
 
 def _study_of_trials(study: str) -> str:

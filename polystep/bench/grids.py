@@ -1,15 +1,17 @@
 """Two-stage grids that settings are chosen from, as many trials for every method.
 
-A grid is a file grid/TASK/OPTIMIZER.yaml: rising values by setting, nine combinations. TASK is one task, or several joined by
-"+". The second stage has nine combinations again, around the best of the first: evenly (on a log scale) between its neighbours,
-or beyond the edge where the best sits at one. The two stages share the best of the first and nothing else.
+A grid is a file grid/STUDY/TASK/OPTIMIZER.yaml: rising values by setting, nine combinations; `{times: [...]}` are multiples of
+what trials have without it. STUDY, TASK and OPTIMIZER may be several, joined by "+". The second stage has nine combinations
+again, around the best of the first: evenly (on a log scale) between its neighbours, or beyond the edge where the best sits at
+one. The two stages share the best of the first and nothing else.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 from polystep.bench.schema import ConfigError, read_yaml
 from polystep.bench.studies import files_by_use
@@ -38,15 +40,19 @@ class Grid:
 
 
 def grid_files(config_dir: Path) -> dict[tuple[str, ...], Path]:
-    """The files of grids by task and optimiser; raises ConfigError where two serve the same."""
-    return files_by_use([config_dir / "grid"], "TASK/OPTIMIZER")
+    """The files of grids by study, task and optimiser; raises ConfigError where two serve the same."""
+    return files_by_use([config_dir / "grid"], "STUDY/TASK/OPTIMIZER")
 
 
-def read_grid(path: Path) -> Grid:
-    """A grid's file; raises ConfigError where it has not nine combinations of rising positive values."""
+def read_grid(path: Path, value_of: Callable[[str], float]) -> Grid:
+    """A grid's file; value_of: of a setting, in trials without the grid. Raises ConfigError where it has not nine combinations
+    of rising positive values.
+    """
     content = read_yaml(path, "a grid")
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is not a grid: give lists of values by setting, optimizer.sigma: [0.01, 0.03, 0.1]")
+    factors = {name: values["times"] for name, values in content.items() if _is_relative(values)}
+    content |= factors
     for name, values in content.items():
         if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
             raise ConfigError(f"{path}: {name} must be a list of numbers, got {values!r}")
@@ -60,7 +66,12 @@ def read_grid(path: Path) -> Grid:
         raise ConfigError(
             f"{path} must have {SIZE} combinations, as every grid: three by three values, or nine of one setting"
         )
+    content |= {name: [_short(value_of(name) * factor) for factor in values] for name, values in factors.items()}
     return Grid({str(name): tuple(values) for name, values in content.items()})
+
+
+def _is_relative(values: Any) -> bool:
+    return isinstance(values, dict) and set(values) == {"times"}
 
 
 def _around(values: Sequence[float], best: float) -> tuple[float, ...]:

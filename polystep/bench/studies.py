@@ -1,8 +1,8 @@
 """Studies: what is held equal in a comparison, and the files that hold their settings.
 
 A study's settings are files settings/STUDY/TASK/OPTIMIZER.yaml. TASK is one task, several joined by "+", or any_task; OPTIMIZER
-is one, or any_optimizer. The file of a task is used instead of that of any task; what holds for any optimiser goes on top, such
-as the seconds that all of them get.
+is one, or any_optimizer. The file of a task is used instead of that of several, and this instead of that of any task; what
+holds for any optimiser goes on top, such as the seconds that all of them get.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,18 +36,24 @@ class Study:
 def files_by_use(folders: Iterable[Path], layout: str) -> dict[tuple[str, ...], Path]:
     """The yaml files of folders, by the parts of their paths; a part "a+b" stands for a and for b.
 
-    `layout`: those parts in words, such as "TASK/OPTIMIZER". Raises ConfigError for a file that lies elsewhere, and where two
-    have the same use.
+    `layout`: those parts in words, such as "TASK/OPTIMIZER". Of files with the same use, the one with the fewest uses counts.
+    Raises ConfigError for a file that lies elsewhere, and where two have the same use and as many uses.
     """
     found: dict[tuple[str, ...], Path] = {}
+    uses: dict[Path, int] = {}
     for folder in folders:
         for path in sorted(folder.rglob("*.yaml")):
             parts = path.relative_to(folder).with_suffix("").parts
             if len(parts) != len(layout.split("/")):
                 place = "/".join((folder.name, *parts))
                 raise ConfigError(f"{place}.yaml serves no run; {folder.name} are files {folder.name}/{layout}.yaml")
-            for use in product(*(part.split("+") for part in parts)):
-                if (earlier := found.setdefault(use, path)) != path:
+            served = list(product(*(part.split("+") for part in parts)))
+            uses[path] = len(served)
+            for use in served:
+                earlier = found.get(use)
+                if earlier is None or uses[path] < uses[earlier]:
+                    found[use] = path
+                elif uses[path] == uses[earlier]:
                     raise ConfigError(f"{earlier} and {path} both serve {'/'.join(use)}; keep one of them")
     return found
 

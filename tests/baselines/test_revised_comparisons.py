@@ -1,14 +1,13 @@
 """study=equal_steps and study=revised_evaluations: whose space the rivals search, how far they probe, what they may spend."""
 
 import math
-from functools import cache
 from typing import Any
 
 import pytest
 from hydra.utils import instantiate
 
-from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.schedule import Constant, Moment
+from scripts.tune import find_methods
 from tests.composition import CONFIGS, composed
 
 COORDINATES = {
@@ -34,11 +33,6 @@ EPOCH = {"moe": 211, "etth1": 133}
 RIVALS = {"openai_es": "sigma", "cma_es": "sigma", "spsa": "c", "mezo": "epsilon", "random_search": "sigma"}
 """Rivals in PolyStep's coordinates, and what they call their probe radius."""
 NAMED = RIVALS | {"eggroll": "sigma"}
-
-
-@cache
-def tuning_runs() -> list[PlannedRun]:
-    return read_profile(CONFIGS, "tuning_steps")
 
 
 def multiples(rival: str) -> list[float]:
@@ -117,15 +111,13 @@ def test_evaluations_on_maxsat_are_those_of_polystep() -> None:
 @pytest.mark.parametrize("rival", NAMED)
 def test_grids_have_nine_settings_of_every_rival_on_every_network(task: str, rival: str) -> None:
     """In the space of the comparison, over a tenth of its steps, or all where a step has two candidates."""
-    chosen = {f"task={task}", f"optimizer={rival}", "study=tuning_steps"}
-    runs = {run.overrides for run in tuning_runs() if chosen <= {*run.overrides}}
-    assert len(runs) == 9
-    radii = {item.partition("=")[2] for run in runs for item in run if item.startswith(f"optimizer.{NAMED[rival]}=")}
+    (method,) = find_methods(["study=equal_steps", f"task={task}", f"optimizer={rival}"], [CONFIGS])
+    radii = method.grid.axes[f"optimizer.{NAMED[rival]}"]
     expected = [centre(task, rival) * factor for factor in multiples(rival)]
-    assert sorted(map(float, radii)) == pytest.approx(expected, rel=3e-3)
+    assert radii == pytest.approx(expected, rel=3e-3)
     final = composed("study=equal_steps", f"task={task}", f"optimizer={rival}")
-    tuned = composed(*next(iter(runs)))
+    tuned = composed(*method.run(method.grid.points[0]).overrides)
     for place in ("subspace", "input_directions"):
         assert tuned["optimizer"].get(place) == final["optimizer"].get(place)
-    share = 1 if rival in ("spsa", "mezo", "random_search") else 10
-    assert tuned["budget"]["steps"] * share == final["budget"]["steps"] and tuned["seed"] == 7
+    budget, steps = tuned["budget"], final["budget"]["steps"]
+    assert budget["steps"] == steps and budget["candidate_evaluations"] == 32 * steps // 10 and tuned["seed"] == 7

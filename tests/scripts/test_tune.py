@@ -38,7 +38,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
         "spsa": "optimizer.c: [0.01, 0.1, 1.0]\noptimizer.a: [0.001, 0.01, 0.1]",
         "faulty": "evaluation.validations: [1, 2, 3, 4, 5, 6, 7, 8, 9]",
     }.items():
-        path = Path(f"own/grid/snn_digits/{optimizer}.yaml")
+        path = Path(f"own/grid/equal_evaluations/snn_digits/{optimizer}.yaml")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(axes)
 
@@ -144,7 +144,11 @@ def test_the_plan_computes_nothing(command: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (["optimizer=mezo"], "optimizer=mezo has no grid on task=snn_digits; add configs/grid/snn_digits/mezo.yaml"),
+        (
+            ["optimizer=mezo"],
+            "optimizer=mezo has no grid on task=snn_digits for study=equal_evaluations; add "
+            "configs/grid/equal_evaluations/snn_digits/mezo.yaml",
+        ),
         (
             ["optimizer=spsa", "optimizer.alpha=0.5"],
             "optimizer.alpha=0.5 would hold for the trials alone; write it into",
@@ -158,13 +162,32 @@ def test_what_cannot_be_tuned_is_named(command: Command, arguments: list[str], f
     assert code == 2 and fault in " ".join(shown.split())
 
 
-def test_settings_that_serve_several_tasks_are_not_overwritten(command: Command) -> None:
-    path = Path("own/settings/equal_evaluations/snn_digits+int8/spsa.yaml")
-    path.parent.mkdir(parents=True)
-    path.write_text("optimizer:\n  c: 1.0\n")
+def test_settings_of_several_tasks_stay_and_give_way_to_a_tasks_own(command: Command) -> None:
+    shared = Path("own/settings/equal_evaluations/snn_digits+int8/faulty.yaml")
+    shared.parent.mkdir(parents=True)
+    shared.write_text("# @package _global_\nevaluation:\n  validations: 77\n")
+
+    def used(task: str) -> int:
+        overrides = add_folder(["study=equal_evaluations", f"task={task}", "optimizer=faulty"], Path("own"))
+        return int(Composer(CONFIGS).compose(overrides).config.evaluation.validations)
+
+    assert used("snn_digits") == used("int8") == 77
+    assert command("optimizer=faulty")[0] == 0
+    assert used("snn_digits") < 77 and used("int8") == 77 and "77" in shared.read_text()
+
+
+def test_multiples_are_of_what_trials_have_without_them(command: Command) -> None:
+    grid = Path("own/grid/equal_evaluations/snn_digits/spsa.yaml")
+    grid.write_text("optimizer.c: {times: [0.5, 1, 2]}\noptimizer.a: [0.001, 0.01, 0.1]\n")
+    base = Path("own/settings/tuning_evaluations/snn_digits/spsa.yaml")
+    base.parent.mkdir(parents=True)
+    base.write_text("# @package _global_\noptimizer:\n  c: 0.3\n")
+    overrides = add_folder([*SMALL, "optimizer=spsa"], Path("own"))
+    (method,) = tune.find_methods(overrides, [Path("own"), CONFIGS])
+    assert method.grid.axes == {"optimizer.c": (0.15, 0.3, 0.6), "optimizer.a": (0.001, 0.01, 0.1)}
+    grid.write_text("optimizer.nothing: {times: [0.5, 1, 2]}\noptimizer.a: [0.001, 0.01, 0.1]\n")
     code, shown = command("optimizer=spsa")
-    assert code == 2 and "settings/equal_evaluations/snn_digits+int8/spsa.yaml serves snn_digits and others" in shown
-    assert not Path("results").exists()
+    assert code == 2 and "optimizer.nothing is None without a grid, of which there are no multiples" in shown
 
 
 def test_a_folder_of_ones_own_cannot_hide_settings_of_the_suite(command: Command) -> None:

@@ -36,12 +36,19 @@ def test_at_an_edge_the_second_stage_goes_on_beyond_it() -> None:
     assert around == {"a": (8.0, 32.0, 128.0), "b": (1, 3, 10)}
 
 
+def grid_of(path: Path, study: str, task: str, optimizer: str) -> Grid:
+    """A grid of the suite."""
+    overrides = [f"study={study.replace('equal', 'tuning')}", f"task={task}", f"optimizer={optimizer}"]
+    return read_grid(path, lambda name: OmegaConf.select(Composer(CONFIGS).compose(overrides).config, name))
+
+
 def test_second_stages_hold_nothing_that_their_method_refuses() -> None:
     """Beyond the smallest and the largest corner of every grid of the suite."""
     composer, layout = Composer(CONFIGS), ParameterLayout({"weight": (6, 7), "bias": (6,)})
     # a grid for several tasks is one file
-    for path, (task, optimizer) in {path: names for names, path in grid_files(CONFIGS).items()}.items():
-        grid = read_grid(path)
+    for path, names in {path: names for names, path in grid_files(CONFIGS).items()}.items():
+        _, task, optimizer = names
+        grid = grid_of(path, *names)
         for corner in (grid.points[0], grid.points[-1]):
             second = grid.around(corner).points
             for point in (second[0], second[-1]):
@@ -69,31 +76,42 @@ def test_second_stages_hold_nothing_that_their_method_refuses() -> None:
         ("optimizer.sigma: [0, 2, 3]\noptimizer.a: [1, 2, 3]", "rising positive"),
         ("optimizer.sigma: [1, 2]\noptimizer.a: [1, 2, 3]", "three or nine values"),
         ("optimizer.sigma: [1", "is not a grid"),
+        ("optimizer.sigma: {by: [1, 2, 3]}\noptimizer.a: [1, 2, 3]", "sigma must be a list of numbers"),
+        ("optimizer.sigma: {times: 3}\noptimizer.a: [1, 2, 3]", "sigma must be a list of numbers, got 3"),
+        ("optimizer.sigma: {times: [1, 2, 0]}\noptimizer.a: [1, 2, 3]", "rising positive"),
     ],
 )
 def test_a_malformed_grid_is_refused(tmp_path: Path, text: str, fault: str) -> None:
     path = tmp_path / "spsa.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=fault) as caught:
-        read_grid(path)
+        read_grid(path, lambda name: 1.0)
     assert str(path) in str(caught.value)
 
 
-def test_two_grids_of_one_method_on_a_task_are_refused(tmp_path: Path) -> None:
-    for folder in ("snn", "int8+snn"):
-        (tmp_path / "grid" / folder).mkdir(parents=True)
-        (tmp_path / "grid" / folder / "spsa.yaml").write_text("")
-    with pytest.raises(ConfigError, match="both serve snn/spsa"):
+def test_of_two_grids_of_a_method_on_a_task_its_own_counts(tmp_path: Path) -> None:
+    def written(tasks: str) -> Path:
+        path = tmp_path / "grid" / "equal_seconds" / tasks / "spsa.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text("")
+        return path
+
+    own, shared = written("snn"), written("int8+snn")
+    names = ("equal_seconds", "snn", "spsa"), ("equal_seconds", "int8", "spsa")
+    assert [grid_files(tmp_path)[use] for use in names] == [own, shared]
+    written("argmax+int8")
+    with pytest.raises(ConfigError, match="both serve equal_seconds/int8/spsa"):
         grid_files(tmp_path)
 
 
 def test_the_settings_of_every_grid_exist() -> None:
     composer = Composer(CONFIGS)
-    for (task, optimizer), path in grid_files(CONFIGS).items():
+    for (study, task, optimizer), path in grid_files(CONFIGS).items():
         if path.parent.name.split("+")[0] == task:
-            names = "study=tuning_seconds", f"task={task}", f"optimizer={optimizer}"
-            for point in (read_grid(path).points[0], read_grid(path).points[-1]):
-                resolve_settings(*composer.compose([*names, *(f"{name}={value}" for name, value in point.items())]))
+            grid = grid_of(path, study, task, optimizer)
+            chosen = f"study={study.replace('equal', 'tuning')}", f"task={task}", f"optimizer={optimizer}"
+            for point in (grid.points[0], grid.points[-1]):
+                resolve_settings(*composer.compose([*chosen, *(f"{name}={value}" for name, value in point.items())]))
 
 
 @pytest.mark.parametrize("task", ["snn", "int8", "argmax", "maxsat", "cartpole", "acrobot"])

@@ -120,7 +120,10 @@ def test_settings_that_were_deleted_are_named(composed, name: str) -> None:
     ("override", "message"),
     [
         ("task.batch_size=0", r"task: task.batch_size must lie in 1..1237, got 0"),
-        ("task.validation_size=9999", r"task: task.validation_size must lie in 1..1436 for digits, got 9999"),
+        (
+            "task.validation_size=9999",
+            r"task: task.validation_size must be a whole number in 1..1436 for digits, got 9999",
+        ),
     ],
 )
 def test_values_that_the_data_refuses_are_named(build: Build, override: str, message: str) -> None:
