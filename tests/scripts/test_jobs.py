@@ -45,7 +45,7 @@ def test_a_run_uses_the_cores_that_it_is_given(folder: SweepFolder) -> None:
 @pytest.mark.parametrize(
     ("wrong", "status", "reason"),
     [
-        ("task.validation_size=9999", 2, "task.validation_size must lie in 1..1436"),
+        ("task.validation_size=9999", 2, "task.validation_size must be a whole number in 1..1436"),
         ("task.dataset=broken", 1, "ZeroDivisionError: by design"),
     ],
 )

@@ -60,11 +60,19 @@ def test_a_tasks_own_settings_replace_those_of_any_task_and_those_of_any_optimiz
 
 
 def test_two_files_for_the_same_run_are_refused(own: Path) -> None:
-    write_settings(own, "first/snn+mnist/polystep", "seed: 5")
+    for tasks in ("mine+other", "other+yours"):
+        write_settings(own, f"first/{tasks}/polystep", "seed: 5")
     with pytest.raises(
-        ConfigError, match=r"settings/first/snn/polystep\.yaml and .*settings/first/snn\+mnist/polystep\.yaml both"
+        ConfigError,
+        match=r"first/mine\+other/polystep\.yaml and .*first/other\+yours/polystep\.yaml both serve first/other",
     ):
         compose_config(own, ["study=first", "task=snn"])
+
+
+def test_a_tasks_own_file_counts_before_one_of_several(own: Path) -> None:
+    before = compose_config(own, ["study=first", "task=snn"])[0].seed
+    write_settings(own, "first/snn+mnist/polystep", "seed: 5")
+    assert compose_config(own, ["study=first", "task=snn"])[0].seed == before != 5
 
 
 def test_settings_depend_on_sizes_and_names() -> None:
