@@ -72,8 +72,8 @@ class Fitting:
 
     def run(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Fit:
         """Take the steps that are left, then give the model the parameters that were best."""
-        # after an earlier training the model has the best parameters, the optimiser the last ones
         self.trainer.check_parameters()
+        # after an earlier training the model has the best parameters, the optimiser the last ones
         self.trainer.write_parameters(self.trainer.optimizer.solution)
         self._load()
         if not self.history:

@@ -63,15 +63,10 @@ class Method:
     base: str | None
     folder: Path
 
-    @property
-    def trials(self) -> str:
-        """The study of the trials."""
-        return _study_of_trials(self.study)
-
     def run(self, point: Point) -> PlannedRun:
         """One trial."""
-        names = f"study={self.trials}", f"task={self.task}", f"optimizer={self.optimizer}"
-        return PlannedRun((*names, *self.settings, *(f"{name}={value}" for name, value in point.items())))
+        without_grid = _trial_overrides(self.study, self.task, self.optimizer, self.settings)
+        return PlannedRun((*without_grid, *(f"{name}={value}" for name, value in point.items())))
 
     @property
     def file(self) -> Path:
@@ -152,8 +147,8 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
             )
         found, is_own = find_settings(files, _study_of_trials(study), task, optimizer)
         base = found[0] if is_own else None
-        trial = f"study={_study_of_trials(study)}", f"task={task}", f"optimizer={optimizer}", *others
-        grid = read_grid(grids[study, task, optimizer], partial(_value_of, trial))
+        value_of = partial(_value_of, _trial_overrides(study, task, optimizer, others))
+        grid = read_grid(grids[study, task, optimizer], value_of)
         method = Method(study, task, optimizer, others, grid, base, folders[0])
         own = files.get((study, task, optimizer), method.file)
         if own != method.file and own.parent.name == task:
@@ -169,6 +164,11 @@ def _value_of(overrides: Sequence[str], setting: str) -> float:
             f"{setting} is {value!r} without a grid, of which there are no multiples; give values instead"
         )
     return value
+
+
+def _trial_overrides(study: str, task: str, optimizer: str, settings: Sequence[str]) -> tuple[str, ...]:
+    """Of a trial for a study of results, without what its grid sets."""
+    return (f"study={_study_of_trials(study)}", f"task={task}", f"optimizer={optimizer}", *settings)
 
 
 def _study_of_trials(study: str) -> str:
@@ -214,13 +214,14 @@ def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]]:
     planned = [(method, point, method.run(point)) for method, grid in grids.items() for point in grid.points]
     runs = plan_runs(CONFIGS, [run for *_, run in planned], COMMITTED)
     identities = {run.planned: run.identity for run in runs}
-    statuses, ended = find_run_statuses(runs), _ended(runs)
+    statuses, records = find_run_statuses(runs), _ended(runs)
     # a trial that diverged has failed and has its result: nothing is to be done again
-    left = [run for run in runs if run.identity not in ended]
+    left = [run for run in runs if run.identity not in records]
     show_plan("Trials", left or runs, statuses)
-    if left and launch(LocalLauncher(), left, statuses) == EXIT_STATUS["interrupted"]:
-        raise KeyboardInterrupt
-    records = _ended(runs)
+    if left:
+        if launch(LocalLauncher(), left, statuses) == EXIT_STATUS["interrupted"]:
+            raise KeyboardInterrupt
+        records = _ended(runs)
     found: dict[Method, list[Trial]] = {method: [] for method in grids}
     for method, point, run in planned:
         if (record := records.get(identities[run])) is not None:

@@ -78,16 +78,16 @@ class ControlTask:
             raise ValueError(f"task.horizon must be at least 1, got {horizon}")
         if evaluation not in EVALUATIONS:
             raise ValueError(f"task.evaluation must be {', '.join(EVALUATIONS)}, got {evaluation!r}")
-        own_horizon = SIMULATORS[env].horizon if env in SIMULATORS else None
+        known = SIMULATORS.get(env)
         bounds = None if observation_levels is None else observation_bounds
         changed = {
-            "horizon": None if horizon == own_horizon else horizon,
+            "horizon": None if known and horizon == known.horizon else horizon,
             "observation_levels": observation_levels,
             "observation_bounds": None if bounds is None else [str(bound) for bound in np.ravel(bounds)],
             "reward_step": None if reward_step is None else float(reward_step),
         }
         changed = {name: value for name, value in changed.items() if value is not None}
-        simulator = None if evaluation == "gymnasium" else SIMULATORS.get(env)
+        simulator = None if evaluation == "gymnasium" else known
         if simulator:
             horizon = horizon or simulator.horizon
         hardened = observation_levels is not None or reward_step is not None

@@ -12,12 +12,6 @@ LEVEL = 0.025
 NEAR_BEST = 1e-3
 """A score within this share of the best possible value is saturated: its spread says nothing about rare failures."""
 
-
-def at_best(value: float, best: float | None) -> bool:
-    """Whether a score is saturated."""
-    return best is not None and abs(value - best) <= NEAR_BEST * abs(best)
-
-
 _SLACK = 1e-9
 """Rounding must not turn equal scores into different ones, or one that equals a bound into one beyond it."""
 
@@ -34,7 +28,7 @@ def interval(
 
     Student's t for the mean, mean ± t(1 - level, n - 1) s / sqrt(n). Where `saturated`, or where all seeds are equal, s says
     nothing and this would be an interval of no width; there it is the exact interval of the median by order statistics
-    (binomial; six seeds or more, infinite below that), widened to hold the mean. Cut to `feasible`: a score cannot pass the
+    (binomial; at 0.025 from six seeds on, infinite below), widened to hold the mean. Cut to `feasible`: a score cannot pass the
     best possible value, so there the interval is one-sided.
     """
     scores = numpy.sort(numpy.asarray(values, float), axis=-1)
@@ -54,6 +48,11 @@ def interval(
     by_rank = numpy.asarray(saturated) | all_equal
     low, high = numpy.where(by_rank, exact[0], mean - half), numpy.where(by_rank, exact[1], mean + half)
     return numpy.clip(low, *feasible), numpy.clip(high, *feasible)
+
+
+def at_best(value: float, best: float | None) -> bool:
+    """Whether a score is saturated: within NEAR_BEST of the best possible one."""
+    return best is not None and abs(value - best) <= NEAR_BEST * abs(best)
 
 
 def feasible_range(best: float | None, sign: int) -> tuple[float, float]:
