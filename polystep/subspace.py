@@ -8,6 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import Literal
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from polystep.component import component
 from polystep.layout import Entry, ParameterLayout
 from polystep.random import named_generator
-from polystep.sparse_product import sparse_product
+from polystep.sparse_product import SparseProduct
 
 Placement = Literal["element", "dense", "sparse"]
 
@@ -236,6 +237,10 @@ class HybridSubspace(Subspace):
         self._projections = [
             self._project(entry, count, draw) for entry, count in zip(self.layout.entries, self._counts, strict=True)
         ]
+        self._products = [
+            SparseProduct(matrix) if matrix.is_sparse else partial(_dense_product, matrix)
+            for matrix in self._projections
+        ]
 
     def _project(self, entry: Entry, count: int, draw: int) -> Tensor:
         """The projection matrix (elements, coordinates) of one tensor: dense, or sparse COO."""
@@ -259,10 +264,7 @@ class HybridSubspace(Subspace):
         lead = coordinates.shape[:-2]
         flat = coordinates.reshape(math.prod(lead), self.particles * self.particle_dimension)[:, : self.coordinates]
         parts = flat.split(self._counts, dim=1)
-        lifted = [
-            _product(projection.to(part.dtype), part.T).T
-            for projection, part in zip(self._projections, parts, strict=True)
-        ]
+        lifted = [product(part.T).T for product, part in zip(self._products, parts, strict=True)]
         return torch.cat(lifted, dim=1).reshape(*lead, self.layout.size)
 
     def projections(self) -> Iterator[tuple[Entry, int, Tensor]]:
@@ -290,8 +292,8 @@ class HybridSubspace(Subspace):
         return Columns(torch.cat(coordinates), torch.cat(elements), torch.cat(values))
 
 
-def _product(projection: Tensor, vectors: Tensor) -> Tensor:
-    return sparse_product(projection, vectors) if projection.is_sparse else projection @ vectors
+def _dense_product(projection: Tensor, vectors: Tensor) -> Tensor:
+    return projection.to(vectors.dtype) @ vectors
 
 
 def _hybrid_coordinates(entry: Entry, rank: int) -> int:

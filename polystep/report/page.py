@@ -69,7 +69,7 @@ def report_page(
         first=[chart for chart in charts if chart.first],
         drawn={chart.name: Markup(for_page(svg, chart.title)) for chart, svg in zip(charts, svgs, strict=True)},
         sections=_sections(material, *shown),
-        groups=material.groups,
+        lists=_run_lists(material.groups),
         columns_of=_run_columns,
         problems=problems,
         **_counts(material),
@@ -117,10 +117,20 @@ def _sections(
     return [section for section in shown if section[1] or section[2]]
 
 
-def _run_columns(group: Group) -> tuple[list[Column], str]:
-    """The columns that tell the runs of a group apart, and what all of them share, in words."""
-    shared = [column for column in _SHARED_COLUMNS if len({column.show(run) for run in group.runs}) == 1]
-    told = [f"{column.title} {column.show(group.runs[0])}" for column in shared]
+def _run_lists(groups: Iterable[Group]) -> list[list[Group]]:
+    """The groups whose runs one table shows: a single one, or all trials of a method in a study."""
+    lists: dict[tuple[str, ...], list[Group]] = {}
+    for group in groups:
+        trials = (str(group["task"]), str(group["study"]), str(group["optimizer"]))
+        lists.setdefault(trials if group["protocol"] == "tuning" else (group.key,), []).append(group)
+    return [*lists.values()]
+
+
+def _run_columns(groups: Sequence[Group]) -> tuple[list[Column], str]:
+    """The columns that tell the runs of groups apart, and what all of them share, in words."""
+    runs = [run for group in groups for run in group.runs]
+    shared = [column for column in _SHARED_COLUMNS if len({column.show(run) for run in runs}) == 1]
+    told = [f"{column.title} {column.show(runs[0])}" for column in shared]
     return [*_RUN_COLUMNS, *(column for column in _SHARED_COLUMNS if column not in shared)], " · ".join(told)
 
 

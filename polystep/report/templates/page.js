@@ -40,23 +40,28 @@ for (const search of document.querySelectorAll("section.table input")) {
   });
 }
 
-// #g3,g7 in the address shows these groups of runs in a dialog.
+// #g3,g7 in the address shows the tables that list these groups of runs in a dialog.
 const dialog = document.querySelector("dialog");
 
 function showRuns() {
   const names = decodeURIComponent(location.hash.slice(1)).split(",");
-  const groups = names.map((name) => document.getElementById(name)).filter((found) => found?.matches(".group"));
-  if (groups.length === 0) {
+  const lists = new Set(names.map((name) => document.getElementById(name)?.closest(".group")).filter(Boolean));
+  if (lists.size === 0) {
     dialog.close();
     return;
   }
-  dialog.querySelector(".body").replaceChildren(...groups.flatMap((group) => {
+  dialog.querySelector(".body").replaceChildren(...[...lists].flatMap((list) => {
     const heading = document.createElement("h4");
-    heading.textContent = group.querySelector("summary").textContent;
-    return [heading, group.querySelector(".inside").cloneNode(true)];
+    heading.textContent = list.querySelector("summary").textContent;
+    const copy = list.querySelector(".inside").cloneNode(true);
+    const rows = [...copy.querySelectorAll("tr[id]")];
+    if (rows.length > 1) rows.find((row) => names.includes(row.id)).classList.add("asked");
+    copy.querySelectorAll("[id]").forEach((row) => row.removeAttribute("id"));
+    return [heading, copy];
   }));
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
+  dialog.querySelector(".asked")?.scrollIntoView({ block: "center" });
 }
 
 dialog.querySelector(".close").addEventListener("click", () => dialog.close());

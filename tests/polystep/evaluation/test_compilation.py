@@ -49,9 +49,9 @@ def test_without_compiled_code_a_trainer_says_so_and_sparse_products_are_torchs(
 import torch
 from polystep import Trainer
 from polystep.contracts import ExpectedError
-from polystep.sparse_product import sparse_product
+from polystep.sparse_product import SparseProduct
 matrix = torch.eye(3).to_sparse().coalesce()
-assert torch.equal(sparse_product(matrix, torch.ones(3, 2)), torch.ones(3, 2))
+assert torch.equal(SparseProduct(matrix)(torch.ones(3, 2)), torch.ones(3, 2))
 try:
     Trainer(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2)))
 except ExpectedError as error:

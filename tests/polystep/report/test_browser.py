@@ -8,6 +8,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from pandas import concat
 
 from polystep.report.build import build_report
 from polystep.report.claims.statements import read_statements
@@ -37,6 +38,13 @@ document.querySelector('td a[href^="#g"]').click();
 seen.dialog = document.querySelector("dialog").open && document.querySelector("dialog .body").textContent;
 document.querySelector("dialog .close").click();
 seen.closed = !document.querySelector("dialog").open;
+const trials = [...document.querySelectorAll("section.table")].find(
+  (one) => one.textContent.includes("Trials of the tuning grids"));
+[...trials.querySelectorAll('a[href^="#g"]')].pop().click();
+const listed = document.querySelector("dialog tbody");
+seen.trials = [listed.rows.length, [...listed.querySelectorAll(".asked")].map((row) => row.cells[0].textContent)];
+seen.twice = [...document.querySelectorAll("dialog .body [id]")].length;
+document.querySelector("dialog .close").click();
 seen.ink = getComputedStyle(document.body).color;
 seen.figure = getComputedStyle(document.querySelector("figure svg text")).fill;
 document.title = JSON.stringify(seen);
@@ -45,8 +53,21 @@ FAILED = "document.title = JSON.stringify({errors: [String(error)]});"
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_a_reader_can_use_the_page(tmp_path, table, width, scheme):
-    build_report(table(), tmp_path, read_statements(CLAIMS))
+def test_a_reader_can_use_the_page(tmp_path, table, make_run, width, scheme):
+    trials = [
+        make_run(
+            "snn",
+            "openai_es",
+            7,
+            protocol="tuning",
+            cell_id=str(rate),
+            test_selected=rate,
+            altered=(f"optimizer.rate={rate}",),
+            **{"optimizer.rate": rate},
+        )
+        for rate in (0.3, 0.1)
+    ]
+    build_report(concat([table(), table(*trials)]), tmp_path, read_statements(CLAIMS))
     text = (tmp_path / "report.html").read_text()
     watch = "<script>window.problems = []; addEventListener('error', (e) => problems.push(e.message));</script>"
     text = text.replace("<style>", f"{watch}<style>", 1).replace(
@@ -77,6 +98,10 @@ def test_a_reader_can_use_the_page(tmp_path, table, width, scheme):
     )
     assert seen["found"] and all("OpenAI-ES" in row for row in seen["found"])
     assert "seed" in seen["dialog"].lower() and seen["closed"]
+    assert seen["trials"] == [2, ["OpenAI-ES (rate=0.1)"]], (
+        "the trials of a grid are one table, the one asked for is marked"
+    )
+    assert seen["twice"] == 0, "no element has the identity of another one"
     assert seen["ink"] == seen["figure"], "figures are written in the ink of the page"
     bright = sum(map(int, re.findall(r"\d+", seen["ink"])[:3])) > 380
     assert bright == (scheme == "dark")
