@@ -204,9 +204,9 @@ def test_what_runs_of_a_group_share_is_told_once(make_run):
         make_run("snn", "polystep", seed, data="d" * 16, source="a.gz", commit=c * 40)
         for seed, c in ((1, "a"), (2, "b"))
     )
-    columns, shared = _run_columns(Group("g0", "PolyStep", runs))
+    columns, shared = _run_columns([Group("g0", "PolyStep", runs)])
     assert [column.title for column in columns][-2:] == ["Record", "Commit"]
     assert [columns[-1].show(run) for run in runs] == ["a" * 9, "b" * 9]
     assert shared.startswith("Context ") and shared.endswith(" · Data dddddddd · File a.gz")
-    columns, shared = _run_columns(Group("g0", "PolyStep", runs[:1]))
+    columns, shared = _run_columns([Group("g0", "PolyStep", runs[:1])])
     assert columns[-1].title == "Record" and shared.startswith("Commit aaaaaaaaa · ")
