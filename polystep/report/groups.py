@@ -262,7 +262,8 @@ def setting_labels(groups: Sequence[Sequence[Run]]) -> list[str]:
         usual = settings[max(own, key=lambda place: len(groups[place]))]
     labels = []
     for flat in settings:
-        telling = {key.removeprefix("optimizer."): flat[key] for key in sorted(flat) if usual.get(key) != flat[key]}
+        told = (key for key in sorted(flat) if usual.get(key) != flat[key] and not key.startswith("evaluation.test_"))
+        telling = {key.removeprefix("optimizer."): flat[key] for key in told}
         labels.append(", ".join(f"{key}={value}" for key, value in telling.items()))
     return [
         label if labels.count(label) == 1 and len(label) <= LONGEST_LABEL else str(runs[0]["cell_id"])[:6]

@@ -102,6 +102,9 @@ def method_title(run: Run) -> str:
     variant = name.removeprefix(f"{method}_") if name.startswith(f"{method}_") else ""
     told = [variant.replace("_", " ")] if variant not in ("", *kinds) else []
     told += [f"{kind.replace('_', '-')} gradient" for kind in kinds if kind not in title]
+    if run.get("optimizer.quantised_heads") is True:
+        # rounding the outputs stops every gradient that the method asks for
+        told = ["quantised heads, no gradient"]
     return plain(", ".join([title, *told]))
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas
 
-from polystep.records import CLOCKS, COUNTERS, STEP_CLOCKS, RecordError, RunRecord, read_places
+from polystep.records import CLOCKS, COUNTERS, STEP_CLOCKS, RecordError, RunRecord, cell_id, read_places
 from polystep.records.check import changed_files
+from polystep.records.identity import Specification
 
 OWN, COMMITTED = "own", "committed"
 """Where a run comes from: the column `origin`, where a table has runs of both."""
@@ -23,7 +24,8 @@ def load_runs(*places: str | Path) -> pandas.DataFrame:
     """All runs in folders of runs, folders of bundles and bundles, one row per run, sorted by name.
 
     Columns, empty where a record does not say:
-        run_id, settings_id, cell_id, name, status, seed, altered (tuple): see `polystep.records.RunRecord`
+        run_id, settings_id, name, status, seed, altered (tuple): see `polystep.records.RunRecord`
+        cell_id: shared by runs that differ in nothing but seed and looks at the test set, which select nothing
         task, task_title, family, size, variant; evaluation_cost (dict): what the task says of itself
         optimizer: name of the chosen yaml file; method, method_title, method_family, uses (tuple): what the method says
         study, edition, protocol
@@ -78,7 +80,7 @@ def _row(record: RunRecord, source: Path) -> dict[str, Any]:
     return {
         "run_id": record.run_id,
         "settings_id": record.settings_id,
-        "cell_id": record.cell_id,
+        "cell_id": _cell_without_looks(record.specification),
         "name": record.name,
         "status": record.status,
         "task": record.task["name"],
@@ -118,6 +120,11 @@ def _row(record: RunRecord, source: Path) -> dict[str, Any]:
         "history": {name: [_number(value) for value in column] for name, column in record.history.items()},
         **dict(_flat({name: record.specification[name] for name in SETTINGS}, "")),
     }
+
+
+def _cell_without_looks(specification: Specification) -> str:
+    evaluation = {name: value for name, value in specification["evaluation"].items() if not name.startswith("test_")}
+    return cell_id({**specification, "evaluation": evaluation})
 
 
 _CONTEXT = ("python", "packages", "processor", "cores", "threads", "device", "load_before", "load_after")

@@ -21,6 +21,9 @@ def hitting_section(found: Found, steps: int, quiet: int) -> Section:
     never = sum(not any(time is not None for time in row["improved_at"]) for row in rows)
     held = [row | {"held_out": _left_out(row)} for row in compared]
     panels = tuple(_panel(rows, laws, quantity) for quantity in QUANTITIES)
+    missed = f"in {never} of {len(rows)} settings none did, so no wall was found there"
+    if not never:
+        missed = f"in each of the {len(rows)} settings some run did"
     return Section(
         "Hitting times of a piecewise-constant loss",
         "How many steps and candidates does it take until the share of wrong answers of a threshold network falls, "
@@ -28,7 +31,7 @@ def hitting_section(found: Found, steps: int, quiet: int) -> Section:
         (
             Table(
                 "theory_hitting_time",
-                "Hitting times by value, over all values of the others",
+                "Hitting times by value, over the settings that have it",
                 _columns(steps),
                 _by_value(rows, steps),
             ),
@@ -39,8 +42,8 @@ def hitting_section(found: Found, steps: int, quiet: int) -> Section:
         ),
         (Chart("theory_hitting_time", "How rarely the first step improves", "", (panels[:2], panels[2:])),),
         (
-            f"{sum(improved):,} of {len(improved):,} runs improved within {steps} steps; in {never} of {len(rows)} "
-            f"settings no run did{', so no wall was found there' if never else ''}. " + " ".join(map(_verdict, held)),
+            f"{sum(improved):,} of {len(improved):,} runs improved within {steps} steps; {missed}. Of all combinations "
+            "of the values every fourth is run. " + " ".join(map(_verdict, held)),
             "Both laws give every run a chance per step of its own (a beta-geometric law, the precision of which "
             "is in the table): the log odds against an improvement are linear in log d, log L, log W, or in d, L, "
             "W; in both the probe radius enters as its logarithm. A precision below 1 says that runs improve at "
@@ -101,7 +104,7 @@ def _fitted(row: Row) -> dict[str, Any]:
 
 
 def _left_out(row: Row) -> str:
-    return row["held_out"] if row["held_out"] == ONE_BY_ONE else f"all of the largest {TITLES[row['held_out']]}"
+    return "one setting at a time" if row["held_out"] == ONE_BY_ONE else f"all of the largest {TITLES[row['held_out']]}"
 
 
 def _verdict(row: Row) -> str:

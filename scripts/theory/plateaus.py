@@ -168,8 +168,8 @@ class Plateaus:
             (freeze, ghost),
             (Chart("theory_ghost_drift", "Ghost drift on a plateau under Sinkhorn", "", ((panel,),)),),
             (
-                f"Up to rounding, these leave it alone: {', '.join(name for name in WEIGHTINGS if name not in moving)}. "
-                f"These do not: {', '.join(moving)}. The partly drawn weighting does so at random, on purpose.",
+                f"Up to rounding, these leave it alone: {'; '.join(name for name in WEIGHTINGS if name not in moving)}. "
+                f"These do not: {'; '.join(moving)}. The partly drawn weighting does so at random, on purpose.",
                 "Under Sinkhorn with a column penalty it moves as soon as other particles see a slope: the dual variables of "
                 "the columns are shared. The length grows with the penalty and falls with the number of companions, "
                 "because their frames are turned independently and cancel out. For the same reason the displacement "

@@ -125,7 +125,7 @@ class WallCrossings:
         return Section(
             "Walls without a jump",
             "When a spike, a level, a choice or a quantised weight of a hard network changes, how often does the "
-            "loss of the batch not change at all, and by how much does it else?",
+            "loss of the batch not change at all, and by how much does it change otherwise?",
             (table,),
             (),
             (

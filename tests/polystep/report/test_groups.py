@@ -173,6 +173,12 @@ def test_variants_of_a_method_are_told_by_the_names_of_their_settings(table, mak
     assert {group.label for group in board.groups} == {"OpenAI-ES, few rows", "OpenAI-ES", "Adam, surrogate gradient"}
 
 
+def test_heads_that_stop_gradients_are_told(table, make_run):
+    settings = {"method_title": "PPO", "uses": ("gradient:straight_through",), "optimizer.quantised_heads": True}
+    ((group,),) = (board.groups for board in boards(table, make_run("cartpole", "ppo", **settings)))
+    assert group.label == "PPO, quantised heads, no gradient"
+
+
 def test_settings_are_labelled_by_what_differs_from_the_study(make_run):
     own = (make_run("snn", "spsa", **{"optimizer.rate": 0.1, "optimizer.decay": 0.6}),)
     altered = (

@@ -121,3 +121,14 @@ def test_settings_inside_settings_have_paths(make_record: MakeRecord, tmp_path: 
     write_record(tmp_path / "run", make_record(specification=SPECIFICATION | {"optimizer": optimizer}))
     row = load_runs(tmp_path).iloc[0]
     assert row["optimizer.subspace.component"] == "row" and row["optimizer.subspace.rank"] == 16
+
+
+def test_runs_that_differ_in_looks_at_the_test_set_have_equal_settings(make_record: MakeRecord, tmp_path: Path) -> None:
+    """What is read after training changes no run; when it is validated decides which point is chosen."""
+    looks = [{"test_every": 20, "test_until": 400}, {"test_steps": []}, {}, {"validate_every": 1}]
+    for number, others in enumerate(looks):
+        evaluation = SPECIFICATION["evaluation"] | others
+        record = make_record(specification=SPECIFICATION | {"evaluation": evaluation}, seed=number)
+        write_record(tmp_path / str(number), record)
+    cells = load_runs(tmp_path).sort_values("seed")["cell_id"].tolist()
+    assert len({*cells[:3]}) == 1 and cells[3] != cells[0]
