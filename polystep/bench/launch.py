@@ -72,11 +72,9 @@ def altered_overrides(composer: Composer, overrides: Sequence[str]) -> list[str]
         return key in (*GROUPS_OF_A_RUN, *variant) or (key.partition(".")[0] in FREE and key not in fixed)
 
     prescribed = [item for item in overrides if is_free(item)]
-    return [
-        item
-        for item in overrides
-        if item not in prescribed and _settings(composer, [*prescribed, item]) != _settings(composer, prescribed)
-    ]
+    others = [item for item in overrides if item not in prescribed]
+    usual = _settings(composer, prescribed) if others else None
+    return [item for item in others if _settings(composer, [*prescribed, item]) != usual]
 
 
 def _settings(composer: Composer, overrides: Sequence[str]) -> Any:

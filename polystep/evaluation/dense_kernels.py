@@ -1,5 +1,6 @@
 """The numba loop for candidates that move the whole network."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ def build_dense(functions: NetworkFunctions) -> Any:
     return network
 
 
+@cache
 def build_take(length: int) -> Any:
     """take(stacks, n): entry n of every array of a tuple of `length` arrays."""
     position = length - 1

@@ -42,6 +42,8 @@ class FusedHybrid:
         layer_of = columns.layer_of_particle[candidates.particle]
         for index, layer in enumerate(columns.layers):
             chosen = (layer_of == index).nonzero().squeeze(1)
+            if not len(chosen):
+                continue
             moved, offset = candidates.particle[chosen], candidates.offset[chosen].contiguous()
             transform = compiled.network.layers[index].transform
             if layer.are_sparse and base.signals[index].shape[1] == 1 and transform is None:

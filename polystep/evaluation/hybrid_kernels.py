@@ -6,6 +6,7 @@ or `dense_deltas`.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,7 @@ def dense_deltas(r, columns, signal, delta):
         multiply(delta, row * LANES, LANES, columns, first, inputs, 1, signal, 0, LANES, inputs)
 
 
+@cache
 def build_project(units: int) -> Any:
     """project(offset, first, delta, steps, channel): fill `steps` (directions, C U LANES) of a channel with what each
     direction from `first` on adds to the pre-activations.

@@ -131,6 +131,7 @@ def exponential(x):
     return (tail * r * r + r + _ONE) * power
 
 
+@cache
 def cross_entropy(outputs: int) -> Any:
     """log sum exp(logits) - logits[target], stable, in the form of `SampleLoss.compiled`."""
     size = outputs * LANES

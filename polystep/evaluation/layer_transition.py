@@ -6,6 +6,7 @@ channel; a patch then moves a weight row from one sum to another.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,7 @@ def _build_direct(activate: Any, channels: int, units: int, width: int) -> Layer
     return LayerTransition(forward, channels * units * LANES)
 
 
+@cache
 def build_product(channels: int, units: int, width: int) -> Any:
     """product(post, weight, bias, following): following = bias + post weight, for every channel and lane."""
     build = _build_tiled_product if units % 8 == width % 4 == 0 else _build_plain_product

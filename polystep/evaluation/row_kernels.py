@@ -1,6 +1,7 @@
 """The numba loops for candidates that move one row of one layer, so that one unit changes."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -194,6 +195,7 @@ def build_output_rows(activate: Any, channels: int, outputs: int, loss: Any) -> 
     return output_rows
 
 
+@cache
 def _build_move(channels: int) -> Any:
     @njit_inner
     def move(row, offset, first, projected, moved):

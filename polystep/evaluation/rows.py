@@ -44,6 +44,8 @@ class FusedRows:
             number = next(i for i, g in enumerate(subspace.groups) if g.weight.name == layer.weight)
             signal, basis = with_bias_input(base.signals[index]), subspace.bases[number]
             chosen = (group == number).nonzero().squeeze(1)
+            if not len(chosen):
+                continue
             chosen = chosen[torch.argsort(row[chosen], stable=True)]
             if layer.transform is None:
                 moves = (row[chosen], block[chosen], candidates.offset[chosen], unit_major(signal @ basis.T).numpy())

@@ -5,7 +5,6 @@ Every command runs in a folder of its own; all that compute, in a process of the
 
 import itertools
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -20,6 +19,7 @@ import pytest
 from polystep.bench.checkpoint import load_checkpoint
 from polystep.records import STEP_CLOCKS, RunRecord, read_record
 from scripts.run import main
+from tests.processes import started_forkserver
 
 STEPS = 6
 TASK = ["task=snn_digits", "task.batch_size=32", "task.network.hidden=8", "task.evaluation=incremental"]
@@ -71,10 +71,7 @@ class Command:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(
-            ["scripts.run", "numba", "sklearn.datasets", "tasks.classification", "tasks.networks.snn"]
-        )
+        self._context = started_forkserver()
 
     def start(self, *arguments: str, **replacements: str) -> Any:
         """The process, started."""

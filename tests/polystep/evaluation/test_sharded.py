@@ -27,6 +27,7 @@ from polystep.evaluation.sharded import (
     place_among_processes,
     share_of,
 )
+from tests.processes import started_forkserver
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SMALL = ["task=snn_digits", "task.batch_size=48", "task.network.hidden=8", "threads=1"]
@@ -105,8 +106,7 @@ def test_processes_that_cannot_meet_are_explained(monkeypatch: pytest.MonkeyPatc
 
 
 def start(count: int, work: Callable[..., None], *arguments: object) -> list[multiprocessing.Process]:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "polystep.bench.launch", "sklearn.datasets", "tasks.classification"])
+    context = started_forkserver()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     processes = [context.Process(target=work, args=(rank, count, port, *arguments)) for rank in range(count)]
