@@ -133,7 +133,7 @@ def for_markdown(value: Any) -> str:
 
 def for_figure(value: Any) -> str:
     """`plain` text in which matplotlib finds no formula."""
-    return plain(value).replace("\\", "\\\\").replace("$", r"\$")
+    return plain(value).replace("$", r"\$")
 
 
 def file_stem(*parts: Any) -> str:

@@ -28,8 +28,8 @@ def test_cart_is_a_column_beside_each_method(tmp_path: Path, capsys: pytest.Capt
         value, low, high = row[title]
         # of two equal accuracies there is no interval
         assert (low is None and high is None) or low <= value <= high
-        # two thousand candidates are few
-        assert value > (0.3 if title in methods else 0.6)
+        # two thousand candidates are few; chance has a third
+        assert value > (0.4 if title in methods else 0.6)
     assert row["CART"].value == pytest.approx(sum(trees.cart_accuracy("iris", 2, seed) for seed in (1, 2)) / 2)
     capsys.readouterr()
     assert trees.main([str(tmp_path)]) == 0

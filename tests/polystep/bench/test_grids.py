@@ -4,12 +4,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from polystep.bench.composition import Composer
 from polystep.bench.grids import SIZE, Grid, grid_files, read_grid
 from polystep.bench.launch import build_component, resolve_settings
 from polystep.bench.schema import ConfigError
 from polystep.layout import ParameterLayout
-from scripts.console import CONFIGS
+from tests.composition import COMPOSER, CONFIGS
 
 SQUARE = Grid({"a": (1.0, 2.0, 8.0), "b": (10, 30, 90)})
 LINE = Grid({"a": tuple(float(2**power) for power in range(9))})
@@ -39,12 +38,12 @@ def test_at_an_edge_the_second_stage_goes_on_beyond_it() -> None:
 def grid_of(path: Path, study: str, task: str, optimizer: str) -> Grid:
     """A grid of the suite."""
     overrides = [f"study={study.replace('equal', 'tuning')}", f"task={task}", f"optimizer={optimizer}"]
-    return read_grid(path, lambda name: OmegaConf.select(Composer(CONFIGS).compose(overrides).config, name))
+    return read_grid(path, lambda name: OmegaConf.select(COMPOSER.compose(overrides).config, name))
 
 
 def test_second_stages_hold_nothing_that_their_method_refuses() -> None:
     """Beyond the smallest and the largest corner of every grid of the suite."""
-    composer, layout = Composer(CONFIGS), ParameterLayout({"weight": (6, 7), "bias": (6,)})
+    layout = ParameterLayout({"weight": (6, 7), "bias": (6,)})
     # a grid for several tasks is one file
     for path, names in {path: names for names, path in grid_files(CONFIGS).items()}.items():
         _, task, optimizer = names
@@ -57,7 +56,7 @@ def test_second_stages_hold_nothing_that_their_method_refuses() -> None:
                     f"optimizer={optimizer}",
                     *(f"{key}={value}" for key, value in point.items()),
                 ]
-                node = OmegaConf.to_container(composer.compose(overrides).config.optimizer, resolve=True)
+                node = OmegaConf.to_container(COMPOSER.compose(overrides).config.optimizer, resolve=True)
                 assert isinstance(node, dict)
                 node.pop("seed", None)
                 build_component(node, "optimizer", layout=layout, point=torch.zeros(layout.size), seed=0)
@@ -105,20 +104,22 @@ def test_of_two_grids_of_a_method_on_a_task_its_own_counts(tmp_path: Path) -> No
 
 
 def test_the_settings_of_every_grid_exist() -> None:
-    composer = Composer(CONFIGS)
+    checked = set()
     for (study, task, optimizer), path in grid_files(CONFIGS).items():
+        # of the tasks that a file serves the first
         if path.parent.name.split("+")[0] == task:
+            checked.add(path)
             grid = grid_of(path, study, task, optimizer)
             chosen = f"study={study.replace('equal', 'tuning')}", f"task={task}", f"optimizer={optimizer}"
             for point in (grid.points[0], grid.points[-1]):
-                resolve_settings(*composer.compose([*chosen, *(f"{name}={value}" for name, value in point.items())]))
+                resolve_settings(*COMPOSER.compose([*chosen, *(f"{name}={value}" for name, value in point.items())]))
+    assert checked == {*(CONFIGS / "grid").rglob("*.yaml")}
 
 
 @pytest.mark.parametrize("task", ["snn", "int8", "argmax", "maxsat", "cartpole", "acrobot"])
 def test_trials_get_a_fifth_of_the_seconds_that_results_get(task: str) -> None:
-    composer = Composer(CONFIGS)
     seconds = [
-        resolve_settings(*composer.compose([f"study={study}", f"task={task}", "optimizer=polystep"]))["budget"][
+        resolve_settings(*COMPOSER.compose([f"study={study}", f"task={task}", "optimizer=polystep"]))["budget"][
             "seconds"
         ]
         for study in ("tuning_seconds", "equal_seconds")
