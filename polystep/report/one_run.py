@@ -12,7 +12,7 @@ Run = Mapping[str, Any]
 
 COMPLETE_SHARE = 0.99
 """A run that used less of its budget is not complete."""
-DEFAULT = "default settings"
+DEFAULT, THEORY = "default settings", "conditions of the theorem"
 _AXES = {
     ("published", "first"): "published settings, first edition",
     ("published", "revised"): "published settings, revised edition",
@@ -21,7 +21,7 @@ _AXES = {
     ("equal_steps", None): "equal steps",
     ("default", None): DEFAULT,
     ("controlled", None): "controlled comparison",
-    ("theory", None): "conditions of the theorem",
+    ("theory", None): THEORY,
     ("tuning", None): "tuning",
 }
 EQUAL = {
