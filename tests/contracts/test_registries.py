@@ -4,11 +4,11 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from polystep.bench.composition import compose_config
 from polystep.conformance import check_optimizer
 from polystep.contracts import MissingPackageError
 from scripts.check import checks
 from scripts.console import CONFIGS
+from tests.composition import COMPOSER
 
 
 def names(group):
@@ -26,7 +26,7 @@ def test_optimizer_obeys_its_contract(name):
 @pytest.mark.parametrize("component", ["subspace", "update", "weighting", "coasting"])
 def test_polystep_obeys_its_contract_with_every_component(component):
     for name in names(f"optimizer/{component}"):
-        composed = compose_config(CONFIGS, [f"optimizer/{component}={name}", "budget.steps=5"]).config
+        composed = COMPOSER.compose([f"optimizer/{component}={name}", "budget.steps=5"]).config
         node = OmegaConf.to_container(composed, resolve=True)["optimizer"]
         if name == "full":
             node["particle_dimension"] = 2
@@ -36,7 +36,7 @@ def test_polystep_obeys_its_contract_with_every_component(component):
 
 @pytest.mark.parametrize("name", names("task"))
 def test_task_obeys_its_contract(name):
-    overrides, task = [f"task={name}"], compose_config(CONFIGS, [f"task={name}"]).config.task
+    overrides, task = [f"task={name}"], COMPOSER.compose([f"task={name}"]).config.task
     # kernels are compared with the incremental path elsewhere; they serve one network here
     if "network" in task and task.evaluation == "fused" and name != "snn_digits":
         overrides.append("task.evaluation=incremental")
