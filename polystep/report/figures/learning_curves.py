@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from polystep.report.charts import Chart, Panel, rows_of
 from polystep.report.groups import Board
 from polystep.report.material import Material, family_section
-from polystep.report.one_run import method_title
+from polystep.report.one_run import DEFAULT, method_title
 from polystep.report.score_axis import score_axis
 from polystep.report.text import file_stem
 
@@ -29,7 +29,7 @@ def charts(material: Material) -> Iterator[Chart]:
                 family_section(family),
                 rows_of(panels, COLUMNS),
                 ("Validation, mean over seeds; bands from the lowest to the highest seed.",),
-                summary=not axis.startswith("published"),
+                summary=not axis.startswith("published") and axis != DEFAULT,
             )
 
 

@@ -17,6 +17,8 @@ from polystep.report.text import Spread
 EDITIONS = {"first": "first edition", "revised": "revised edition"}
 _METRICS = {"first": ("test_best", "test_last"), "revised": ("test_selected", "test_last")}
 """Of the score that an edition is about: the headline, else, of returns, that of the last policy."""
+_EQUAL_STEPS = "budget: the steps of PolyStep"
+"""How notes begin on rivals that had as many steps, rather than as many evaluations."""
 _FOLDER = Path(__file__).parent
 
 
@@ -63,6 +65,12 @@ def published_score(task: str, method: str, edition: str | None) -> Spread | Non
     """The same, as tables show it."""
     row = published_headline(task, method, edition)
     return row.spread if row else None
+
+
+def published_at_equal_steps(task: str, method: str) -> Spread | None:
+    """The score in the revised edition's main table, if its runs had PolyStep's steps; None for those with its evaluations."""
+    row = published_headline(task, method, "revised")
+    return row.spread if row and (method == METHOD or row.note.startswith(_EQUAL_STEPS)) else None
 
 
 def published_rival(task: str, edition: str, direction: str) -> Spread | None:

@@ -6,7 +6,7 @@ from typing import Any
 from polystep.report.groups import Board, Group
 from polystep.report.material import Material, family_section
 from polystep.report.one_run import DEFAULT, THEORY, method_title
-from polystep.report.published import published_score
+from polystep.report.published import published_at_equal_steps, published_score
 from polystep.report.table import RUNS, Column, Row, Table, spread_column, text_column
 from polystep.report.text import file_stem, number_text
 
@@ -45,12 +45,17 @@ def _measured(boards: Sequence[Board]) -> list[Row]:
 
 
 def _published(boards: Sequence[Board]) -> list[Row]:
-    """What is published for the methods that were run with the published settings."""
-    edition = boards[0].edition
+    """What is published for the methods that were run with the published settings, or for the published steps."""
+    edition, at_equal_steps = boards[0].edition, boards[0]["protocol"] == "equal_steps"
     titles = {str(group["optimizer"]): method_title(group.runs[0]) for board in boards for group in board.groups}
     rows: list[Row] = []
-    for method, title in titles.items() if edition else ():
-        scores = {board.task: published_score(board.task, method, edition) for board in boards}
+    for method, title in titles.items() if edition or at_equal_steps else ():
+        scores = {
+            board.task: published_at_equal_steps(board.task, method)
+            if at_equal_steps
+            else published_score(board.task, method, edition)
+            for board in boards
+        }
         if any(scores.values()):
             rows.append({"method": f"{title}, published", **scores})
     return rows

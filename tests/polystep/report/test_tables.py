@@ -376,3 +376,15 @@ def test_a_column_without_a_unit_takes_none_from_the_row():
     assert "%" in number_column("curvature", "C", None).show(row)
     assert "%" not in spread_column("spread", "S", "").show(row)
     assert "%" in spread_column("spread", "S").show(row)
+
+
+def test_rivals_that_had_as_many_steps_stand_beside_what_is_published_for_them(made, make_run):
+    """The published OpenAI-ES of the spiking network had as many evaluations instead."""
+    runs = [
+        make_run("snn", name, protocol="equal_steps", edition="revised") for name in ("polystep", "spsa", "openai_es")
+    ]
+    rows = made(*runs)["scores_networks_equal_steps"].rows
+    assert {row["method"]: row["snn"].mean for row in rows if "published" in row["method"]} == {
+        "PolyStep, published": 0.93,
+        "spsa, published": 0.539,
+    }
