@@ -95,16 +95,21 @@ def sees_units(run: Run) -> bool:
     return "perturbednodes" in run["uses"]
 
 
+def has_quantised_heads(run: Run) -> bool:
+    """Whether outputs were rounded, which stops every gradient that the method asks for."""
+    return run.get("optimizer.quantised_heads") is True
+
+
 def method_title(run: Run) -> str:
     """The method, with the variant that the name of its settings adds, and the kind of gradient that it was seen to use."""
     name, method, title = str(run["optimizer"]), str(run["method"]), str(run["method_title"])
     kinds = sorted(str(use).partition(":")[2] for use in run["uses"] if str(use).startswith("gradient:"))
     variant = name.removeprefix(f"{method}_") if name.startswith(f"{method}_") else ""
     told = [variant.replace("_", " ")] if variant not in ("", *kinds) else []
-    told += [f"{kind.replace('_', '-')} gradient" for kind in kinds if kind not in title]
-    if run.get("optimizer.quantised_heads") is True:
-        # rounding the outputs stops every gradient that the method asks for
-        told = ["quantised heads, no gradient"]
+    if has_quantised_heads(run):
+        told.append("quantised heads, no gradient")
+    else:
+        told += [f"{kind.replace('_', '-')} gradient" for kind in kinds if kind not in title]
     return plain(", ".join([title, *told]))
 
 

@@ -14,7 +14,7 @@ from polystep.report.claims.statements import FILES, Statement
 from polystep.report.claims.texts import bound_text, value_text
 from polystep.report.groups import Group
 from polystep.report.material import Material
-from polystep.report.one_run import context_of, shown_settings
+from polystep.report.one_run import context_of, method_title, shown_settings
 from polystep.report.svg import for_page
 from polystep.report.table import RUNS, Column, Table, is_best, number_column, text_column, to_markdown
 from polystep.report.text import for_markdown, plain
@@ -73,7 +73,7 @@ def report_page(
         columns_of=_run_columns,
         problems=problems,
         **_counts(material),
-        **{"behind": RUNS, "is_best": is_best, "shown_settings": shown_settings, "plain": plain},
+        **{"behind": RUNS, "is_best": is_best, "shown_settings": shown_settings, "plain": plain, "method_title": method_title},
     )  # fmt: skip
 
 

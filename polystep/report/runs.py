@@ -24,8 +24,9 @@ def load_runs(*places: str | Path) -> pandas.DataFrame:
     """All runs in folders of runs, folders of bundles and bundles, one row per run, sorted by name.
 
     Columns, empty where a record does not say:
-        run_id, settings_id, name, status, seed, altered (tuple): see `polystep.records.RunRecord`
-        cell_id: shared by runs that differ in nothing but seed and looks at the test set, which select nothing
+        run_id, settings_id, name, status, seed: see `polystep.records.RunRecord`
+        cell_id, altered (tuple): as there, but for looks at the test set (`evaluation.test_every` and `test_until`), which
+        select nothing: runs that differ in these and in their seed alone share a cell
         task, task_title, family, size, variant; evaluation_cost (dict): what the task says of itself
         optimizer: name of the chosen yaml file; method, method_title, method_family, uses (tuple): what the method says
         study, edition, protocol
@@ -95,7 +96,9 @@ def _row(record: RunRecord, source: Path) -> dict[str, Any]:
         "edition": record.study["edition"],
         "protocol": record.study["protocol"],
         "seed": record.seed,
-        "altered": tuple(record.altered),
+        "altered": tuple(
+            item for item in record.altered if not item.startswith(tuple(f"evaluation.{name}=" for name in _LOOKS))
+        ),
         "metric": record.metric["name"],
         **{name: record.metric[name] for name in ("direction", "unit", "best", "solved")},
         **{name: _number(scores.get(name)) for name in SCORES},
@@ -122,8 +125,12 @@ def _row(record: RunRecord, source: Path) -> dict[str, Any]:
     }
 
 
+_LOOKS = ("test_every", "test_until", "test_steps")
+"""Settings of `evaluation`, of this version and of earlier ones."""
+
+
 def _cell_without_looks(specification: Specification) -> str:
-    evaluation = {name: value for name, value in specification["evaluation"].items() if not name.startswith("test_")}
+    evaluation = {name: value for name, value in specification["evaluation"].items() if name not in _LOOKS}
     return cell_id({**specification, "evaluation": evaluation})
 
 

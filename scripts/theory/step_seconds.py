@@ -168,8 +168,8 @@ class StepSeconds:
         )
         return (
             f"{fit['task']}: the exponent from {own[0]['parameters']:,} to {own[-1]['parameters']:,} parameters is "
-            f"{fit['exponent']:.3f} ({fit['low']:.3f} to {fit['high']:.3f}), {relation} {self.target:g}, which we allow for "
-            f"growth that is about linear; between the two largest networks it is {own[-1]['local']:.2f}."
+            f"{fit['exponent']:.3f} ({fit['low']:.3f} to {fit['high']:.3f}), {relation} {self.target:g}, the most that we "
+            f"count as about linear; between the two largest networks it is {own[-1]['local']:.2f}."
         )
 
 

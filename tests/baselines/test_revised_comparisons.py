@@ -67,8 +67,12 @@ def test_rivals_search_polysteps_coordinates_with_a_radius_of_their_grids(task: 
     else:
         assert other["optimizer"]["subspace"] == polystep["optimizer"]["subspace"]
     factor = other["optimizer"][NAMED[rival]] / centre(task, rival)
-    # trials around an edge of the grid lie beyond it
-    assert multiples(rival)[0] / 4 <= factor <= multiples(rival)[-1] * 4
+    own = CONFIGS / "settings" / "equal_steps" / task / f"{rival}.yaml"
+    if own.exists() and "Written by: python -m scripts.tune" in own.read_text():
+        # trials around an edge of the grid lie beyond it
+        assert multiples(rival)[0] / 4 <= factor <= multiples(rival)[-1] * 4
+    else:
+        assert factor == pytest.approx(1, rel=3e-3)
     assert other["study"]["protocol"] == "equal_steps" and other["study"]["edition"] == "revised"
     for config in (polystep, other):
         assert config["budget"]["steps"] == 30 * EPOCH.get(task, 106)

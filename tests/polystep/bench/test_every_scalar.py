@@ -1,4 +1,7 @@
-"""Every scalar of every yaml file, given a list, settings or null, is refused by its name, or is of a kind that it may be."""
+"""The scalars of the yaml files, given a list, settings or null, are refused by their names, or are of a kind that they may be.
+
+One of each kind: files that set the same setting of the same class at the same place stand for each other.
+"""
 
 import copy
 import inspect
@@ -22,7 +25,8 @@ CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 WRONG: list[Any] = [[1], {"start": 1}, None]
 COMPOSERS = {name: Composer(CONFIGS, name) for name in ("config", "sweep")}
 TRIED: set[tuple[Any, ...]] = set()
-"""What was built, its setting, and whether the file has a reference there: other files with these are refused alike."""
+"""Where in a configuration, what is built there, its setting, and whether the file refers to another: files with the same of
+these are refused alike."""
 
 
 def served(study: str) -> str:
@@ -98,10 +102,9 @@ def test_a_scalar_of_another_kind_is_refused_by_its_name(file: str) -> None:
     for place in scalars(content, package):
         parents, _, key = place.rpartition(".")
         node = OmegaConf.select(composed, parents) if parents else composed
-        tried = node.get("_target_", parents), key, OmegaConf.is_interpolation(node, key)
+        tried = parents, node.get("_target_"), key, OmegaConf.is_interpolation(node, key)
         if tried in TRIED:
             continue
-        TRIED.add(tried)
         for wrong in WRONG:
             OmegaConf.update(composed, place, wrong, merge=False)
             try:
@@ -111,6 +114,7 @@ def test_a_scalar_of_another_kind_is_refused_by_its_name(file: str) -> None:
             else:
                 assert "Any" in (hint := hint_of(composed, place)) or (wrong is None and "None" in hint), place
         OmegaConf.update(composed, place, OmegaConf.select(written, place), merge=False)
+        TRIED.add(tried)
 
 
 def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

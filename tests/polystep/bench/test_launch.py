@@ -18,6 +18,7 @@ from polystep.bench.launch import build_run
 from polystep.bench.observers import WandbObserver
 from polystep.bench.runner import Run
 from polystep.bench.schema import ConfigError
+from polystep.evaluation.sharded import Place
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SMALL = ["task=snn_digits", "task.batch_size=64", "task.network.hidden=16", "optimizer.subspace.rank=8", "threads=1"]
@@ -197,14 +198,19 @@ def test_a_missing_wandb_names_the_install_command(build: Build, monkeypatch: py
         build("logger=wandb")
 
 
-def test_threads_are_set(build: Build) -> None:
+def test_threads_are_set(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
     try:
         for threads in (2, 1):
             build(f"threads={threads}")
             assert torch.get_num_threads() == threads
             assert numba.get_num_threads() == min(threads, numba.config.NUMBA_NUM_THREADS)
+        # processes of one machine share its cores
+        monkeypatch.setattr(launch, "available_cores", lambda: 4)
+        monkeypatch.setattr(
+            launch, "place_among_processes", lambda: Place(rank=0, count=4, local_rank=0, local_count=2)
+        )
         launch.use_threads(None)
-        assert torch.get_num_threads() >= 1
+        assert torch.get_num_threads() == 2
     finally:
         launch.use_threads(before)

@@ -26,7 +26,7 @@ from tests.exactness import (
 )
 
 DIMENSION = 8
-RANKS = {"low rank": 3}
+RANKS = {"low rank": 3, "rank one": 1}
 """Directions are taken eight columns at a time, so that some of rank three are in two of those groups."""
 COUNT = 70
 """Candidates that move everything: more than any kernel takes at a time."""
@@ -86,7 +86,7 @@ def assert_agree(paths: Paths, kind: str, samples: int, scale: float = 0.3) -> N
         assert (losses - expected).abs().max() <= 8 / samples
 
 
-KINDS = ["rows", "directions", "dense directions", "simplex", "dense", "mirrored", "few directions", *RANKS]
+KINDS = ["rows", "directions", "dense directions", "simplex", "dense", "mirrored", "few directions", "low rank"]
 
 
 @pytest.mark.parametrize("kind", KINDS[:4])
@@ -97,7 +97,7 @@ def test_several_blocks_of_samples(name: str, kind: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "rank one"])
 @pytest.mark.parametrize("name", WIDE)
 def test_several_blocks_of_units_and_samples(name: str, kind: str) -> None:
     for samples in (LANES - 1, 2 * LANES + 1, 77):

@@ -196,6 +196,11 @@ def test_the_committed_records_make_a_short_report(tmp_path):
     assert summary.finished > 700
     assert len((tmp_path / "REPORT.md").read_text().splitlines()) <= 400
     assert sum(path.stat().st_size for path in summary.written) < 10e6
+    page = (tmp_path / "report.html").read_text()
+    asked = {name for names in re.findall(r'href="#(g[^"]+)"', page) for name in names.split(",")}
+    assert asked and asked <= {*re.findall(r'id="(g\d+)"', page)}, "every link to runs leads to some"
+    lists = re.findall(r"<summary>(.+ · tuning · study .+)</summary>", page)
+    assert lists and len({*lists}) == len(lists), "the headings of tables of trials tell them apart"
     shutil.rmtree(tmp_path)
 
 

@@ -378,6 +378,14 @@ def test_a_column_without_a_unit_takes_none_from_the_row():
     assert "%" in spread_column("spread", "S").show(row)
 
 
+def test_published_runs_with_a_gradient_are_not_said_to_have_none(made, make_run):
+    settings = {"method_title": "PPO", "uses": ("gradient:straight_through",), "optimizer.quantised_heads": True}
+    published = {"protocol": "published", "edition": "first", "family": "control", "unit": "", **settings}
+    rows = made(*(make_run(f"cartpole{kind}", "ppo", **published) for kind in ("", "_int8")))
+    titles = [row["method"] for row in rows["scores_control_published_settings_first_edition"].rows]
+    assert titles == ["PPO, quantised heads, no gradient", "PPO, published"]
+
+
 def test_rivals_that_had_as_many_steps_stand_beside_what_is_published_for_them(made, make_run):
     """The published OpenAI-ES of the spiking network had as many evaluations instead."""
     runs = [
