@@ -13,6 +13,7 @@ from pandas import DataFrame
 from polystep.report.one_run import (
     APART,
     EQUAL,
+    LOOKS,
     METHOD,
     Run,
     axis_of,
@@ -262,7 +263,7 @@ def setting_labels(groups: Sequence[Sequence[Run]]) -> list[str]:
         usual = settings[max(own, key=lambda place: len(groups[place]))]
     labels = []
     for flat in settings:
-        told = (key for key in sorted(flat) if usual.get(key) != flat[key] and not key.startswith("evaluation.test_"))
+        told = (key for key in sorted(flat) if usual.get(key) != flat[key] and key not in LOOKS)
         telling = {key.removeprefix("optimizer."): flat[key] for key in told}
         labels.append(", ".join(f"{key}={value}" for key, value in telling.items()))
     return [

@@ -36,6 +36,8 @@ APART = ("tuning", "controlled")
 """Protocols whose runs are shown by tables of their own and count for no rank."""
 METHOD = "polystep"
 """The optimiser whose claims are judged."""
+LOOKS = ("evaluation.test_every", "evaluation.test_until", "evaluation.test_steps")
+"""Settings, of this version and of earlier ones, that read the test set after training and select nothing."""
 _SETTINGS = ("task.", "optimizer.", "budget.", "evaluation.")
 
 

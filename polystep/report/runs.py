@@ -9,6 +9,7 @@ import pandas
 from polystep.records import CLOCKS, COUNTERS, STEP_CLOCKS, RecordError, RunRecord, cell_id, read_places
 from polystep.records.check import changed_files
 from polystep.records.identity import Specification
+from polystep.report.one_run import LOOKS
 
 OWN, COMMITTED = "own", "committed"
 """Where a run comes from: the column `origin`, where a table has runs of both."""
@@ -96,9 +97,7 @@ def _row(record: RunRecord, source: Path) -> dict[str, Any]:
         "edition": record.study["edition"],
         "protocol": record.study["protocol"],
         "seed": record.seed,
-        "altered": tuple(
-            item for item in record.altered if not item.startswith(tuple(f"evaluation.{name}=" for name in _LOOKS))
-        ),
+        "altered": tuple(item for item in record.altered if item.partition("=")[0] not in LOOKS),
         "metric": record.metric["name"],
         **{name: record.metric[name] for name in ("direction", "unit", "best", "solved")},
         **{name: _number(scores.get(name)) for name in SCORES},
@@ -125,12 +124,8 @@ def _row(record: RunRecord, source: Path) -> dict[str, Any]:
     }
 
 
-_LOOKS = ("test_every", "test_until", "test_steps")
-"""Settings of `evaluation`, of this version and of earlier ones."""
-
-
 def _cell_without_looks(specification: Specification) -> str:
-    evaluation = {name: value for name, value in specification["evaluation"].items() if name not in _LOOKS}
+    evaluation = {key: value for key, value in specification["evaluation"].items() if f"evaluation.{key}" not in LOOKS}
     return cell_id({**specification, "evaluation": evaluation})
 
 

@@ -62,6 +62,9 @@ def test_two_processes_leave_the_record_of_one(tmp_path: Path) -> None:
     assert alone(tmp_path / "1", "optimizer.subspace.rank=8") == 0
     assert result(tmp_path / "1") == result(tmp_path / "2")
     assert found.stdout.count("record: ") == 1
+    # done before
+    again = torchrun(tmp_path / "2", 2, "optimizer.subspace.rank=8")
+    assert again.returncode == 0 and again.stdout.count("already done") == 1
 
 
 def test_two_processes_play_the_episodes_of_one(tmp_path: Path) -> None:

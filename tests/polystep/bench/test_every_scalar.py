@@ -1,7 +1,4 @@
-"""The scalars of the yaml files, given a list, settings or null, are refused by their names, or are of a kind that they may be.
-
-One of each kind: files that set the same setting of the same class at the same place stand for each other.
-"""
+"""Every scalar of every yaml file, given a list, settings or null, is refused by its name, or is of a kind that it may be."""
 
 import copy
 import inspect
@@ -24,9 +21,6 @@ from polystep.report.claims.statements import read_statements
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 WRONG: list[Any] = [[1], {"start": 1}, None]
 COMPOSERS = {name: Composer(CONFIGS, name) for name in ("config", "sweep")}
-TRIED: set[tuple[Any, ...]] = set()
-"""Where in a configuration, what is built there, its setting, and whether the file refers to another: files with the same of
-these are refused alike."""
 
 
 def served(study: str) -> str:
@@ -100,11 +94,6 @@ def test_a_scalar_of_another_kind_is_refused_by_its_name(file: str) -> None:
     check(composed, choices, name)
     written = OmegaConf.create(OmegaConf.to_container(composed))
     for place in scalars(content, package):
-        parents, _, key = place.rpartition(".")
-        node = OmegaConf.select(composed, parents) if parents else composed
-        tried = parents, node.get("_target_"), key, OmegaConf.is_interpolation(node, key)
-        if tried in TRIED:
-            continue
         for wrong in WRONG:
             OmegaConf.update(composed, place, wrong, merge=False)
             try:
@@ -114,7 +103,6 @@ def test_a_scalar_of_another_kind_is_refused_by_its_name(file: str) -> None:
             else:
                 assert "Any" in (hint := hint_of(composed, place)) or (wrong is None and "None" in hint), place
         OmegaConf.update(composed, place, OmegaConf.select(written, place), merge=False)
-        TRIED.add(tried)
 
 
 def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
