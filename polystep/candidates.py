@@ -63,8 +63,9 @@ class SeededCandidates:
 
     Drawings are kept up to `kept_bytes` in all, as long as the candidates are: most methods need each to evaluate and to learn.
     The elements of e_n are independent: standard normal, or +-1 with equal chances ("rademacher"). With a subspace they are
-    those of its coordinates, and e_n is what these lift to. A negative scale with a repeated seed gives the antithetic partner;
-    neighbours that share a seed share the drawing.
+    those of its coordinates, and e_n is what these lift to; the latest one is kept, since two-point methods evaluate and step
+    along the same. A negative scale with a repeated seed gives the antithetic partner; neighbours that share a seed share the
+    drawing.
     """
 
     def __init__(
@@ -87,14 +88,21 @@ class SeededCandidates:
         self.base, self.seeds, self.scale, self.distribution = base, seeds, scale, distribution
         self.places = torch.arange(len(seeds)) if places is None else places
         self.subspace = subspace
-        self._kept_bytes, self._kept = kept_bytes, dict[int, Tensor]()
+        self._kept_bytes, self._kept, self._lifted = kept_bytes, dict[int, Tensor](), dict[int, Tensor]()
 
     def __len__(self) -> int:
         return len(self.seeds)
 
     def noise(self, n: int) -> Tensor:
         """The direction e_n of candidate n, shape (D,); not to be changed in place."""
-        return self._lift(self._draw(n))
+        if self.subspace is None:
+            return self._draw(n)
+        seed = int(self.seeds[n])
+        if (lifted := self._lifted.get(seed)) is None:
+            lifted = self._lift(self._draw(n))
+            self._lifted.clear()
+            self._lifted[seed] = lifted
+        return lifted
 
     def combine(self, weights: Tensor) -> Tensor:
         """sum_n weights_n e_n, shape (D,), for weights (N,) that are 0 where e_n shall not be drawn."""
@@ -140,7 +148,7 @@ class SeededCandidates:
         """The candidates of `part`."""
         chosen = (self.seeds[part], self.scale[part], self.distribution, self.places[part])
         found = SeededCandidates(self.base, *chosen, self.subspace, self._kept_bytes)
-        found._kept = self._kept
+        found._kept, found._lifted = self._kept, self._lifted
         return found
 
     def distinct(self, part: slice) -> tuple[Tensor, Tensor]:
@@ -148,6 +156,8 @@ class SeededCandidates:
         first = range(len(self))[part].start
         _, which = torch.unique(self.seeds[part], return_inverse=True)
         owners = torch.zeros(int(which.max()) + 1, dtype=torch.int64).index_copy_(0, which, torch.arange(len(which)))
+        if len(owners) == 1:
+            return self.noise(first + int(owners[0])).unsqueeze(0), which
         return self._lift(torch.stack([self._draw(first + int(owner)) for owner in owners])), which
 
 

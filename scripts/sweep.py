@@ -9,6 +9,8 @@ import argparse
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import heapreplace
+from itertools import groupby
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -104,9 +106,16 @@ def minutes_left(runs: Iterable[SweepRun], statuses: RunStatuses) -> str:
 
 def expected_minutes(runs: Sequence[SweepRun]) -> str:
     """Of runs, side by side where they fit; with a question mark where no record tells of some, or of any."""
-    known = [run.minutes / at_a_time(run.cores) for run in runs if run.minutes is not None]
-    total = [f"{sum(known):.0f}"] if known or not runs else []
-    return " + ".join([*total, *(["?"] if len(known) < len(runs) else [])])
+    known = [(run.cores, run.minutes) for run in runs if run.minutes is not None]
+    total = 0.0
+    for cores, alike in groupby(known, lambda run: run[0]):
+        # as the local launcher does: the next run starts where one has ended
+        lanes = [0.0] * at_a_time(cores)
+        for _, minutes in alike:
+            heapreplace(lanes, lanes[0] + minutes)
+        total += max(lanes)
+    shown = [f"{total:.0f}"] if known or not runs else []
+    return " + ".join([*shown, *(["?"] if len(known) < len(runs) else [])])
 
 
 def show_unfinished(runs: Sequence[SweepRun], statuses: RunStatuses) -> None:

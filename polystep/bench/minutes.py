@@ -19,7 +19,9 @@ class RecordedMinutes:
     unit that they spent, and those beside steps.
 
     Alike, the closest first: same task and optimiser with all settings; same settings of the task and same components of the
-    optimiser, whose cost hardly depends on their radii and rates; same names of study, task and optimiser; of the latter two.
+    optimiser, whose cost hardly depends on their radii and rates; same settings of the task, and same names of study and
+    optimiser. What is beside the steps may also come from runs of the same names of task and optimiser: a step of another
+    study may take a hundred times as long, reading its data does not.
     """
 
     def __init__(self, *places: Path):
@@ -31,7 +33,7 @@ class RecordedMinutes:
                 found[record.cell_id].append(minutes)
                 of_steps = sum(record.clocks[clock] for clock in STEP_CLOCKS) / 60
                 alike = _alike(record.specification, record.names)
-                for known_by in (*alike, ANYTHING):
+                for known_by in (*alike, _names(record.names), ANYTHING):
                     found[known_by, BESIDE].append(minutes - of_steps)
                 for known_by, (unit, spent) in product(alike, record.counters.items()):
                     if spent:
@@ -47,7 +49,7 @@ class RecordedMinutes:
         if (minutes := self._minutes.get(cell_id(specification))) is not None:
             return minutes
         alike = _alike(specification, names)
-        known = (self._minutes.get((known_by, BESIDE)) for known_by in (*alike, ANYTHING))
+        known = (self._minutes.get((known_by, BESIDE)) for known_by in (*alike, _names(names), ANYTHING))
         beside = next((minutes for minutes in known if minutes is not None), 0.0)
         if budget.get("seconds") is not None:
             return beside + float(budget["seconds"]) / 60
@@ -62,14 +64,17 @@ class RecordedMinutes:
 
 
 def _alike(specification: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, ...]:
-    """Keys of the runs that tell how long one takes, the closest first."""
+    """Keys of the runs that tell how long a step takes, the closest first."""
     task, optimizer = specification["task"], specification["optimizer"]
     return (
         digest([task, optimizer]),
         digest([task, _components(optimizer)]),
-        " ".join(names[name] for name in ("study", "task", "optimizer")),
-        " ".join(names[name] for name in ("task", "optimizer")),
+        digest([task, names["study"], names["optimizer"]]),
     )
+
+
+def _names(names: Mapping[str, str]) -> str:
+    return " ".join(names[name] for name in ("task", "optimizer"))
 
 
 def _components(node: Any) -> Any:

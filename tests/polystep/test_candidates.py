@@ -114,6 +114,31 @@ def test_noise_in_a_subspace_is_lifted_from_its_coordinates() -> None:
     torch.testing.assert_close(candidates.combine(weights), candidates.noise(0) - 3 * candidates.noise(2))
 
 
+@pytest.mark.parametrize("seeds", [[3, 3], [3, 3, 4, 4]])
+def test_the_latest_direction_in_a_subspace_is_lifted_once(seeds: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluation wants the directions, or the points, and the step wants the direction of both points again."""
+    space = HybridSubspace(ParameterLayout({"weight": (4, 5)}), particle_dimension=1, seed=0, rank=1)
+
+    def candidates() -> SeededCandidates:
+        scale = torch.tensor([0.5, -0.5]).repeat(len(seeds) // 2)
+        return SeededCandidates(torch.ones(20), torch.tensor(seeds), scale, subspace=space)
+
+    plain = [space.lift(torch.randn(9, 1, generator=named_generator(seed, "noise"))) for seed in seeds]
+    lifted = []
+    lift = space.lift
+    monkeypatch.setattr(space, "lift", lambda coordinates: lifted.append(len(coordinates)) or lift(coordinates))
+    ours = candidates()
+    points = torch.cat([ours.part(slice(n, n + 1)).dense(slice(None)) for n in range(len(seeds))])
+    expected = torch.stack([1 + (0.5 - n % 2) * direction for n, direction in enumerate(plain)])
+    torch.testing.assert_close(points, expected)
+    assert torch.equal(ours.noise(len(seeds) - 1), plain[-1])
+    assert len(lifted) == len(set(seeds))
+    ours, two = candidates(), slice(len(seeds) - 2, len(seeds))
+    directions, which = ours.distinct(two)
+    assert torch.equal(directions[which[0]], plain[-1]) and torch.equal(ours.noise(len(seeds) - 2), plain[-1])
+    assert len(lifted) == len(set(seeds)) + 1
+
+
 def test_noise_leaves_the_global_random_state_alone(seeded: SeededCandidates) -> None:
     before = torch.get_rng_state()
     seeded.dense(slice(None))

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from polystep.bench.profiles import PlannedRun
 from polystep.bench.sweeps.folder import SweepFolder
+from polystep.bench.sweeps.plan import SweepRun
 from polystep.bench.sweeps.run_status import sweeps_folder
 from polystep.records import RunRecord, read_record
 from scripts import run, status, sweep
@@ -59,6 +61,24 @@ def test_equal_runs_are_one_and_done_ones_are_skipped(command: Command) -> None:
     # where and how it is computed makes no other run
     code, shown = command(sweep, "seed=1,2", "threads=2", "data_dir=data")
     assert code == 0 and "run 1 of" not in shown and len(list(Path("results/reproduction/sweeps").iterdir())) == 1
+
+
+def test_the_plan_expects_minutes_as_runs_follow_each_other_on_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polystep.bench.sweeps.local.available_cores", lambda: 4)
+
+    def expected(*runs: tuple[int | None, float | None]) -> str:
+        planned = PlannedRun(())
+        return sweep.expected_minutes(
+            [SweepRun(planned, "", ("", ""), Path(), cores, 0, minutes) for cores, minutes in runs]
+        )
+
+    assert expected() == "0" and expected((1, None)) == "?"
+    # one run takes as long as it takes, however many fit beside it
+    assert expected((1, 60)) == expected((1, 60), (1, 30), (1, 20)) == "60" and expected((None, 60), (None, 30)) == "90"
+    # the third waits for the shorter of the first two
+    assert expected((2, 30), (2, 10), (2, 15)) == "30" and expected((2, 30), (2, 10), (2, 25), (2, None)) == "35 + ?"
+    # runs of another number of cores wait for all before them
+    assert expected((1, 10), (2, 20), (2, 20)) == "30"
 
 
 def test_hydras_flag_of_the_run_command_is_a_sweep(
