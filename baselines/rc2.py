@@ -25,7 +25,16 @@ class Rc2:
     """
 
     def __init__(self, layout: ParameterLayout, point: Tensor, seed: int, *, seconds: float = 60.0):
-        """`point`: (n,). `seed`: not used, the method draws nothing. `seconds`: limit of the search itself."""
+        """`point`: (n,). `seed`: not used, the method draws nothing. `seconds`: limit of the search itself.
+        Raises MissingPackageError without python-sat.
+        """
+        try:
+            # here, since records tell the versions of what is imported when a run begins
+            import pysat  # noqa: F401
+        except ImportError:
+            raise MissingPackageError(
+                'optimizer=rc2 needs the package python-sat; install it with pip install -c constraints.txt -e ".[bench]"'
+            ) from None
         self.seconds = positive(seconds, "seconds")
         self._point = layout.copy_of(point)
         self._report: StepReport | None = None
@@ -36,19 +45,15 @@ class Rc2:
         return self._point
 
     def step(self, objective: Objective, used: float) -> StepReport:
-        """Solve; raises CapabilityUnavailable where the task has no clauses, MissingPackageError without python-sat."""
+        """Solve; raises CapabilityUnavailable where the task has no clauses."""
         if self._report is None:
             self._report = clauses_of(objective).search(self._solve)
         return self._report
 
     def _solve(self, clauses: ClauseView) -> tuple[StepReport, Spent]:
-        try:
-            from pysat.examples.rc2 import RC2
-            from pysat.formula import WCNF
-        except ImportError:
-            raise MissingPackageError(
-                'optimizer=rc2 needs the package python-sat; install it with pip install -c constraints.txt -e ".[bench]"'
-            ) from None
+        from pysat.examples.rc2 import RC2
+        from pysat.formula import WCNF
+
         formula = WCNF()
         literals = (clauses.codes >> 1).astype("int64") + 1
         literals[clauses.codes % 2 == 1] *= -1

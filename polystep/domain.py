@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -70,7 +71,10 @@ def read_domain(start: Any, bounds: Bounds | None, integrality: bool | Sequence[
     )
     inside = (low <= point) & (point <= high)
     _require(inside, point, "start", "lies outside its bounds; move the start or widen the bounds")
-    integers = torch.as_tensor(integrality, dtype=torch.bool, device=point.device)
+    try:
+        integers = torch.as_tensor(integrality, dtype=torch.bool, device=point.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise BlackBoxError(f"integrality must consist of truth values, got {integrality!r}") from None
     if integers.shape not in ((), point.shape):
         raise BlackBoxError(
             f"integrality must be one truth value or {len(point)}, one per coordinate, got shape {tuple(integers.shape)}"
@@ -91,16 +95,23 @@ def _read_bounds(bounds: Bounds | None, point: Tensor) -> tuple[Tensor, Tensor]:
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         sides = (_vector(side, "bounds").reshape(-1).tolist() for side in (bounds.lb, bounds.ub))
         pairs = list(zip(*(side * len(point) if len(side) == 1 else side for side in sides), strict=False))
-    if len(pairs) == 2 and not any(hasattr(bound, "__len__") for bound in pairs):
+    if len(pairs) == 2 and all(numpy.ndim(bound) == 0 for bound in pairs):
         pairs = [pairs] * len(point)
-    if len(pairs) != len(point) or any(not hasattr(pair, "__len__") or len(pair) != 2 for pair in pairs):
+    if len(pairs) != len(point) or any(numpy.ndim(pair) == 0 or len(pair) != 2 for pair in pairs):
         raise BlackBoxError(
             f"bounds must be one pair (lowest, highest) or {len(point)} of them, one per coordinate of start, got {bounds!r}"
         )
-    filled = [(-torch.inf if low is None else low, torch.inf if high is None else high) for low, high in pairs]
+    filled = [
+        (-torch.inf if low is None else _plain(low), torch.inf if high is None else _plain(high)) for low, high in pairs
+    ]
     low, high = _vector(filled, "bounds").to(point).T
     _require(~(torch.isnan(low) | torch.isnan(high)), low, "bounds", "is not a pair of numbers; None means no bound")
     return low, high
+
+
+def _plain(bound: Any) -> Any:
+    """A number of numpy as one of Python, all else as it is."""
+    return bound.item() if isinstance(bound, numpy.ndarray) and bound.ndim == 0 else bound
 
 
 def _vector(values: Any, name: str) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polystep.component import component
 from polystep.schedule import Moment, Schedule
-from polystep.validation import positive, schedule_of_positive
+from polystep.validation import non_negative, positive, schedule_of_positive
 
 
 class Update(Protocol):
@@ -141,12 +141,10 @@ class Adaptive:
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             if not 0 <= beta < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {beta}")
-        if not weight_decay >= 0:
-            raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
         self.learning_rate = schedule_of_positive(learning_rate, "learning_rate")
         # a coordinate that has never moved has no other scale
         self.epsilon = positive(epsilon, "epsilon")
-        self.beta1, self.beta2, self.weight_decay = beta1, beta2, weight_decay
+        self.beta1, self.beta2, self.weight_decay = beta1, beta2, non_negative(weight_decay, "weight_decay")
         self._first: Tensor | None = None
         self._second: Tensor | None = None
         self._count = 0

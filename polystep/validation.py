@@ -56,14 +56,14 @@ class PositiveSchedule:
 
 def schedule_of_positive(value: float | Schedule, name: str) -> Schedule:
     """A schedule from a number above 0, or a given one, of which no value may be below 0; SettingError where that is not so."""
-    if isinstance(value, Real):
+    if isinstance(value, Real) and not isinstance(value, bool):
         return as_schedule(positive(float(value), name), name)
     return _checked(value, name, may_vanish=True)
 
 
 def positive_schedule(value: float | Schedule, name: str, may_vanish: bool = False) -> Schedule:
     """A schedule from a number above 0 or a schedule; SettingError for a number, or a first value, that is out of range."""
-    if isinstance(value, Real):
+    if isinstance(value, Real) and not isinstance(value, bool):
         return schedule_of_positive(value, name)
     checked = _checked(value, name, may_vanish)
     checked.at(Moment(0, 0.0))

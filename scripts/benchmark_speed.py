@@ -70,6 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True)
     try:
+        # before minutes of measurements are lost
+        for task in options.tasks:
+            if task not in (*CONTROL, *CONVOLUTIONAL, STARTS):
+                polystep_settings(task, "default")
         use_threads(None)
         tables = []
         if control := [task for task in options.tasks if task in CONTROL]:

@@ -79,7 +79,8 @@ def checks(kind: str, overrides: Sequence[str]) -> Iterator[str]:
     version = "without a version" if declared.version is None else f"version {declared.version}"
     yield f"records call it {declared.name}, {version}"
     made_small = SHORT if kind == "optimizer" else SMALL
-    node |= {name: value for name, value in made_small.items() if name in node}
+    given = {item.lstrip("+").partition("=")[0] for item in overrides}
+    node |= {name: value for name, value in made_small.items() if name in node and f"{kind}.{name}" not in given}
     node.pop("seed", None)
     if kind == "optimizer":
         yield from optimizer_checks(lambda **arguments: build_component(node, kind, **arguments))

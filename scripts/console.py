@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from omegaconf import OmegaConf
 from rich.console import Console
 from rich.markup import escape
 
@@ -78,6 +79,13 @@ def _score(value: float | str | None) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "not a finite number"
 
 
+def count(text: str) -> int:
+    """The type of an argument that is a whole number of at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text}")
+    return int(text)
+
+
 def positive_count(text: str) -> int:
     """The type of an argument that is a whole number above 0."""
     if not text.isdecimal() or int(text) < 1:
@@ -104,7 +112,8 @@ def prepare(overrides: Sequence[str], cores: int | None = None) -> Run:
     """The run that overrides describe, watched; raises ExpectedError. `cores`: of a run that does not set threads."""
     composer = Composer(CONFIGS)
     composed, choices = composer.compose(overrides)
-    composed.threads = composed.threads or cores
+    if cores and not OmegaConf.select(composed, "threads", throw_on_resolution_failure=False):
+        composed.threads = cores
     run = build_run(composed, choices, [ConsoleObserver(console)])
     run.config["overrides"] = [item for item in overrides if not item.startswith(PLACES)]
     run.config["altered"] = altered_overrides(composer, overrides)

@@ -9,9 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from hydra.utils import instantiate
-
 from polystep.bench.composition import compose_config
+from polystep.bench.launch import build_component
 from polystep.contracts import ExpectedError
 from polystep.report.rows import interval_of
 from polystep.report.table import Table, interval_column, number_column, text_column
@@ -58,9 +57,10 @@ def forecast_table(runs: Any, data_dir: str) -> Table:
 
 def persistence(windows: dict[str, Any], data_dir: str) -> tuple[float, float]:
     """Validation and test error of repeating the last number, over the windows that these settings describe."""
-    settings = [f"{name}={value}" for name, value in windows.items()]
+    # beside runs of other tasks, a column of whole numbers is one of fractions
+    settings = [f"{name}={value if isinstance(value, str) else int(value)}" for name, value in windows.items()]
     composed, _ = compose_config(CONFIGS, ["task=etth1", f"data_dir={data_dir}", *settings])
-    floor: tuple[float, float] = instantiate(composed.task).persistence()
+    floor: tuple[float, float] = build_component(composed.task, "task").persistence()
     return floor
 
 

@@ -17,7 +17,7 @@ from polystep.bench.checkpoint import load_checkpoint
 from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
 from polystep.records import read_record
-from scripts.console import RESULTS, explain, guarded, positive_count
+from scripts.console import RESULTS, count, explain, guarded, positive_count
 from tasks.control.task import ControlTask
 
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.render_policy", description="Animate a trained policy.")
     parser.add_argument("run", type=Path, help="folder of a finished run, with its checkpoint")
     parser.add_argument("--output", type=Path, default=RESULTS / "policy.gif", help="file (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the episode (default: %(default)s)")
+    parser.add_argument("--seed", type=count, default=0, help="of the episode (default: %(default)s)")
     parser.add_argument(
         "--steps", type=positive_count, default=240, help="environment steps at most (default: %(default)s)"
     )
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         frames = [Image.fromarray(pixels) for pixels in _frames(options.run, options.seed, options.steps)][
             :: options.every
         ]
-        size = options.width, options.width * frames[0].height // frames[0].width
+        size = options.width, max(1, options.width * frames[0].height // frames[0].width)
         small = [frame.resize(size, Image.Resampling.LANCZOS).quantize(32) for frame in frames]
         milliseconds = 20 * options.every
         with atomic_write(options.output) as file:

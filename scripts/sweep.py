@@ -77,7 +77,8 @@ def plan(settings: Sequence[str]) -> tuple[Launcher, list[SweepRun]]:
     config: Any = OmegaConf.to_container(compose_config(CONFIGS, [*own, *folders], "sweep").config, resolve=True)
     check_node(config["launcher"], "launcher")
     launcher: Launcher = build_component(config["launcher"], "launcher")
-    return launcher, plan_sweep(CONFIGS, config["profile"], others, COMMITTED)
+    profile = None if config["profile"] is None else str(config["profile"])
+    return launcher, plan_sweep(CONFIGS, profile, others, COMMITTED)
 
 
 def show_plan(title: str, runs: Sequence[SweepRun], statuses: RunStatuses) -> None:

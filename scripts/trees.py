@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas
-from hydra.utils import instantiate
 
 from polystep.bench.composition import compose_config
+from polystep.bench.launch import build_component
 from polystep.contracts import ExpectedError
 from polystep.report.rows import SHARES, interval_of
 from polystep.report.table import Table, interval_column, number_column, text_column
@@ -37,10 +37,10 @@ def tree_table(runs: Any) -> Table:
     if not len(trees):
         raise ExpectedError("there are no finished runs of task=tree; make some with python -m scripts.sweep task=tree")
     rows, methods = [], set()
-    for (name, depth), of_set in trees.groupby(["task.dataset", "task.network.depth"]):
+    for (name, depth, share), of_set in trees.groupby(["task.dataset", "task.network.depth", "task.validation_size"]):
         seeds = sorted(set(of_set["seed"]))
         row: dict[str, Any] = {"set": name, "depth": depth, "unit": "fraction"}
-        row[CART] = interval_of([cart_accuracy(name, int(depth), int(seed)) for seed in seeds], SHARES)
+        row[CART] = interval_of([cart_accuracy(name, int(depth), share, int(seed)) for seed in seeds], SHARES)
         counts = {len(seeds)}
         for (method, cell), group in one_per_seed(of_set).groupby(["optimizer", "cell_id"]):
             limit = group.get("budget.candidate_evaluations", pandas.Series([None])).iloc[0]
@@ -64,12 +64,17 @@ def tree_table(runs: Any) -> Table:
     )
 
 
-def cart_accuracy(name: str, depth: int, seed: int) -> float:
+def cart_accuracy(name: str, depth: int, validation_size: float, seed: int) -> float:
     """Test accuracy of CART on the training part that a run of this seed has."""
-    composed, _ = compose_config(
-        CONFIGS, ["task=tree", f"task.dataset={name}", f"task.network.depth={depth}", f"seed={seed}"]
-    )
-    task = instantiate(composed.task)
+    settings = {
+        "task": "tree",
+        "task.dataset": name,
+        "task.network.depth": depth,
+        "task.validation_size": f"{validation_size:g}",
+        "seed": seed,
+    }
+    composed, _ = compose_config(CONFIGS, [f"{key}={value}" for key, value in settings.items()])
+    task = build_component(composed.task, "task")
     batch = task.next_objective()
     classes = next(entry.shape[1] for entry in task.layout.entries if entry.name == "leaves")
     tree = DecisionTree(batch.inputs.shape[1], classes, depth)

@@ -126,6 +126,10 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
             f"{beside[0]} would hold for the trials alone; write it into configs/settings/{TRIALS}.../TASK/OPTIMIZER.yaml, "
             "which the chosen settings are built on"
         )
+    if seeds := [item for item in others if item.lstrip("+~").startswith("seed=")]:
+        raise ConfigError(
+            f"{seeds[0]} is the seed of results; trials have one of their own, which configs/study/{TRIALS}... sets"
+        )
     if missing := groups - {item.partition("=")[0] for item in chosen}:
         raise ConfigError(
             f"{', '.join(sorted(missing))} must be chosen: study=equal_seconds task=snn optimizer=spsa,mezo"

@@ -4,6 +4,8 @@ import multiprocessing
 from multiprocessing import forkserver
 from typing import Any
 
+import pytest
+
 _IMPORTED = (
     "numba",
     "sklearn.datasets",
@@ -23,3 +25,9 @@ def started_forkserver() -> Any:
     context.set_forkserver_preload([*_IMPORTED])
     forkserver.ensure_running()
     return context
+
+
+@pytest.fixture(autouse=True, scope="session")
+def server() -> None:
+    """Before a test leaves the folder that modules are imported from."""
+    started_forkserver()

@@ -23,7 +23,7 @@ from polystep.bench.schema import ConfigError, one_line
 from polystep.bench.studies import ANY_TASK, find_settings, settings_files
 from polystep.validation import did_you_mean
 
-_SEARCH_PATH = "hydra.searchpath"
+SEARCH_PATH = "hydra.searchpath"
 _NOT_CHOSEN = ("grid", "profile", "settings")
 """Folders of files that arguments do not choose: commands read the first two, a study chooses the last."""
 
@@ -56,6 +56,8 @@ class Composer:
         _refuse_words(self._config_dir, overrides)
         parsed = [_parse(override) for override in overrides]
         several = [str(item.input_line) for item in parsed if item.is_sweep_override()]
+        if several and self._name != "config":
+            raise ConfigError(f"{several[0]} gives several values; give one")
         if several:
             raise ConfigError(
                 f"{several[0]} asks for several runs, which python -m scripts.sweep makes; {_as_one_value(several[0])}"
@@ -142,17 +144,22 @@ def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, 
 
 def add_folder(overrides: Sequence[str], folder: Path) -> list[str]:
     """The overrides, with the choices of another folder of configurations; raises ConfigError where there is none."""
-    others = [item for item in overrides if not item.startswith(f"{_SEARCH_PATH}=")]
+    others = [item for item in overrides if not item.startswith(f"{SEARCH_PATH}=")]
     known = _search_path([_parse(item) for item in overrides if item not in others])
     quoted = [QuotedString(f"file://{path.resolve()}", Quote.single).with_quotes() for path in (folder, *known)]
-    added = f"{_SEARCH_PATH}=[{','.join(quoted)}]"
+    added = f"{SEARCH_PATH}=[{','.join(quoted)}]"
     _search_path([_parse(added)])
     return [added, *others]
 
 
+def config_folders(config_dir: Path, overrides: Sequence[str]) -> list[Path]:
+    """`config_dir` and the folders that the overrides add to it; raises ConfigError for one that does not exist."""
+    return [config_dir, *_search_path([_parse(item) for item in overrides if item.startswith(f"{SEARCH_PATH}=")])]
+
+
 def _search_path(overrides: Sequence[Override]) -> list[Path]:
     """The folders that Hydra's search path names; raises ConfigError for one that does not exist."""
-    values = [item.value() for item in overrides if item.key_or_group == _SEARCH_PATH]
+    values = [item.value() for item in overrides if item.key_or_group == SEARCH_PATH]
     named = [str(folder) for value in values if isinstance(value, list) for folder in value]
     folders = [Path(name.removeprefix("file://")) for name in named if not name.startswith("pkg://")]
     for folder in folders:

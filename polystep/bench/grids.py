@@ -67,6 +67,13 @@ def read_grid(path: Path, value_of: Callable[[str], float]) -> Grid:
             f"{path} must have {SIZE} combinations, as every grid: three by three values, or nine of one setting"
         )
     content |= {name: [_short(value_of(name) * factor) for factor in values] for name, values in factors.items()}
+    for name, values in content.items():
+        for best in values:
+            if any(first >= second for first, second in pairwise(_around(values, best))):
+                raise ConfigError(
+                    f"{path}: around {name}={best} there are no {len(values)} different whole values for a second stage; give "
+                    f"values that are larger and further apart, got {values!r}"
+                )
     return Grid({str(name): tuple(values) for name, values in content.items()})
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from polystep.bench.composition import Composer
+from polystep.bench.composition import SEARCH_PATH, Composer
 from polystep.bench.observers import Observer
 from polystep.bench.runner import Run
 from polystep.bench.schema import ConfigError, check_node, check_settings, describe, fits, locate, one_line, unknown
@@ -52,6 +53,8 @@ def resolve_settings(composed: DictConfig, choices: Mapping[str, str]) -> dict[s
     _check_top_level(config)
     for section in SECTIONS:
         check_node(config[section], section, PASSED_BY_HARNESS.get(section, ()))
+    # what the file of a study leaves out has a default
+    config["study"] = asdict(Study(**config["study"]))
     config["names"] = {key: choices[key] for key in ("task", "optimizer", "study")}
     return dict(config)
 
@@ -60,7 +63,8 @@ def altered_overrides(composer: Composer, overrides: Sequence[str]) -> list[str]
     """Those of a run's overrides that change what its study prescribes for the task and optimiser.
 
     Free are the groups that a run is named by, its seed, where it is computed, and the parameters that choose the problem
-    (`Component.variant` of the task). Raises ConfigError for what cannot be composed.
+    (`Component.variant` of the task); also folders of one's own, unless they change what is chosen without them. Raises
+    ConfigError for what cannot be composed.
     """
     config = composer.compose(overrides).config
     variant = [f"task.{name}" for name in component_of(locate(config.task["_target_"], "task")).variant]
@@ -73,8 +77,17 @@ def altered_overrides(composer: Composer, overrides: Sequence[str]) -> list[str]
 
     prescribed = [item for item in overrides if is_free(item)]
     others = [item for item in overrides if item not in prescribed]
-    usual = _settings(composer, prescribed) if others else None
-    return [item for item in others if _settings(composer, [*prescribed, item]) != usual]
+    folders = [item for item in prescribed if item.lstrip("+").startswith(f"{SEARCH_PATH}=")]
+    usual = _settings(composer, prescribed) if others or folders else None
+    altered = [item for item in others if _settings(composer, [*prescribed, item]) != usual]
+    if folders:
+        try:
+            same = _settings(composer, [item for item in prescribed if item not in folders]) == usual
+        except ConfigError:
+            # the task or the optimiser is there alone
+            same = True
+        altered += [] if same else folders
+    return altered
 
 
 def _settings(composer: Composer, overrides: Sequence[str]) -> Any:
@@ -101,6 +114,12 @@ def build_run(composed: DictConfig, choices: Mapping[str, str], observers: Seque
         logger = [instantiate(config["logger"])] if "_target_" in config["logger"] else []
     except Exception as error:
         raise ConfigError(str(_root_cause(error))) from None
+    processes = place_among_processes().count
+    if processes > 1 and config["budget"].get("seconds") is not None:
+        raise ConfigError(
+            f"budget.seconds={config['budget']['seconds']:g} limits runs of one process, and these are {processes}: in a "
+            "second several compute more than one; run without torchrun, or set budget.seconds=null and another limit"
+        )
     return Run(
         config=json_value(config),
         build_task=lambda: build_component(config["task"], "task"),

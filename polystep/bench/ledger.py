@@ -200,8 +200,8 @@ class Budget:
         if share == 0:
             spent = [name for name, amount in vars(ledger.spent).items() if amount and hasattr(self, name)]
             raise BudgetError(
-                f"the optimiser spends no {' and no '.join(self._limits)}, which is all that the budget limits, so the "
-                f"run would never end; limit {', '.join(f'budget.{name}' for name in [*spent, 'steps'])} or budget.seconds"
+                f"the first step spends no {' and no '.join(self._limits)}, which is all that the budget limits, so the run "
+                f"may never end; limit {', '.join(f'budget.{name}' for name in [*spent, 'steps'])} or budget.seconds"
             )
 
 

@@ -5,7 +5,7 @@ A profile has `runs`, a list of entries, and `seeds`. An entry names study, task
 Every combination is a run.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -60,18 +60,24 @@ class Profile:
     seeds: list[int] | None = None
 
 
-def profile_names(config_dir: Path) -> list[str]:
-    """The profiles that exist."""
-    return sorted(path.stem for path in (config_dir / "profile").glob("*.yaml"))
+def profile_names(*folders: Path) -> list[str]:
+    """The profiles that exist in folders of configurations."""
+    return sorted(_profile_files(folders))
 
 
-def read_profile(config_dir: Path, name: str) -> list[PlannedRun]:
-    """The runs of a profile, seed by seed, so that an early stop leaves whole comparisons.
+def _profile_files(folders: Sequence[Path]) -> dict[str, Path]:
+    """By name; of several with one name that of the first folder."""
+    return {path.stem: path for folder in reversed(folders) for path in (folder / "profile").glob("*.yaml")}
+
+
+def read_profile(config_dir: Path, name: str, *others: Path) -> list[PlannedRun]:
+    """The runs of a profile, seed by seed, so that an early stop leaves whole comparisons. `others`: further folders.
 
     Raises ConfigError for an unknown or malformed profile.
     """
-    path = config_dir / "profile" / f"{name}.yaml"
-    if name not in (names := profile_names(config_dir)):
+    files = _profile_files((config_dir, *others))
+    if (path := files.get(name)) is None:
+        names = sorted(files)
         raise ConfigError(f"profile {name} does not exist{did_you_mean(name, names)}; choose one of {', '.join(names)}")
     content = read_yaml(path, "a profile")
     try:

@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from polystep.records.identity import cell_id, run_id, settings_id
-from polystep.records.record import RunRecord
+from polystep.records.record import STEP_CLOCKS, RunRecord
 
 CLOCK_TOLERANCE = 1e-3
 """Relative difference between the sum of the clocks and the wall time that rounding may leave."""
+
+SHARE_TOLERANCE = 1e-3
+"""Difference of used shares of a budget that rounding of clocks may leave."""
 
 _TUNED = ("configs/settings/equal_seconds/", "configs/settings/equal_evaluations/")
 
@@ -38,6 +42,7 @@ def faults(record: RunRecord, repository: Path | None = None) -> Iterator[str]:
             yield f"{name} is {record.study[name]}, in its specification {record.specification[name]}"
     yield from _code(record, repository)
     yield from _time(record)
+    yield from _budget(record)
     if record.status == "finished":
         yield from _scores(record)
 
@@ -95,9 +100,24 @@ def _time(record: RunRecord) -> Iterator[str]:
         yield f"it ended {record.ended}, before it started, {record.started}"
     for name in ("step", "seconds", *record.counters):
         column = [value for value in record.history.get(name, []) if value is not None]
+        if wrong := [value for value in column if not isinstance(value, int | float)]:
+            yield f"{name} of its history holds {wrong[0]!r}"
+            continue
         falls = [index for index in range(1, len(column)) if column[index] < column[index - 1]]
         if falls:
             yield f"{name} of its history falls from {column[falls[0] - 1]} to {column[falls[0]]}"
+
+
+def _budget(record: RunRecord) -> Iterator[str]:
+    seconds = sum(record.clocks[clock] for clock in STEP_CLOCKS)
+    spent = {**record.counters, "seconds": seconds}
+    limits = {name: limit for name, limit in record.specification["budget"].items() if name in spent and limit}
+    share = max((spent[name] / limit for name, limit in limits.items()), default=0.0)
+    told = record.used_share
+    if told is None or not math.isclose(min(share, 1.0), min(told, 1.0), abs_tol=SHARE_TOLERANCE):
+        yield f"used_share is {told}, its counters and clocks give {share:.4f}"
+    if record.status == "finished" and record.ended_by == "budget" and share < 1 - SHARE_TOLERANCE:
+        yield f"it ended by its budget, of which it used {share:.4f}"
 
 
 def _scores(record: RunRecord) -> Iterator[str]:
@@ -108,12 +128,26 @@ def _scores(record: RunRecord) -> Iterator[str]:
     if not validations:
         yield "its history holds no validation"
         return
+    if len(steps) != len(validations) or not all(isinstance(step, int) for step in steps):
+        yield "its history does not tell the step of every validation"
+        return
     best: Callable[[list[float]], float] = max if record.metric["direction"] == "maximize" else min
     known = [float(value) for value in validations if value is not None]
     selected = record.scores["validation_selected"]
-    if known and (selected is None or not math.isclose(float(selected), best(known), rel_tol=1e-6)):
+    step, score = record.scores["selected_step"], record.scores["test_selected"]
+    there = [value for at, value in zip(steps, validations, strict=True) if at == step]
+    if known and not _equal(selected, best(known)):
         yield f"validation_selected is {selected}, the best validation of its history is {best(known)}"
-    if record.scores["selected_step"] not in steps:
-        yield f"selected_step {record.scores['selected_step']} is no step of its history"
+    elif not there:
+        yield f"selected_step {step} is no step of its history"
+    elif known and not any(_equal(value, selected) for value in there):
+        yield f"validation_selected is {selected}, at its selected_step {step} its history has {there[0]}"
     if steps[-1] > record.counters["steps"]:
         yield f"its history ends at step {steps[-1]}, its counter at {record.counters['steps']}"
+    if step == record.counters["steps"] and not _equal(score, record.scores["test_last"]):
+        yield f"its last step was selected, but test_selected is {score}, test_last {record.scores['test_last']}"
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether scores are the same but for rounding."""
+    return one == other or (None not in (one, other) and math.isclose(float(one), float(other), rel_tol=1e-6))

@@ -56,9 +56,16 @@ class Group:
         """Mean and sample standard deviation of a column; None where no run knows it."""
         return spread_of(list(self.values(column).values()))
 
-    def signed_mean(self, column: str = "test_selected") -> float:
-        """Mean of a column, turned so that larger is better; -inf where no run knows it."""
-        spread = self.spread(column)
+    @property
+    def score(self) -> str:
+        """The column of the score: the test at the checkpoint that validation chose; of returns with published settings that of
+        the last policy, which is what is published.
+        """
+        return "test_last" if self["protocol"] == "published" and not self["unit"] else "test_selected"
+
+    def signed_mean(self, column: str | None = None) -> float:
+        """Mean of a column, by default of the score, turned so that larger is better; -inf where no run knows it."""
+        spread = self.spread(column or self.score)
         return -math.inf if spread is None else self.sign * spread.mean
 
     @property
@@ -137,7 +144,7 @@ class Board:
     @property
     def ranked(self) -> list[Group]:
         """The groups that may be ranked: complete runs with a known score."""
-        return [group for group in self.groups if group.is_complete and group.spread("test_selected")]
+        return [group for group in self.groups if group.is_complete and group.spread(group.score)]
 
     @property
     def own(self) -> Group | None:

@@ -106,6 +106,9 @@ def method_title(run: Run) -> str:
     """The method, with the variant that the name of its settings adds, and the kind of gradient that it was seen to use."""
     name, method, title = str(run["optimizer"]), str(run["method"]), str(run["method_title"])
     kinds = sorted(str(use).partition(":")[2] for use in run["uses"] if str(use).startswith("gradient:"))
+    if isinstance(asked := run.get("optimizer.gradient"), str):
+        # of a policy's gradient only that there was one is seen
+        kinds = [asked if kind == "policy" else kind for kind in kinds]
     variant = name.removeprefix(f"{method}_") if name.startswith(f"{method}_") else ""
     told = [variant.replace("_", " ")] if variant not in ("", *kinds) else []
     if has_quantised_heads(run):

@@ -38,7 +38,9 @@ def mean_of(group: Group, column: str) -> float | None:
 
 
 def interval_of(values: Sequence[float], feasible: tuple[float, float] = ANY, *, saturated: bool = False) -> Interval:
-    """Mean over seeds with its 95 % interval, by the rules of verdicts (claims.intervals); no ends where these know none."""
+    """Mean over seeds with its 95 % interval, of saturated scores that of the median, by the rules of verdicts
+    (claims.intervals); no ends where these know none.
+    """
     if not values:
         return Interval()
     found = (finite(float(end)) for end in interval(values, saturated))

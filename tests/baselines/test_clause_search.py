@@ -358,7 +358,7 @@ class TestRc2:
         assert torch.equal(again.solution, optimizer.solution)
 
     def test_says_what_to_install(self, monkeypatch):
-        monkeypatch.setitem(sys.modules, "pysat.examples.rc2", None)
+        monkeypatch.setitem(sys.modules, "pysat", None)
         with pytest.raises(
             MissingPackageError, match=r"needs the package python-sat; install it with pip .* \"\.\[bench\]\""
         ):

@@ -117,11 +117,22 @@ def test_useless_starts_are_refused(start: Any, message: str) -> None:
         ([(0, 3), (2, None)], r"start\[1\] = 1 lies outside its bounds; move the start"),
         ([(0, 3), (0, math.nan)], r"bounds\[1\] .* not a pair of numbers"),
         ([(0, 3), ("a", "b")], "bounds must consist of real numbers"),
+        ([np.array(3.0), np.array(2.0)], r"bounds\[0\] = 3 as the lower bound is not below the upper one"),
     ],
 )
 def test_useless_bounds_are_refused(bounds: Any, message: str) -> None:
     with pytest.raises(BlackBoxError, match=message):
         minimize(sum, [1.0, 1.0], bounds=bounds)
+
+
+def test_bounds_may_be_numbers_of_numpy() -> None:
+    found = minimize(lambda x: float((x**2).sum()), [1.0, 1.0], bounds=[np.array(0.5), np.array(2.0)], budget=200)
+    assert (found.x >= 0.5).all()
+
+
+def test_integrality_that_is_no_truth_value_is_refused() -> None:
+    with pytest.raises(BlackBoxError, match="integrality must consist of truth values, got 'yes'"):
+        minimize(sum, [1.0, 1.0], integrality="yes")  # type: ignore[arg-type]
 
 
 def test_whole_numbers_need_whole_starts_and_bounds() -> None:

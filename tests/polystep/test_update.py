@@ -135,6 +135,8 @@ def test_forgetting_equals_a_new_start(build: Any, displacements: Tensor) -> Non
         (Adaptive, {"beta1": 1.0}),
         (Adaptive, {"beta2": 1.5}),
         (Adaptive, {"weight_decay": -1.0}),
+        (Adaptive, {"weight_decay": math.inf}),
+        (Adaptive, {"learning_rate": True}),
         (Adaptive, {"learning_rate": math.nan}),
         (Adaptive, {"learning_rate": -0.1}),
         (Adaptive, {"epsilon": 0.0}),

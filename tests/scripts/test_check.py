@@ -48,6 +48,8 @@ def test_whatever_a_method_raises_is_told_without_a_traceback(
         (["spsa"], "say what to check"),
         (["optimizer=random_search", "optimizer.population=1"], "population must be at least 2"),
         (["optimizer=random_search", "optimizer.radius=1"], "unknown setting optimizer.radius"),
+        # not made smaller, which would check other settings than were asked for
+        (["task=snn_digits", "task.dataset=mnits"], "choose one of: mnist, fashion_mnist"),
     ],
 )
 def test_wrong_arguments_give_status_2(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,10 @@ def test_a_policy_becomes_an_animation(finished, tmp_path, capsys):
     assert animation.format == "GIF" and animation.size == (60, 40) and animation.is_animated
     # before the first, the third and the fifth step, and after the last
     assert "4 pictures" in capsys.readouterr().out
+    assert render_policy.main([*command, "--width", "1"]) == 0 and Image.open(output).size == (1, 1)
+    with pytest.raises(SystemExit):
+        render_policy.main([*command, "--seed", "-1"])
+    assert "must be a whole number of at least 0, got -1" in capsys.readouterr().err
 
 
 def test_what_cannot_be_shown_is_refused(finished, tmp_path, capsys):

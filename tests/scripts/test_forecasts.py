@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pandas import concat
 
+from polystep.contracts import ExpectedError
 from polystep.report import load_runs
 from scripts import forecasts
 from tests.scripts.in_process import compute
@@ -42,8 +43,18 @@ def test_repeated_runs_and_trials_count_no_seed_twice(tmp_path: Path) -> None:
     once = load_runs(tmp_path)
     again = once.assign(ended="2100-01-01", test_selected=0.5, validation_selected=0.5)
     trial = once.assign(protocol="tuning", seed=7)
-    own, _ = forecasts.forecast_table(concat([again, once, trial], ignore_index=True), "absent folder").rows
+    # beside other tasks, columns of whole numbers have gaps
+    other = once[["run_id", "protocol", "status"]].assign(**{"task.component": "maxsat"})
+    everything = concat([again, once, trial, other], ignore_index=True)
+    own, _ = forecasts.forecast_table(everything, "absent folder").rows
     assert (own["seeds"], own["test"].value) == (1, 0.5)
+
+
+def test_a_series_that_cannot_be_had_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compute(tmp_path, *SMALL, "seed=1")
+    etth1 = load_runs(tmp_path).assign(**{"task.series": "etth1"})
+    with pytest.raises(ExpectedError, match="ETTh1"):
+        forecasts.forecast_table(etth1, str(tmp_path / "absent"))
 
 
 def test_without_runs_the_command_to_make_some_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

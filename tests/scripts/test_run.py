@@ -272,6 +272,8 @@ REFUSED = [
     ("spsa", "spsa is not of the form setting=value; did you mean optimizer=spsa?"),
     ("seed=1,2", "seed=1,2 asks for several runs, which python -m scripts.sweep makes"),
     ("~task", "task"),
+    ("~threads", "the configuration lacks threads"),
+    ("threads=${nothing}", "nothing"),
     ("task.device=cuda", "task.device='cuda' is not where the run is computed, device='cpu'"),
 ]
 

@@ -182,6 +182,9 @@ REFUSED = [
     (["launcher=ray", "launcher.cores=0"], "launcher.cores must be at least 1, got 0"),
     (["launcher=slurm", "launcher.minutes=long"], "launcher.minutes='long' is not valid"),
     (["profile=tiny"], "profile tiny does not exist"),
+    (["profile=1"], "profile 1 does not exist"),
+    (["profile=quick,claims"], "profile=quick,claims gives several values; give one"),
+    (["launcher=local,ray"], "launcher=local,ray gives several values; give one"),
     (["quick"], "quick is not of the form setting=value; did you mean budget=quick or profile=quick?"),
     (["records=/proc/none/records"], "cannot write /proc/none/sweeps"),
 ]

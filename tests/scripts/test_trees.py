@@ -30,7 +30,7 @@ def test_cart_is_a_column_beside_each_method(tmp_path: Path, capsys: pytest.Capt
         assert (low is None and high is None) or low <= value <= high
         # two thousand candidates are few; chance has a third
         assert value > (0.4 if title in methods else 0.6)
-    assert row["CART"].value == pytest.approx(sum(trees.cart_accuracy("iris", 2, seed) for seed in (1, 2)) / 2)
+    assert row["CART"].value == pytest.approx(sum(trees.cart_accuracy("iris", 2, 0.25, seed) for seed in (1, 2)) / 2)
     capsys.readouterr()
     assert trees.main([str(tmp_path)]) == 0
     assert "| iris |" in capsys.readouterr().out
@@ -59,5 +59,7 @@ def test_without_runs_the_command_to_make_some_is_named(tmp_path: Path, capsys: 
 
 
 def test_cart_learns_from_the_training_part_alone() -> None:
-    assert trees.cart_accuracy("iris", 3, 1) > 0.85
-    assert trees.cart_accuracy("wine", 1, 1) < 0.8
+    assert trees.cart_accuracy("iris", 3, 0.25, 1) > 0.85
+    assert trees.cart_accuracy("wine", 1, 0.25, 1) < 0.8
+    # of which validation leaves less
+    assert trees.cart_accuracy("wine", 3, 0.95, 1) < trees.cart_accuracy("wine", 3, 0.25, 1)

@@ -36,7 +36,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     shutil.copytree(FAULTY, "own")
     for optimizer, axes in {
         "spsa": "optimizer.c: [0.01, 0.1, 1.0]\noptimizer.a: [0.001, 0.01, 0.1]",
-        "faulty": "evaluation.validations: [1, 2, 3, 4, 5, 6, 7, 8, 9]",
+        "faulty": "evaluation.validations: [100, 150, 225, 338, 506, 759, 1139, 1709, 2563]",
     }.items():
         path = Path(f"own/grid/equal_evaluations/snn_digits/{optimizer}.yaml")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,6 +155,7 @@ def test_the_plan_computes_nothing(command: Command) -> None:
         ),
         (["study=default", "optimizer=spsa"], "study=default cannot be tuned for; choose one of equal_evaluations"),
         ([], "optimizer must be chosen"),
+        (["optimizer=spsa", "seed=42"], "seed=42 is the seed of results; trials have one of their own"),
     ],
 )
 def test_what_cannot_be_tuned_is_named(command: Command, arguments: list[str], fault: str) -> None:
@@ -165,15 +166,15 @@ def test_what_cannot_be_tuned_is_named(command: Command, arguments: list[str], f
 def test_settings_of_several_tasks_stay_and_give_way_to_a_tasks_own(command: Command) -> None:
     shared = Path("own/settings/equal_evaluations/snn_digits+int8/faulty.yaml")
     shared.parent.mkdir(parents=True)
-    shared.write_text("# @package _global_\nevaluation:\n  validations: 77\n")
+    shared.write_text("# @package _global_\nevaluation:\n  validations: 77777\n")
 
     def used(task: str) -> int:
         overrides = add_folder(["study=equal_evaluations", f"task={task}", "optimizer=faulty"], Path("own"))
         return int(Composer(CONFIGS).compose(overrides).config.evaluation.validations)
 
-    assert used("snn_digits") == used("int8") == 77
+    assert used("snn_digits") == used("int8") == 77777
     assert command("optimizer=faulty")[0] == 0
-    assert used("snn_digits") < 77 and used("int8") == 77 and "77" in shared.read_text()
+    assert used("snn_digits") < 77777 and used("int8") == 77777 and "77777" in shared.read_text()
 
 
 def test_multiples_are_of_what_trials_have_without_them(command: Command) -> None:

@@ -59,11 +59,12 @@ class SweepFolder:
         """Note how a run ended that is not done."""
         write_json(self.path / f"{run.identity}.json", {"status": status, "reason": reason})
 
-    def reason(self, identity: str) -> str | None:
-        """Why a run of the sweep is not done; None where it did not say."""
+    def reason(self, identity: str, since: float = 0.0) -> str | None:
+        """Why a run of the sweep is not done; None where it did not say, or not since a time (seconds as of `os.stat`)."""
+        path = self.path / f"{identity}.json"
         try:
-            return str(read_json(self.path / f"{identity}.json")["reason"])
-        except (StorageError, KeyError, TypeError):
+            return str(read_json(path)["reason"]) if path.stat().st_mtime >= since else None
+        except (OSError, StorageError, KeyError, TypeError):
             return None
 
     def is_held(self) -> bool:

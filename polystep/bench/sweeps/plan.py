@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from polystep.bench.composition import Composer, expand_sweep
+from polystep.bench.composition import Composer, config_folders, expand_sweep
 from polystep.bench.launch import resolve_settings
 from polystep.bench.minutes import RecordedMinutes
 from polystep.bench.profiles import PlannedRun, read_profile
@@ -43,8 +43,9 @@ def plan_sweep(
     Runs of equal settings are one. `committed`: a folder with records of earlier runs, beside those of the runs themselves.
     Raises ConfigError for what cannot be composed.
     """
-    planned = [PlannedRun(())] if profile is None else read_profile(config_dir, profile)
-    combinations = [chosen for swept in expand_sweep(config_dir, overrides) for chosen in _of_study(config_dir, swept)]
+    folders = config_folders(config_dir, overrides)
+    planned = [PlannedRun(())] if profile is None else read_profile(config_dir, profile, *folders[1:])
+    combinations = [chosen for swept in expand_sweep(config_dir, overrides) for chosen in _of_study(folders, swept)]
     return plan_runs(config_dir, [_with(run, chosen) for run, chosen in product(planned, combinations)], committed)
 
 
@@ -91,19 +92,22 @@ def _sweep_run(composer: Composer, planned: PlannedRun) -> tuple[SweepRun, tuple
     return run, (decisive, names, settings["budget"])
 
 
-def _of_study(config_dir: Path, overrides: tuple[str, ...]) -> list[tuple[str, ...]]:
+def _of_study(folders: Sequence[Path], overrides: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Where a study needs a settings file: the tasks and optimisers that have one, as far as `overrides` leave them open."""
     chosen = dict(override.partition("=")[::2] for override in overrides)
     open_groups = [group for group in ("task", "optimizer") if group not in chosen]
-    study = config_dir / "study" / f"{chosen.get('study')}.yaml"
-    if not (open_groups and study.exists() and OmegaConf.select(OmegaConf.load(study), "study.requires_settings")):
+    name = str(chosen.get("study"))
+    study = next((path for folder in folders if (path := folder / "study" / f"{name}.yaml").exists()), None)
+    if not (open_groups and study and OmegaConf.select(OmegaConf.load(study), "study.requires_settings")):
         return [overrides]
-    files = settings_files(config_dir)
+    files = settings_files(*folders)
     found = []
-    names = [[path.stem for path in sorted((config_dir / group).glob("*.yaml"))] for group in open_groups]
+    names = [
+        sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")}) for group in open_groups
+    ]
     for choice in product(*names):
         group = chosen | dict(zip(open_groups, choice, strict=True))
-        if find_settings(files, study.stem, group["task"], group["optimizer"])[1]:
+        if find_settings(files, name, group["task"], group["optimizer"])[1]:
             found.append((*overrides, *(f"{name}={group[name]}" for name in open_groups)))
     # without any, composing says what is wrong
     return found or [overrides]

@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -21,10 +21,11 @@ TO_DO: tuple[State, ...] = ("failed", "missing")
 
 @dataclass(frozen=True)
 class RunStatus:
-    """State of a run, and why where it failed or is unknown."""
+    """State of a run, and why where it failed or is unknown. recorded: when its record was written, 0 without one."""
 
     state: State
     reason: str = ""
+    recorded: float = field(default=0.0, compare=False)
 
 
 def sweeps_folder(runs: Iterable[SweepRun]) -> Path:
@@ -46,7 +47,8 @@ def find_run_statuses(runs: Sequence[SweepRun]) -> dict[str, RunStatus]:
         if status.state in TO_DO and run.identity in submissions:
             folder, submission = submissions[run.identity]
             waiting = submission.job in queue.jobs if submission.job else folder.is_held()
-            reason = folder.reason(run.identity)
+            # a record that was written later, by the run alone, says more than what the sweep noted
+            reason = folder.reason(run.identity, since=status.recorded)
             if reason is not None:
                 status = RunStatus("failed", reason)
             elif waiting:
@@ -80,7 +82,7 @@ def _statuses_in(records: Path) -> Iterable[tuple[str, RunStatus]]:
         if record is None:
             yield purpose, RunStatus("failed", KILLED)
         else:
-            yield record.settings_id, _status_of(record)
+            yield record.settings_id, replace(_status_of(record), recorded=(folder / "run.json").stat().st_mtime)
 
 
 def _status_of(record: RunRecord) -> RunStatus:

@@ -94,7 +94,7 @@ def fault(run: Run, where: Iterable[str] = ()) -> str:
     return budget_fault(run)
 
 
-def incomparable(runs: Sequence[Run], axis: str) -> str:
+def incomparable(runs: Sequence[Run], axis: str = "") -> str:
     """Why runs cannot be compared although each is complete; empty where they can.
 
     One set of data per task over methods and seeds; one metric; under an equal axis one limit per task, and one context where

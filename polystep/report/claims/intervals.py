@@ -27,9 +27,10 @@ def interval(
     """Lower and upper end over the last axis (seeds), each beyond the truth with a chance of at most `level`.
 
     Student's t for the mean, mean ± t(1 - level, n - 1) s / sqrt(n). Where `saturated`, or where all seeds are equal, s says
-    nothing and this would be an interval of no width; there it is the exact interval of the median by order statistics
-    (binomial; at 0.025 from six seeds on, infinite below), widened to hold the mean. Cut to `feasible`: a score cannot pass the
-    best possible value, so there the interval is one-sided.
+    nothing and this would be an interval of no width; there the truth is the median, by its exact interval from order
+    statistics (binomial; at 0.025 from six seeds on, infinite below), widened to hold the mean. It tells what a run usually
+    reaches, not how often one fails: after ten runs without a failure, 31 % of all may still fail. Cut to `feasible`: a score
+    cannot pass the best possible value, so there the interval is one-sided.
     """
     scores = numpy.sort(numpy.asarray(values, float), axis=-1)
     n, mean = scores.shape[-1], scores.mean(axis=-1)

@@ -9,7 +9,7 @@ import pandas
 
 from polystep.report.claims.evidence import Evidence, Measured, incomparable, measure
 from polystep.report.claims.intervals import ANY, LEVEL, against_bounds, at_best, feasible_range, interval
-from polystep.report.claims.statements import FILES, Condition, Statement
+from polystep.report.claims.statements import FILES, Condition, Score, Statement
 from polystep.report.one_run import Run, context_of, sign_of, uses_gradients
 from polystep.report.published import published_at_steps
 from polystep.report.runs import COMMITTED, OWN
@@ -143,7 +143,12 @@ def _by_runs(
     unit = {"unit": behind[0]["unit"]} if behind else {}
     if problems := dict.fromkeys(side.problem for side in sides if side.problem):
         return _outcome(UNDECIDED if behind else NOT_RUN, "; ".join(problems), behind, **unit)
-    problem = incomparable(behind, axis)
+    axes = [score.axis or axis for score in _scores(condition)]
+    alike = [
+        [run for side, own in zip(sides, axes, strict=True) if own == shared for run in side.runs] for shared in axes
+    ]
+    faults = [incomparable(behind), *(incomparable(*pair) for pair in zip(alike, axes, strict=True))]
+    problem = next(filter(None, faults), "")
     if condition.rivals and any(uses_gradients(run) for run in sides[1].runs):
         problem = f"{condition.minus} uses gradients"
     if condition.minus_published and set(statement.seeds) - _published_by_seed(condition, statement.edition).keys():
@@ -176,18 +181,26 @@ def _by_runs(
     )
 
 
+def _scores(condition: Condition) -> list[Score]:
+    return [condition.score] + ([condition.minus] if condition.minus else [])
+
+
 def _sides(statement: Statement, axis: str, condition: Condition, evidence: Evidence) -> list[Measured]:
-    """The score and what it is compared with; in equal seconds, of the latest context that has all of it."""
-    scores = [condition.score] + ([condition.minus] if condition.minus else [])
-    runs = [evidence.runs(score.task, score.axis or axis, statement.edition) for score in scores]
+    """The score and what it is compared with; those in equal seconds, of the latest context that has all of them."""
+    scores = _scores(condition)
+    axes = [score.axis or axis for score in scores]
+    runs = [evidence.runs(score.task, own, statement.edition) for score, own in zip(scores, axes, strict=True)]
 
     def measured(machine: str | None) -> list[Measured]:
-        among = [[run for run in members if machine in (None, context_of(run))] for members in runs]
-        pairs = zip(among, scores, strict=True)
-        return [measure(members, score, score.axis or axis, statement.seeds) for members, score in pairs]
+        among = [
+            [run for run in members if own != "equal_seconds" or machine in (None, context_of(run))]
+            for members, own in zip(runs, axes, strict=True)
+        ]
+        sides = zip(among, scores, axes, strict=True)
+        return [measure(members, score, own, statement.seeds) for members, score, own in sides]
 
-    latest_first = sorted((run for members in runs for run in members), key=lambda run: run["ended"], reverse=True)
-    for machine in dict.fromkeys(map(context_of, latest_first)) if axis == "equal_seconds" else ():
+    timed = [run for members, own in zip(runs, axes, strict=True) if own == "equal_seconds" for run in members]
+    for machine in dict.fromkeys(map(context_of, sorted(timed, key=lambda run: run["ended"], reverse=True))):
         found = measured(machine)
         if not any(side.problem for side in found):
             return found

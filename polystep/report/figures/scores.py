@@ -27,7 +27,7 @@ def _panel(material: Material, board: Board) -> Panel:
     axis = linear_axis(board)
     bars = []
     for group in board.ranked:
-        values = axis.shown([*group.values("test_selected").values()])
+        values = axis.shown([*group.values(group.score).values()])
         few = f" (n={len(values)})" if len(values) < ENOUGH_SEEDS else ""
         colour = material.styles[str(group["optimizer"])].colour
         bars.append(Bar(f"{group.label}{few}", float(values.mean()), colour, points=values))

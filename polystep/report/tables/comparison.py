@@ -32,7 +32,8 @@ def tables(material: Material) -> Iterator[Table]:
             [row for board in boards for row in _rows(board)],
             (
                 "Intervals: Student's t over seeds; of equal or saturated ones, from six on, of the median. Difference: mean "
-                "over the seeds that both have. Ranks only among complete runs with the settings of their study, on the same "
+                "over the seeds that both have. Of returns with published settings rank, interval and difference are those of "
+                "the last policy. Ranks only among complete runs with the settings of their study, on the same "
                 "data, with the same budget; for equal seconds also on one processor with the same threads and device, else "
                 "they are compared apart (column 'compared within').",
             ),
@@ -52,7 +53,7 @@ def _rows(board: Board) -> list[Row]:
             "board": board.remark,
             "rank": ranks.get(group.key),
             "complete": group.is_complete,
-            "interval": rows.score_interval(group, "test_selected")._replace(value=None),
+            "interval": rows.score_interval(group, group.score)._replace(value=None),
             "difference": difference_of(group, board.own),
             "candidates": rows.mean_of(group, "candidate_evaluations"),
             **({edition: published_score(board.task, str(group["optimizer"]), edition)} if edition else {}),
@@ -64,8 +65,8 @@ def _rows(board: Board) -> list[Row]:
 def difference_of(group: Group, reference: Group | None) -> Interval:
     """Mean difference of the test scores over common seeds with its interval; unknown where either is not complete."""
     if reference is not None and reference is not group and group.is_complete and reference.is_complete:
-        base = reference.values("test_selected")
-        pairs = [value - base[key] for key, value in group.values("test_selected").items() if key in base]
-        saturated = any(rows.is_saturated(one, "test_selected") for one in (group, reference))
+        base = reference.values(group.score)
+        pairs = [value - base[key] for key, value in group.values(group.score).items() if key in base]
+        saturated = any(rows.is_saturated(one, group.score) for one in (group, reference))
         return rows.interval_of(pairs, saturated=saturated)
     return Interval()

@@ -7,7 +7,7 @@ from itertools import groupby
 from polystep.report.groups import Board, Group
 from polystep.report.material import DOUBTS, Material, family_section
 from polystep.report.published import EDITIONS, published_headline
-from polystep.report.rows import METHOD, SEEDS, TASK, group_row, score_interval
+from polystep.report.rows import METHOD, SEEDS, TASK, group_row, interval_of
 from polystep.report.table import Row, Table, number_column, spread_column, text_column
 from polystep.report.tables.settings import grid_of, trials_of
 from polystep.report.text import ENOUGH_SEEDS, finite
@@ -46,8 +46,9 @@ def tables(material: Material) -> Iterator[Table]:
         note = (
             f"Of {len(judged)} means of complete runs with published settings, several seeds, and a published mean and spread, "
             f"those that are more than {_MANY_DEVIATIONS} published standard deviations away, rounding allowed for, and whose "
-            "95 % interval does not hold the published mean. Here: the checkpoint that validation chose; of returns the last "
-            "policy. Claims that are not confirmed are in the first table of this report."
+            "95 % interval (Student's t) does not hold the published mean. No deviations: all published seeds are equal. Here: "
+            "the checkpoint that validation chose; of returns the last policy. Claims that are not confirmed are in the first "
+            "table of this report."
         )
         title = "Published numbers that reruns do not repeat"
         yield Table("apart", title, columns, rows, (note,), DOUBTS, summary=True)
@@ -61,22 +62,21 @@ def _apart(group: Group) -> Row | None:
     """The group beside what is published for it; empty where they agree, None where that cannot be judged."""
     edition = str(group["edition"])
     headline = published_headline(str(group["task"]), str(group["optimizer"]), edition)
-    scored = "test_selected" if group["unit"] else "test_last"
-    test = group.spread(scored)
+    test = group.spread(group.score)
     if headline is None or test is None:
         return None
     published = headline.spread
-    if not published.std:
-        return None
-    _, low, high = score_interval(group, scored)
-    if low is None or high is None:
+    # by Student's t, saturated or not: what is published is a mean
+    _, low, high = interval_of(list(group.values(group.score).values()))
+    if published.std is None or low is None or high is None:
         return None
     rounding = _ROUNDING[edition] if group["unit"] == "fraction" else 0.0
     distance = max(abs(test.mean - published.mean) - rounding, 0.0)
     if distance <= _MANY_DEVIATIONS * published.std or low <= published.mean <= high:
         return {}
-    deviations = distance / published.std * (1 if test.mean > published.mean else -1)
-    row = group_row(group, test=scored)
+    sign = 1 if test.mean > published.mean else -1
+    deviations = sign * distance / published.std if published.std else None
+    row = group_row(group, test=group.score)
     return {
         **row,
         "edition": EDITIONS[edition],

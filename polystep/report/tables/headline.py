@@ -42,7 +42,8 @@ def tables(material: Material) -> Iterator[Table]:
         [row for row in rows if any(row[key] for key in _OWN)],
         (
             "Test scores at the checkpoint that validation chose: mean ± sample standard deviation over n seeds (shown below "
-            "five). Published by the first edition: the best of all looks at the test set; of policies, the last one.",
+            "five). Published by the first edition: the best of all looks at the test set. Of policies with published "
+            "settings, here and there: the last one.",
             "Only complete runs with the settings of their study. Black-box: of the methods that use losses alone, the one "
             "with the best validation score. Equal seconds on a task: one processor, the same threads.",
         ),
@@ -73,7 +74,7 @@ def _row(task: str, boards: Mapping[str, Board]) -> Row:
 
 
 def _score(group: Group | None) -> Spread | None:
-    return group.spread("test_selected") if group else None
+    return group.spread(group.score) if group else None
 
 
 def method_column(key: str, title: str) -> Column:

@@ -10,6 +10,13 @@ from polystep.report.published import published_at_equal_steps, published_score
 from polystep.report.table import RUNS, Column, Row, Table, spread_column, text_column
 from polystep.report.text import file_stem, number_text, plain
 
+_SCORED = {
+    "returns": " Returns are those of the last policy, as published.",
+    "first": " Here: at the checkpoint that validation chose; published: the best of all looks at the test set.",
+    "revised": " Here and published: at the checkpoint that validation chose.",
+}
+"""What the scores are, which editions treat differently."""
+
 
 def tables(material: Material) -> Iterator[Table]:
     """One table for each family and axis: mean test scores, the best one on every task highlighted."""
@@ -36,7 +43,7 @@ def _measured(boards: Sequence[Board]) -> list[Row]:
     for (label, study), groups in methods.items():
         row: dict[str, Any] = {"method": f"{label}, study {study}" if several else label}
         for task, group in groups.items():
-            row[task] = group.spread("test_selected")
+            row[task] = group.spread(group.score)
             row[f"{task}_complete"] = group.is_complete
             row[f"{task}_best"] = group.is_complete and best.get(task) == _shown_score(group)
         row[RUNS] = ",".join(group.key for group in groups.values())
@@ -68,6 +75,9 @@ def _published(boards: Sequence[Board]) -> list[Row]:
 
 def _notes(material: Material, family: str, axis: str) -> list[str]:
     notes = ["Bold: the best mean of the complete runs on a task."]
+    board = material.main[family, axis][0]
+    if board.edition:
+        notes[0] += _SCORED["returns" if not board["unit"] else board.edition]
     if any(group.label.endswith(")") for board in material.main[family, axis] for group in board.groups):
         notes[0] += (
             " In brackets: how settings differ from those of the study, or, where that is long, the six characters that "
@@ -92,5 +102,5 @@ def _notes(material: Material, family: str, axis: str) -> list[str]:
 
 def _shown_score(group: Group) -> str:
     """The mean as it is printed: what readers cannot tell apart is equally good."""
-    score = group.spread("test_selected")
+    score = group.spread(group.score)
     return number_text(score.mean if score else None, group["unit"])

@@ -214,3 +214,13 @@ def test_threads_are_set(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
         assert torch.get_num_threads() == 2
     finally:
         launch.use_threads(before)
+
+
+def test_seconds_are_those_of_one_process(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    monkeypatch.setenv("MASTER_PORT", "1")
+    assert build("budget.steps=3").budget.steps == 3
+    with pytest.raises(ConfigError, match=r"budget.seconds=5 limits runs of one process, and these are 2: .*torchrun"):
+        build("budget.seconds=5")

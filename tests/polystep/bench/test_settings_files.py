@@ -83,6 +83,19 @@ def test_equal_seconds_are_those_of_one_thread() -> None:
     assert altered_overrides(Composer(CONFIGS), [*overrides, "threads=16"]) == ["threads=16"]
 
 
+def test_a_folder_of_ones_own_may_add_names_but_not_change_what_a_study_prescribes(tmp_path: Path) -> None:
+    run, folder = ["study=equal_seconds", "task=snn", "optimizer=spsa"], f"hydra.searchpath=[file://{tmp_path}]"
+    (tmp_path / "optimizer").mkdir()
+    settings = tmp_path / "settings" / "equal_seconds" / "snn"
+    settings.mkdir(parents=True)
+    (tmp_path / "optimizer" / "mine.yaml").write_text("_target_: baselines.mezo.MeZO\n")
+    (settings / "mine.yaml").write_text("# @package _global_\noptimizer:\n  epsilon: 0.1\n")
+    assert altered_overrides(Composer(CONFIGS), [*run, folder]) == []
+    assert altered_overrides(Composer(CONFIGS), [*run[:2], "optimizer=mine", folder]) == []
+    (settings / "any_optimizer.yaml").write_text("# @package _global_\nbudget:\n  seconds: 12000\n")
+    assert altered_overrides(Composer(CONFIGS), [*run, folder]) == [folder]
+
+
 def test_an_override_that_needs_another_one_is_altered() -> None:
     overrides = ["task=snn_digits", "+mine=5", "budget.steps=${mine}"]
     assert set(altered_overrides(Composer(CONFIGS), overrides)) == {"+mine=5", "budget.steps=${mine}"}

@@ -5,11 +5,21 @@ from typing import Any
 
 import pytest
 
-from polystep.records import RunRecord
+from polystep.records import COUNTERS, RunRecord
 from polystep.records.check import duplicates, faults
 from tests.polystep.conftest import CONTEXT, SPECIFICATION, MakeRecord
 
 MINIMIZE = {"metric": {"name": "loss", "direction": "minimize", "unit": "", "best": 0.0, "solved": None}}
+
+SCORES = {
+    "validation_selected": 0.99,
+    "selected_step": 50,
+    "test_selected": 0.99,
+    "test_last": 0.98,
+    "test_curve": [],
+    "diagnostics": {},
+}
+COUNTED = dict.fromkeys(COUNTERS, 0)
 
 
 def test_a_sound_record_has_no_fault(make_record: MakeRecord) -> None:
@@ -34,7 +44,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         "seconds of its history falls from 3.0 to 2.5",
     ),
     "falling steps": (
-        {"history": {"step": [0, 100, 50], "validation": [0.9, 0.99, 0.98]}},
+        {"history": {"step": [0, 100, 50], "validation": [0.9, 0.98, 0.99]}},
         "step of its history falls from 100 to 50",
     ),
     "a falling counter": (
@@ -52,6 +62,31 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "another step": (
         {"history": {"step": [0, 51, 100], "validation": [0.9, 0.99, 0.98]}},
         "selected_step 50 is no step",
+    ),
+    "the best at another step": (
+        {"history": {"step": [0, 50, 100], "validation": [0.99, 0.9, 0.98]}},
+        "validation_selected is 0.99, at its selected_step 50 its history has 0.9",
+    ),
+    "a time that is none": (
+        {"history": {"step": [0, 50, 100], "validation": [0.9, 0.99, 0.98], "seconds": [0.0, "inf", 3.0]}},
+        "seconds of its history holds 'inf'",
+    ),
+    "no step": ({"history": {"validation": [0.9, 0.99]}}, "does not tell the step of every validation"),
+    "an unknown step": (
+        {"history": {"step": [0, 50, None], "validation": [0.9, 0.99, 0.98]}},
+        "does not tell the step of every validation",
+    ),
+    "two scores of the last step": (
+        {"history": {"step": [0, 50, 100], "validation": [0.9, 0.98, 0.99]}, "scores": SCORES | {"selected_step": 100}},
+        "its last step was selected, but test_selected is 0.99, test_last 0.98",
+    ),
+    "fewer steps than it used": (
+        {"counters": COUNTED | {"steps": 100}, "used_share": 0.5},
+        "used_share is 0.5, its counters and clocks give 1.0000",
+    ),
+    "steps that are left": (
+        {"counters": COUNTED | {"steps": 60}, "used_share": 0.6, "history": {"step": [50], "validation": [0.99]}},
+        "it ended by its budget, of which it used 0.6000",
     ),
     "too long": ({"history": {"step": [0, 50, 101], "validation": [0.9, 0.99, 0.98]}}, "ends at step 101"),
 }
@@ -82,7 +117,7 @@ def test_code_that_nobody_can_look_up_is_named(make_record: MakeRecord, context:
 
 
 def test_another_machine_is_another_run_where_seconds_count(make_record: MakeRecord) -> None:
-    record = make_record(specification=SPECIFICATION | {"budget": {"seconds": 5}})
+    record = make_record(specification=SPECIFICATION | {"budget": {"seconds": 3}})
     assert list(faults(record)) == []
     [sentence] = faults(replace(record, context=CONTEXT | {"threads": 16}))
     assert "run_id" in sentence

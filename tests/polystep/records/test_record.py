@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from polystep.records import RecordError, RunRecord, history_columns, read_record, write_record
-from tests.polystep.conftest import MakeRecord
+from tests.polystep.conftest import CONTEXT, MakeRecord
 
 
 def leaves(value: object, path: tuple[object, ...] = ()):
@@ -54,6 +54,13 @@ def test_a_missing_field_is_named(make_record: MakeRecord, missing: str) -> None
 def test_an_unknown_field_is_named(make_record: MakeRecord) -> None:
     with pytest.raises(RecordError, match="surprise"):
         RunRecord.of_content(make_record().content() | {"surprise": 1}, "PLACE")
+
+
+@pytest.mark.parametrize("commit", ["HEAD", "0" * 39, "main", "0" * 40 + "\n"])
+def test_a_commit_is_one_that_stays_the_same(make_record: MakeRecord, commit: str) -> None:
+    record = make_record(context=CONTEXT | {"commit": commit})
+    with pytest.raises(RecordError, match="commit"):
+        RunRecord.of_content(record.content(), "it")
 
 
 def test_columns_of_a_history_are_of_one_length(make_record: MakeRecord) -> None:

@@ -179,6 +179,31 @@ def test_heads_that_stop_gradients_are_told(table, make_run):
     assert group.label == "PPO, quantised heads, no gradient"
 
 
+def test_gradients_of_policies_go_by_the_kind_that_was_asked_for(table, make_run):
+    settings = {"method_title": "PPO", "optimizer.gradient": "straight_through"}
+    runs = [
+        make_run("cartpole", "ppo", seed, uses=(f"gradient:{kind}",), **settings)
+        for seed, kind in enumerate(("straight_through", "policy"))
+    ]
+    ((group,),) = (board.groups for board in boards(table, *runs))
+    assert group.label == "PPO, straight-through gradient"
+    assert len(group.runs) == 2
+
+
+def test_returns_with_published_settings_are_those_of_the_last_policy(table, make_run):
+    lost, kept = ({"test_selected": 500.0, "test_last": last} for last in (150.0, 400.0))
+
+    def first(task, **columns):
+        runs = [make_run(task, "polystep", **lost, **columns), make_run(task, "openai_es", **kept, **columns)]
+        (board,) = boards(table, *runs)
+        return board.groups[0]
+
+    published = {"protocol": "published", "edition": "first"}
+    group = first("cartpole", **published)
+    assert (group.score, group["optimizer"], group.spread(group.score).mean) == ("test_last", "openai_es", 400.0)
+    assert first("cartpole").score == first("snn", **published).score == "test_selected"
+
+
 def test_settings_are_labelled_by_what_differs_from_the_study(make_run):
     own = (make_run("snn", "spsa", **{"optimizer.rate": 0.1, "optimizer.decay": 0.6}),)
     altered = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from polystep.bench.composition import compose_config
+from polystep.bench.composition import add_folder, compose_config
 from polystep.bench.launch import resolve_settings
 from polystep.bench.schema import ConfigError
 from polystep.bench.specification import specification
@@ -60,6 +60,26 @@ def test_a_profile_is_swept_whole(tmp_path: Path) -> None:
     assert [run.title for run in runs] == [f"{run} budget.steps={steps}" for run in (first, second) for steps in (5, 6)]
     assert runs[0].without_data is None
     assert runs[2].without_data == ("study=default", "task=snn_digits", "optimizer=mezo", "budget.steps=5")
+
+
+def test_profiles_and_settings_may_lie_in_a_folder_of_ones_own(tmp_path: Path) -> None:
+    files = {
+        "profile/mine.yaml": "runs:\n- {task: snn_digits, optimizer: mine}\n",
+        "optimizer/mine.yaml": "_target_: baselines.mezo.MeZO\nseed: ${seed}\n",
+        "study/own.yaml": "# @package _global_\nstudy:\n  name: own\n  title: Own\n  protocol: default\n"
+        "  requires_settings: true\nevaluation:\n  _target_: polystep.bench.runner.Evaluation\n  validate_every: 50\n",
+        "settings/own/snn_digits/mine.yaml": "# @package _global_\noptimizer:\n  epsilon: 0.1\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+    own = add_folder([], tmp_path)
+    (run,) = plan_sweep(CONFIGS, "mine", own)
+    assert run.planned.title.startswith("study=default task=snn_digits optimizer=mine")
+    (run,) = plan_sweep(CONFIGS, None, [*own, "study=own"])
+    assert {"task=snn_digits", "optimizer=mine"} < set(run.planned.overrides)
+    with pytest.raises(ConfigError, match=r"profile mina does not exist .did you mean mine\?.; choose one of .*quick"):
+        plan_sweep(CONFIGS, "mina", own)
 
 
 def test_minutes_are_learnt_from_records(tmp_path: Path, make_record: MakeRecord) -> None:

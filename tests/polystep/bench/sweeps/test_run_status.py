@@ -1,5 +1,6 @@
 """Where runs stand, from what lies on disk."""
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -97,6 +98,19 @@ def test_sweeps_say_what_waits_and_why_runs_left_no_record(
     for path in sweeps_folder([run]).rglob("submitted.json"):
         path.write_text("{")
     assert only(run) == RunStatus("missing")
+
+
+def test_what_happened_last_is_shown(written: Callable[..., SweepRun]) -> None:
+    run = written(status="interrupted", scores={})
+    folder = SweepFolder.new(sweeps_folder([run]))
+    folder.submit([run], {run.identity: (None, None)})
+    folder.end(run, 2, "the data cannot be had")
+    assert only(run) == RunStatus("failed", "the data cannot be had")
+    # the run alone got further, and was interrupted
+    (record,) = run.records.rglob("run.json")
+    later = record.stat().st_mtime + 10
+    os.utime(record, (later, later))
+    assert only(run) == RunStatus("failed", "interrupted; it continues where it was")
 
 
 FAKE = {"down": "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1", "old": "exit 64"}

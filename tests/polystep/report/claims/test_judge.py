@@ -149,6 +149,18 @@ def test_of_several_contexts_one_that_has_all_of_it_counts():
     assert outcome(complete + elsewhere, statement(LEADS))["verdict"] == HOLDS
 
 
+def test_a_score_under_an_axis_of_its_own_needs_one_machine_and_limit_there():
+    timed = Condition(POLYSTEP, Score("snn", "spsa", axis="equal_seconds"), at_least=0.1)
+    published = runs_of(GOOD, axis="published", processor="Xeon")
+    assert (
+        outcome([*published, *runs_of(BAD, method="spsa")], statement(timed, axes=("published",)))["verdict"] == HOLDS
+    )
+    for changed in ({"processor": "Xeon"}, {"budget.seconds": 290.0}):
+        rivals = [*runs_of(BAD[:5], method="spsa"), make_row(method="spsa", seed=6, test=0.5, **changed)]
+        row = outcome([*published, *rivals], statement(timed, axes=("published",)))
+        assert row["verdict"] == UNDECIDED and ("machines" in row["reason"] or "limits" in row["reason"])
+
+
 def test_other_seeds_do_not_count():
     rows = [*runs_of(GOOD[:5]), make_row(seed=99, test=0.95)]
     assert outcome(rows, statement(ABOVE))["verdict"] == UNDECIDED
