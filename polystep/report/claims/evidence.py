@@ -63,7 +63,8 @@ class Measured:
 def measure(runs: Sequence[Run], score: Score, axis: str, seeds: Sequence[int]) -> Measured:
     """The score for every one of `seeds`, if complete ones of `runs`, sorted by their end, exist for all of them.
 
-    Of several settings those of the run that ended last count, and so does the last of several runs of a seed.
+    Of several settings those of the run that ended last count, and so does the last of several runs of a seed that has what the
+    score asks for: not every run looks at the test set while training.
     """
     found = [run for run in runs if run["optimizer"] == score.method and _matches(run, score.where)]
     if not found:
@@ -75,7 +76,8 @@ def measure(runs: Sequence[Run], score: Score, axis: str, seeds: Sequence[int]) 
         return Measured({}, f"{score}, {axis}: no complete run ({left_out})", "", found)
     cells = len({run["cell_id"] for run in complete})
     note = f"{score}: the latest of {cells} settings counts" if cells > 1 else ""
-    last = {run["seed"]: run for run in complete if run["cell_id"] == complete[-1]["cell_id"]}
+    settings = [run for run in complete if run["cell_id"] == complete[-1]["cell_id"]]
+    last = {run["seed"]: run for run in settings if score.step is None or score.step in run["test_curve"]}
     values = {seed: _value(last[seed], score) for seed in seeds if seed in last}
     known = {seed: value for seed, value in values.items() if math.isfinite(value)}
     if len(known) == len(seeds):

@@ -221,6 +221,9 @@ def test_marked_steps_and_published_scores_of_the_same_seeds():
     rows = [make_row(seed=seed, test=2 * (test + 0.02), axis="published") for seed, test in published.items()]
     row = outcome(rows, claim)
     assert row["verdict"] == UNDECIDED and row["value"] == pytest.approx(0.02), "all equal: two seeds are too few"
+    # repeated without looks at the test set, which takes none away
+    repeated = [make_row(seed=42, test=0.5, axis="published", test_curve={}, ended="2027-01-01T00:00:00+00:00")]
+    assert outcome([*rows, *repeated], claim)["value"] == row["value"]
     other = outcome(runs_of(GOOD, axis="published"), statement(early, axes=("published",)))
     assert other["verdict"] == UNDECIDED and "not published for all of these seeds" in other["reason"]
     assert outcome(rows, statement(Condition(Score("snn", "polystep", step=40), at_least=0)))["verdict"] == NOT_RUN
