@@ -30,7 +30,7 @@ class Rc2:
         """
         try:
             # here, since records tell the versions of what is imported when a run begins
-            import pysat  # noqa: F401
+            import pysat.examples.rc2  # noqa: F401
         except ImportError:
             raise MissingPackageError(
                 'optimizer=rc2 needs the package python-sat; install it with pip install -c constraints.txt -e ".[bench]"'

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
 import torch
 from torch import Tensor
 
@@ -95,9 +94,9 @@ def _read_bounds(bounds: Bounds | None, point: Tensor) -> tuple[Tensor, Tensor]:
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         sides = (_vector(side, "bounds").reshape(-1).tolist() for side in (bounds.lb, bounds.ub))
         pairs = list(zip(*(side * len(point) if len(side) == 1 else side for side in sides), strict=False))
-    if len(pairs) == 2 and all(numpy.ndim(bound) == 0 for bound in pairs):
+    if len(pairs) == 2 and all(map(_is_number, pairs)):
         pairs = [pairs] * len(point)
-    if len(pairs) != len(point) or any(numpy.ndim(pair) == 0 or len(pair) != 2 for pair in pairs):
+    if len(pairs) != len(point) or any(_is_number(pair) or len(pair) != 2 for pair in pairs):
         raise BlackBoxError(
             f"bounds must be one pair (lowest, highest) or {len(point)} of them, one per coordinate of start, got {bounds!r}"
         )
@@ -109,9 +108,14 @@ def _read_bounds(bounds: Bounds | None, point: Tensor) -> tuple[Tensor, Tensor]:
     return low, high
 
 
+def _is_number(bound: Any) -> bool:
+    """Whether it has no length; arrays of no dimension only seem to have one."""
+    return not hasattr(bound, "__len__") or getattr(bound, "ndim", 1) == 0
+
+
 def _plain(bound: Any) -> Any:
-    """A number of numpy as one of Python, all else as it is."""
-    return bound.item() if isinstance(bound, numpy.ndarray) and bound.ndim == 0 else bound
+    """The number in an array of no dimension, all else as it is."""
+    return bound.item() if getattr(bound, "ndim", None) == 0 else bound
 
 
 def _vector(values: Any, name: str) -> Tensor:

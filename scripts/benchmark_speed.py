@@ -73,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # before minutes of measurements are lost
         for task in options.tasks:
             if task not in (*CONTROL, *CONVOLUTIONAL, STARTS):
-                polystep_settings(task, "default")
+                for study in ("default", "first"):
+                    polystep_settings(task, study)
         use_threads(None)
         tables = []
         if control := [task for task in options.tasks if task in CONTROL]:

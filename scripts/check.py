@@ -32,6 +32,8 @@ SMALL = {
     "test_episodes": 5,
 }
 """What makes a task small, where it has such a setting."""
+SPLIT = {"dataset", "validation_size"}
+"""What depends on each other."""
 SHORT = {"environment_steps": 16, "batch_size": 16, "epochs": 1, "learning_starts": 4}
 """What makes the steps of a learner short, where it has such a setting."""
 
@@ -79,8 +81,10 @@ def checks(kind: str, overrides: Sequence[str]) -> Iterator[str]:
     version = "without a version" if declared.version is None else f"version {declared.version}"
     yield f"records call it {declared.name}, {version}"
     made_small = SHORT if kind == "optimizer" else SMALL
-    given = {item.lstrip("+").partition("=")[0] for item in overrides}
-    node |= {name: value for name, value in made_small.items() if name in node and f"{kind}.{name}" not in given}
+    given = {item.lstrip("+").partition("=")[0].removeprefix(f"{kind}.") for item in overrides}
+    if given & SPLIT:
+        given |= SPLIT
+    node |= {name: value for name, value in made_small.items() if name in node and name not in given}
     node.pop("seed", None)
     if kind == "optimizer":
         yield from optimizer_checks(lambda **arguments: build_component(node, kind, **arguments))

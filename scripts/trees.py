@@ -39,7 +39,7 @@ def tree_table(runs: Any) -> Table:
     rows, methods = [], set()
     for (name, depth, share), of_set in trees.groupby(["task.dataset", "task.network.depth", "task.validation_size"]):
         seeds = sorted(set(of_set["seed"]))
-        row: dict[str, Any] = {"set": name, "depth": depth, "unit": "fraction"}
+        row: dict[str, Any] = {"set": name, "depth": depth, "validation": share, "unit": "fraction"}
         row[CART] = interval_of([cart_accuracy(name, int(depth), share, int(seed)) for seed in seeds], SHARES)
         counts = {len(seeds)}
         for (method, cell), group in one_per_seed(of_set).groupby(["optimizer", "cell_id"]):
@@ -55,6 +55,7 @@ def tree_table(runs: Any) -> Table:
     columns = (
         text_column("set", "Set"),
         number_column("depth", "Depth"),
+        number_column("validation", "Validation size"),
         text_column("seeds", "Seeds"),
         *(interval_column(title, title) for title in (CART, *sorted(methods))),
     )

@@ -19,8 +19,8 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from polystep.bench.schema import ConfigError, one_line
-from polystep.bench.studies import ANY_TASK, find_settings, settings_files
+from polystep.bench.schema import ConfigError, one_line, read_yaml
+from polystep.bench.studies import ANY_TASK, find_settings, serving_files, settings_files
 from polystep.validation import did_you_mean
 
 SEARCH_PATH = "hydra.searchpath"
@@ -76,6 +76,20 @@ class Composer:
             if item not in choosing:
                 _set(config, item)
         return Composed(config, self._chosen[lines].choices)
+
+    def is_overruled(self, overrides: Sequence[str]) -> bool:
+        """Whether a folder that the overrides add changes what a study of the suite prescribes for a task of the suite: by
+        settings of a method of the suite, or by other settings than those of its own method.
+        """
+        folders = config_folders(self._config_dir, overrides)
+        choices = self.compose(overrides).choices if len(folders) > 1 else {}
+        if not all((self._config_dir / group / f"{choices.get(group)}.yaml").exists() for group in ("study", "task")):
+            return False
+        served = serving_files(settings_files(*folders), *(choices[group] for group in ("study", "task", "optimizer")))
+        added = [path for path in served[0] if self._config_dir not in path.parents]
+        if (self._config_dir / "optimizer" / f"{choices['optimizer']}.yaml").exists():
+            return bool(added)
+        return any(set(read_yaml(path, "a file of settings")) - {"defaults", "optimizer"} for path in added)
 
     def _choose(self, folders: Sequence[Path], choosing: Sequence[Override], lines: Sequence[str]) -> Composed:
         """The configuration of the chosen files, with the settings that their study has for them."""
@@ -154,7 +168,8 @@ def add_folder(overrides: Sequence[str], folder: Path) -> list[str]:
 
 def config_folders(config_dir: Path, overrides: Sequence[str]) -> list[Path]:
     """`config_dir` and the folders that the overrides add to it; raises ConfigError for one that does not exist."""
-    return [config_dir, *_search_path([_parse(item) for item in overrides if item.startswith(f"{SEARCH_PATH}=")])]
+    named = [_parse(item) for item in overrides if item.lstrip("+").startswith(f"{SEARCH_PATH}=")]
+    return [config_dir, *_search_path(named)]
 
 
 def _search_path(overrides: Sequence[Override]) -> list[Path]:

@@ -71,8 +71,8 @@ def read_grid(path: Path, value_of: Callable[[str], float]) -> Grid:
         for best in values:
             if any(first >= second for first, second in pairwise(_around(values, best))):
                 raise ConfigError(
-                    f"{path}: around {name}={best} there are no {len(values)} different whole values for a second stage; give "
-                    f"values that are larger and further apart, got {values!r}"
+                    f"{path}: around {name}={best} there are no {len(values)} different values for a second stage, whole ones "
+                    f"or of four digits; give values that are further apart, whole ones also larger, got {values!r}"
                 )
     return Grid({str(name): tuple(values) for name, values in content.items()})
 

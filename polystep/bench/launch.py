@@ -63,8 +63,8 @@ def altered_overrides(composer: Composer, overrides: Sequence[str]) -> list[str]
     """Those of a run's overrides that change what its study prescribes for the task and optimiser.
 
     Free are the groups that a run is named by, its seed, where it is computed, and the parameters that choose the problem
-    (`Component.variant` of the task); also folders of one's own, unless they change what is chosen without them. Raises
-    ConfigError for what cannot be composed.
+    (`Component.variant` of the task); also folders of one's own, unless they overrule a study (`Composer.is_overruled`).
+    Raises ConfigError for what cannot be composed.
     """
     config = composer.compose(overrides).config
     variant = [f"task.{name}" for name in component_of(locate(config.task["_target_"], "task")).variant]
@@ -77,17 +77,10 @@ def altered_overrides(composer: Composer, overrides: Sequence[str]) -> list[str]
 
     prescribed = [item for item in overrides if is_free(item)]
     others = [item for item in overrides if item not in prescribed]
-    folders = [item for item in prescribed if item.lstrip("+").startswith(f"{SEARCH_PATH}=")]
-    usual = _settings(composer, prescribed) if others or folders else None
+    usual = _settings(composer, prescribed) if others else None
     altered = [item for item in others if _settings(composer, [*prescribed, item]) != usual]
-    if folders:
-        try:
-            same = _settings(composer, [item for item in prescribed if item not in folders]) == usual
-        except ConfigError:
-            # the task or the optimiser is there alone
-            same = True
-        altered += [] if same else folders
-    return altered
+    # where the folders are is nobody's business
+    return [*altered, *([SEARCH_PATH] if composer.is_overruled(overrides) else [])]
 
 
 def _settings(composer: Composer, overrides: Sequence[str]) -> Any:

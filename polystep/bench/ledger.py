@@ -148,7 +148,7 @@ class _MeteredCalls:
 
 
 class BudgetError(ExpectedError):
-    """No step of the run uses up any part of its budget, so it would never end."""
+    """The first step of the run used up no part of its budget, so it may never end."""
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ class WandbObserver:
             import wandb
         except ImportError:
             raise ValueError(
-                "logger=wandb needs the package wandb; install it with: pip install -c constraints.txt '.[wandb]'"
+                "logger=wandb needs the package wandb; install it with: pip install -c constraints.txt -e '.[wandb]'"
             ) from None
         # without it even an offline run makes a connection attempt
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")

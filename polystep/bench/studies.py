@@ -63,10 +63,17 @@ def settings_files(*folders: Path) -> dict[tuple[str, ...], Path]:
     return files_by_use([folder / "settings" for folder in folders], "STUDY/TASK/OPTIMIZER")
 
 
+def serving_files(
+    files: Mapping[tuple[str, ...], Path], study: str, task: str, optimizer: str
+) -> tuple[list[Path], bool]:
+    """The files that serve a run, in the order they apply, and whether one is for its optimiser."""
+    own = files.get((study, task, optimizer)) or files.get((study, ANY_TASK, optimizer))
+    return [path for path in (own, files.get((study, task, ANY_OPTIMIZER))) if path], own is not None
+
+
 def find_settings(
     files: Mapping[tuple[str, ...], Path], study: str, task: str, optimizer: str
 ) -> tuple[list[str], bool]:
-    """The files that serve a run, as Hydra names them, in the order they apply, and whether one is for its optimiser."""
-    own = files.get((study, task, optimizer)) or files.get((study, ANY_TASK, optimizer))
-    found = [path for path in (own, files.get((study, task, ANY_OPTIMIZER))) if path]
-    return ["/".join(path.with_suffix("").parts[-3:]) for path in found], own is not None
+    """As `serving_files`, by the names that Hydra has for them."""
+    found, is_own = serving_files(files, study, task, optimizer)
+    return ["/".join(path.with_suffix("").parts[-3:]) for path in found], is_own

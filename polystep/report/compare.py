@@ -8,9 +8,9 @@ from pandas import DataFrame
 from polystep.contracts import ExpectedError
 from polystep.report.groups import Group, group_runs
 from polystep.report.one_run import axis_order, budget_fault, context_of
-from polystep.report.rows import METHOD, SEEDS, STEP_SECONDS, TEST, difference_column, group_row
+from polystep.report.rows import METHOD, SEEDS, STEP_SECONDS, difference_column, group_row
 from polystep.report.runs import COMMITTED, OWN
-from polystep.report.table import Table, text_column
+from polystep.report.table import Table, spread_column, text_column
 from polystep.report.tables.comparison import difference_of
 from polystep.report.text import number_text
 
@@ -18,7 +18,7 @@ _COLUMNS = (
     METHOD,
     text_column("origin", "Runs"),
     SEEDS,
-    TEST,
+    spread_column("test", "Test score"),
     difference_column("minus yours (95 %)"),
     STEP_SECONDS,
     text_column("context", "Context"),
@@ -62,13 +62,19 @@ def _table(task: str, axis: str, mine: Sequence[Group], others: Sequence[Group])
     if len(contexts := {row["context"] for row in rows}) == 1:
         # said once, by the title
         title, rows = f"{title}; {contexts.pop()}", [row | {"context": None} for row in rows]
-    return Table("compare", title, _COLUMNS, rows)
+    chosen = (
+        "the last policy, as is published"
+        if members[0].score == "test_last"
+        else "the checkpoint that validation chose"
+    )
+    notes = (f"Test scores of {chosen}.",)
+    return Table("compare", title, _COLUMNS, rows, notes)
 
 
 def _row(group: Group, reference: Group) -> dict[str, Any]:
     remark = "" if group is reference else _difference_of_conditions(group, reference)
     return {
-        **group_row(group, test="test_selected"),
+        **group_row(group, test=group.score),
         "origin": group["origin"],
         "difference": difference_of(group, None if remark else reference),
         "context": context_of(group.runs[0]),

@@ -108,7 +108,7 @@ def method_title(run: Run) -> str:
     kinds = sorted(str(use).partition(":")[2] for use in run["uses"] if str(use).startswith("gradient:"))
     if isinstance(asked := run.get("optimizer.gradient"), str):
         # of a policy's gradient only that there was one is seen
-        kinds = [asked if kind == "policy" else kind for kind in kinds]
+        kinds = sorted({asked if kind == "policy" else kind for kind in kinds})
     variant = name.removeprefix(f"{method}_") if name.startswith(f"{method}_") else ""
     told = [variant.replace("_", " ")] if variant not in ("", *kinds) else []
     if has_quantised_heads(run):

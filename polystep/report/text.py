@@ -123,7 +123,11 @@ def plain(value: Any, longest: int = LONGEST) -> str:
     text = str(value).encode("utf-8", "replace").decode("utf-8")
     text = "".join(character if character.isprintable() else " " for character in text)
     text = " ".join(text.split())
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    if len(text) <= longest:
+        return text
+    start = text[: longest - 1]
+    # at a word's end, if it has words
+    return f"{start.rpartition(' ')[0] or start}…"
 
 
 def for_markdown(value: Any) -> str:

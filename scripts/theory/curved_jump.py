@@ -77,7 +77,7 @@ class CurvedJump:
         shown.append({"decreases": decreases, "frames": frames} | share_of(decreases, frames))
         table = Table(
             "theory_curved_jump",
-            "Curved jump",
+            "Steps from a curved wall that lower the loss",
             (
                 number_column("curvature", "Curvature", ""),
                 number_column("probe_distance", "Probe distance", ""),
@@ -95,9 +95,9 @@ class CurvedJump:
             (table,),
             (),
             (
-                f"{decreases:,} of {frames:,} steps decrease the loss; {self.published_decreases:,} of "
-                f"{self.published_frames:,} are published, which is {'inside' if inside else 'outside'} the exact 95 % "
-                f"interval of ours ({low * frames:,.0f} to {high * frames:,.0f}).",
+                f"In our run {decreases:,} of {frames:,} steps lower the loss. The paper reports "
+                f"{self.published_decreases:,} of {self.published_frames:,}, which is "
+                f"{'inside' if inside else 'outside'} our exact 95 % interval ({low * frames:,.0f} to {high * frames:,.0f}).",
                 "Failures need a wall that curves within the length of a step. The published count "
                 "of 173,274 steps under sufficient conditions is not checked: the conditions are not public.",
             ),

@@ -44,8 +44,8 @@ def hitting_section(found: Found, steps: int, quiet: int) -> Section:
         (
             f"{sum(improved):,} of {len(improved):,} runs improved within {steps} steps; {missed}. Of all combinations "
             "of the values every fourth is run. " + " ".join(map(_verdict, held)),
-            "Both laws give every run a chance per step of its own (a beta-geometric law, the precision of which "
-            "is in the table): the log odds against an improvement are linear in log d, log L, log W, or in d, L, "
+            "In both laws each run has its own chance of improving in a step, drawn from a beta law whose precision is in "
+            "the table: the log odds against an improvement are linear in log d, log L, log W, or in d, L, "
             "W; in both the probe radius enters as its logarithm. A precision below 1 says that runs improve at "
             "once or hardly ever: a subspace that is kept either holds a better point in reach or not. Standard "
             "errors are over settings.",

@@ -14,6 +14,9 @@ HEAD = """# The theory, checked numerically
 Written by `python -m scripts.theory`. Every section asks one question of the method's own code, answers it with numbers, and
 says what they cannot tell. Constants and conditions of the papers' theorems are not public; where that matters, the section
 says what was checked instead. The rows behind every table, with parameters and context, are in `theory/`.
+
+Symbols are those of [METHOD.md](../polystep/METHOD.md#notation): d coordinates of a particle, temperature ε, step radius r, and
+frame R (its rotation). J is the height of a jump, n the normal of the wall where the loss jumps.
 """
 
 

@@ -86,7 +86,7 @@ class PlanarJump:
         ]
         table = Table(
             "theory_planar_jump",
-            "Planar jump",
+            "One step beside a planar wall",
             (
                 number_column("dimension", "d"),
                 number_column("ratios", "Ratios J/ε"),

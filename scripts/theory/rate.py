@@ -12,7 +12,8 @@ from polystep.contracts import ExpectedError
 from polystep.processes import map_in_processes
 from polystep.random import derive_seed, named_generator
 from polystep.report.charts import COLOURS, Chart, Line, Panel, Style
-from polystep.report.table import Table, interval_column, number_column, text_column
+from polystep.report.table import Table, interval_column, text_column
+from polystep.report.text import MISSING
 from polystep.schedule import Cosine, PowerDecay, Schedule
 from polystep.update import Momentum
 from scripts.theory.copies import Copies, search_copies
@@ -175,9 +176,17 @@ class Rate:
         )
         return first, second
 
+    def _shown_terms(self, arm: str) -> str:
+        if arm not in (CONSTANT, DECAYING):
+            return MISSING
+        return " and ".join(dict.fromkeys(f"{term:.4f}" for term in self._terms(arm)))
+
     def section(self, found: Found) -> Section:
         """Exponents, and the squared gradients over the length of a run."""
-        rows = [row | {"exponent": (row["exponent"], row["low"], row["high"])} for row in found["exponents"]]
+        rows = [
+            row | {"exponent": (row["exponent"], row["low"], row["high"]), "bound": self._shown_terms(row["arm"])}
+            for row in found["exponents"]
+        ]
         theorem = [row for row in found["exponents"] if row["predicted"] is not None]
         slower = [row for row in theorem if row["low"] > max(self._terms(row["arm"]))]
         first, second = self._terms(DECAYING)
@@ -208,13 +217,13 @@ class Rate:
                 text_column("function", "Function"),
                 text_column("arm", "Settings"),
                 interval_column("exponent", "Exponent"),
-                number_column("predicted", "Of the bound", ""),
+                text_column("bound", "Exponents of the bound's terms"),
             ),
             rows,
         )
-        told = "No band is above the exponent of the bound"
+        told = f"{len(theorem) - len(slower)} of {len(theorem)} fits with the theorem's settings are within the bound"
         if slower:
-            told = "The band is above the exponent of the bound for " + "; ".join(
+            told += "; slower, by their whole band, are " + "; ".join(
                 f"{row['function']}, {row['arm']} (by {row['low'] - max(self._terms(row['arm'])):.3f})"
                 for row in slower
             )
@@ -225,13 +234,14 @@ class Rate:
             (table,),
             (Chart("theory_rate", "Mean squared gradient over the length of a run", "", (panels,)),),
             (
-                f"{told}; the widest band of the theorem's settings is ± {widest:.3f}.",
+                f"The bound demands that the exponent is at most the larger one of its terms. {told}. The widest of these "
+                f"bands is ± {widest:.3f}.",
                 "The squared gradient is averaged over a run, weighted by the radii. The gradient is that of the function "
                 "averaged over the disc that the probes span, by quadrature over the angle and eight draws of the random "
                 "factor; where the loss jumps it is finite only because of that average.",
                 "The bound of a decaying radius has two terms: one over the sum of the radii, and the sum of their squares "
-                f"over that sum. Over these lengths their exponents are {first:.2f}, which is shown, and {second:.2f}; "
-                f"in the limit both are {self.gamma - 0.5:.2f}. With practical settings there is no "
+                f"over that sum. Over these lengths their exponents are {first:.2f} and {second:.2f}; in the limit both are "
+                f"{self.gamma - 0.5:.2f}. With practical settings there is no "
                 "prediction: a radius that does not shrink with the length of the run ends at a floor set by the "
                 "noise. The practical settings here lack one thing that published runs have, a basis that is not "
                 "orthonormal, as the coordinates are searched directly.",

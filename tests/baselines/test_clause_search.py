@@ -358,11 +358,11 @@ class TestRc2:
         assert torch.equal(again.solution, optimizer.solution)
 
     def test_says_what_to_install(self, monkeypatch):
-        monkeypatch.setitem(sys.modules, "pysat", None)
+        monkeypatch.setitem(sys.modules, "pysat.examples.rc2", None)
         with pytest.raises(
             MissingPackageError, match=r"needs the package python-sat; install it with pip .* \"\.\[bench\]\""
         ):
-            self.solve(random_clauses(5, 5))
+            Rc2(ParameterLayout({"x": (5,)}), torch.zeros(5), 0)
 
 
 def test_conformance_clauses_cannot_all_be_satisfied():

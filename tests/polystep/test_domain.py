@@ -114,6 +114,7 @@ def test_useless_starts_are_refused(start: Any, message: str) -> None:
         ([(0, 3)], "one pair .* or 2 of them"),
         ([(0, 3), (0, 1, 2)], "one pair .* or 2 of them"),
         (5, "one pair .* or 2 of them"),
+        ([(0, 3), (0, [1, 2])], "bounds must consist of real numbers"),
         ([(0, 3), (2, None)], r"start\[1\] = 1 lies outside its bounds; move the start"),
         ([(0, 3), (0, math.nan)], r"bounds\[1\] .* not a pair of numbers"),
         ([(0, 3), ("a", "b")], "bounds must consist of real numbers"),

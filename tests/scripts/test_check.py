@@ -17,6 +17,8 @@ def test_what_holds_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert "holds: resuming after any of the 5 steps continues bit for bit\n" in shown and "does not hold" not in shown
     assert check.main(["task=snn_digits", "task.evaluation=functional", "task.network.hidden=4"]) == 0
     assert "holds: the stream of objectives resumes exactly\n" in capsys.readouterr().out
+    # a set of fewer rows than others leave for validation
+    assert check.main(["task=tree", "task.dataset=iris", "task.evaluation=functional"]) == 0
 
 
 def test_the_first_that_does_not_hold_ends_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,4 +86,5 @@ def test_data_that_cannot_be_had_are_replaced_where_the_profile_says_so(
     assert ("THE DATA CANNOT BE HAD" in shown) == (substitute is not None)
     assert [record.names["task"] for record in records()] == (["snn_digits"] if substitute else [])
     # the run of the profile itself is still missing
-    assert folder.reason("identity") == "mnist: no source delivered it; look at [/etc/hosts]"
+    noted = folder.reason("identity")
+    assert noted is not None and noted[0] == "mnist: no source delivered it; look at [/etc/hosts]"

@@ -204,6 +204,6 @@ def test_a_launcher_that_is_not_installed_names_the_command(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     code, shown = command(sweep, f"launcher={launcher}")
-    message = f"needs the package {package}; install it with: pip install -c constraints.txt '.[{launcher}]'"
+    message = f"needs the package {package}; install it with: pip install -c constraints.txt -e '.[{launcher}]'"
     assert code == 2 and message in shown
     assert os.listdir() == ["faults"]

@@ -59,11 +59,11 @@ class SweepFolder:
         """Note how a run ended that is not done."""
         write_json(self.path / f"{run.identity}.json", {"status": status, "reason": reason})
 
-    def reason(self, identity: str, since: float = 0.0) -> str | None:
-        """Why a run of the sweep is not done; None where it did not say, or not since a time (seconds as of `os.stat`)."""
+    def reason(self, identity: str) -> tuple[str, float] | None:
+        """Why a run of the sweep is not done, and when it was noted (seconds, of the file); None where it did not say."""
         path = self.path / f"{identity}.json"
         try:
-            return str(read_json(path)["reason"]) if path.stat().st_mtime >= since else None
+            return str(read_json(path)["reason"]), path.stat().st_mtime
         except (OSError, StorageError, KeyError, TypeError):
             return None
 

@@ -30,7 +30,7 @@ def package_of(launcher: str, package: str) -> Any:
     except ImportError:
         raise LauncherUnavailable(
             f"launcher={launcher} needs the package {package}; install it with: "
-            f"pip install -c constraints.txt '.[{launcher}]'"
+            f"pip install -c constraints.txt -e '.[{launcher}]'"
         ) from None
 
 

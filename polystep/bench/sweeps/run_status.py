@@ -47,10 +47,10 @@ def find_run_statuses(runs: Sequence[SweepRun]) -> dict[str, RunStatus]:
         if status.state in TO_DO and run.identity in submissions:
             folder, submission = submissions[run.identity]
             waiting = submission.job in queue.jobs if submission.job else folder.is_held()
-            # a record that was written later, by the run alone, says more than what the sweep noted
-            reason = folder.reason(run.identity, since=status.recorded)
-            if reason is not None:
-                status = RunStatus("failed", reason)
+            if noted := folder.reason(run.identity):
+                # a record that was written later, by the run alone, says more
+                reason, when = noted
+                status = status if status.recorded > when else RunStatus("failed", reason)
             elif waiting:
                 status = RunStatus("queued")
             elif submission.job and queue.problem:

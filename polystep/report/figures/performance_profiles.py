@@ -39,7 +39,7 @@ def charts(material: Material) -> Iterator[Chart]:
 def _panel(material: Material, axis: str, boards: Sequence[Board]) -> Panel:
     shown = score_axis(boards[0])
     methods = [groups for groups in groups_by_method(boards).values() if len(groups) == len(boards)]
-    errors = [[shown.shown([*group.values("test_selected").values()]) for group in groups] for groups in methods]
+    errors = [[shown.shown([*group.values(group.score).values()]) for group in groups] for groups in methods]
     thresholds = numpy.unique([error for tasks in errors for seeds in tasks for error in seeds])
     lines = []
     for (first, *_), tasks in zip(methods, errors, strict=True):

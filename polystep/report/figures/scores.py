@@ -19,7 +19,9 @@ def charts(material: Material) -> Iterator[Chart]:
         if panels:
             section = family_section(family)
             name, title = file_stem("scores", family, axis), f"{section}: {axis}, here and published"
-            note = "Bars: mean over seeds, which are dots. Hatched: published. Dotted: solved."
+            note = (
+                "Bars: mean over seeds, which are dots. Hatched: published. Dotted: solved. Returns: the last policy."
+            )
             yield Chart(name, title, section, rows_of(panels, COLUMNS), (note,), summary=True)
 
 

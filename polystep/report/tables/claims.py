@@ -26,9 +26,10 @@ def tables(material: Material) -> Iterator[Table]:
         columns = (text_column("statement", "Claim", 300), *_VALUES, *_JUDGED)
         notes = (
             "A claim holds where all of its conditions do; the one that decides is shown. Here: mean over seeds with its 95 % "
-            "interval; where seeds reach the best possible score, that of the median: so few seeds cannot tell how often one "
-            "fails. Of k conditions one would fail by chance, so each fails by the interval of 100 - 5/k %. Only complete runs "
-            "of unmodified code with the settings of the study decide anything.",
+            "interval; where seeds reach the best possible score, that of the median, which does not tell how often a seed "
+            "fails. A claim of k conditions fails if one is outside with an interval of 100 - 5/k %, which corrects for k "
+            "tests. Only complete runs of unmodified code with the settings of the study decide anything; others are altered. "
+            "Reasons in full: verdicts.csv.",
             "Must be: the bound, widened by the tolerance of the claim (configs/statements/claims.yaml), so that a method that "
             "matches another may be slightly behind it.",
         )

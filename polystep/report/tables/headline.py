@@ -29,7 +29,7 @@ def tables(material: Material) -> Iterator[Table]:
     rows.sort(key=lambda row: order[row["family"]])
     yield Table(
         "headline",
-        "PolyStep, and who competes",
+        "PolyStep and its rivals",
         (
             text_column("task", "Task"),
             text_column("metric", "Score"),
@@ -43,7 +43,7 @@ def tables(material: Material) -> Iterator[Table]:
         (
             "Test scores at the checkpoint that validation chose: mean ± sample standard deviation over n seeds (shown below "
             "five). Published by the first edition: the best of all looks at the test set. Of policies with published "
-            "settings, here and there: the last one.",
+            "settings, both our number and the published one are those of the last policy.",
             "Only complete runs with the settings of their study. Black-box: of the methods that use losses alone, the one "
             "with the best validation score. Equal seconds on a task: one processor, the same threads.",
         ),

@@ -80,9 +80,12 @@ def test_second_stages_hold_nothing_that_their_method_refuses() -> None:
         ("optimizer.sigma: {times: [1, 2, 0]}\noptimizer.a: [1, 2, 3]", "rising positive"),
         (
             "optimizer.sigma: [1, 2, 4]\noptimizer.a: [0.1, 0.2, 0.3]",
-            "around optimizer.sigma=1 there are no 3 different whole",
+            "around optimizer.sigma=1 there are no 3 different",
         ),
-        ("optimizer.sigma: [6, 7, 8]\noptimizer.a: [0.1, 0.2, 0.3]", "larger and further apart, got .6, 7, 8."),
+        (
+            "optimizer.sigma: [6, 7, 8]\noptimizer.a: [0.1, 0.2, 0.3]",
+            "further apart, whole ones also larger, got .6, 7, 8.",
+        ),
     ],
 )
 def test_a_malformed_grid_is_refused(tmp_path: Path, text: str, fault: str) -> None:

@@ -92,8 +92,11 @@ def test_a_folder_of_ones_own_may_add_names_but_not_change_what_a_study_prescrib
     (settings / "mine.yaml").write_text("# @package _global_\noptimizer:\n  epsilon: 0.1\n")
     assert altered_overrides(Composer(CONFIGS), [*run, folder]) == []
     assert altered_overrides(Composer(CONFIGS), [*run[:2], "optimizer=mine", folder]) == []
+    (tmp_path / "logger").mkdir()
+    (tmp_path / "logger" / "own.yaml").write_text("{}\n")
     (settings / "any_optimizer.yaml").write_text("# @package _global_\nbudget:\n  seconds: 12000\n")
-    assert altered_overrides(Composer(CONFIGS), [*run, folder]) == [folder]
+    for chosen in (run, [*run[:2], "optimizer=mine"], [*run, "logger=own"]):
+        assert altered_overrides(Composer(CONFIGS), [*chosen, folder]) == ["hydra.searchpath"]
 
 
 def test_an_override_that_needs_another_one_is_altered() -> None:

@@ -29,6 +29,19 @@ def test_differences_are_to_the_own_runs(both, make_run):
     assert "AMD EPYC" in shown.title, "the context is said once"
 
 
+def test_published_returns_are_compared_by_the_last_policy(both, make_run):
+    published = {"protocol": "published", "edition": "first"}
+    mine, theirs = (
+        [make_run("cartpole", name, seed, test_selected=500.0, test_last=last, **published) for seed in (1, 2)]
+        for name, last in (("mine", 200.0), ("polystep", 150.0))
+    )
+    (shown,), _ = compare(both(mine, theirs), "cartpole", "mine")
+    found = rows(shown)
+    assert [row["test"].mean for row in found.values()] == [200.0, 150.0]
+    assert found["PolyStep", "committed"]["difference"].value == -50.0
+    assert shown.notes == ("Test scores of the last policy, as is published.",)
+
+
 def test_a_repetition_stands_beside_the_committed_run(both, make_run):
     run = make_run("snn", "polystep")
     (shown,), _ = compare(both([run | {"test_selected": 0.5}], [run]), "snn", "polystep")

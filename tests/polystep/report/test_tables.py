@@ -221,6 +221,27 @@ def test_published_numbers_that_reruns_do_not_repeat_are_named(made, make_run):
     assert row["task"] == "snn" and row["deviations"] == pytest.approx((0.90002 - 0.93362) / 0.002508868)
 
 
+def test_returns_with_published_settings_are_shown_by_the_last_policy(made, make_run):
+    published = {"protocol": "published", "edition": "first"}
+    runs = [
+        make_run("cartpole", method, seed, test_selected=500.0, test_last=last + seed, **published)
+        for method, last in (("polystep", 150.0), ("openai_es", 300.0))
+        for seed in (1, 2)
+    ]
+    found = made(*runs)
+    (row,) = found["headline"].rows
+    assert row["first_here"].mean == 151.5
+    scores = found["scores_control_published_settings_first_edition"]
+    assert [row["cartpole"].mean for row in scores.rows[:2]] == [301.5, 151.5]
+    assert "Returns are those of the last policy" in scores.notes[0]
+    (best, other) = found["comparison_control_published_settings_first_edition"].rows
+    assert (best["rank"], other["rank"]) == (1, 2) and best["difference"].value == 150.0
+    assert other["interval"].low < 151.5 < other["interval"].high and other["test"].mean == 500.0
+    networks = [make_run("snn", "polystep", seed, test_last=0.1, **published) for seed in (1, 2)]
+    shown = made(*networks)["scores_networks_published_settings_first_edition"]
+    assert shown.rows[0]["snn"].mean == 0.9 and "published: the best of all looks" in shown.notes[0]
+
+
 def test_returns_are_judged_by_the_last_policy(made, make_run):
     # the first edition has -79.6 +- 2.0 on Acrobot
     shown = {"protocol": "published", "edition": "first", "metric": "return", "unit": "", "best": 0.0}

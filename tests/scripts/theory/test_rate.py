@@ -75,14 +75,16 @@ def test_what_is_slower_than_both_terms_of_the_bound_is_told() -> None:
 
     def told(arm: str, low: float) -> str:
         row = {"function": "kink", "arm": arm, "exponent": low, "low": low, "high": low + 0.01, "predicted": -0.5}
-        return study.section({"rate": [], "exponents": [row]}).answer[0]
+        section = study.section({"rate": [], "exponents": [row]})
+        shown = section.tables[0].rows[0]["bound"].split(" and ")
+        assert [float(term) for term in shown] == pytest.approx([*dict.fromkeys(study._terms(arm))], abs=1e-4)
+        return section.answer[0]
 
     # of sums over (t + 1)^-0.6, exponents are about -0.5 and -0.3 over lengths as short as these
-    assert told(CONSTANT, -0.51).startswith("No band") and told(DECAYING, -0.4).startswith("No band")
-    assert told(CONSTANT, -0.48).startswith(
-        f"The band is above the exponent of the bound for kink, {CONSTANT} (by 0.020)"
-    )
-    assert told(DECAYING, -0.2).startswith("The band is above")
+    within, beyond = "1 of 1 fits with the theorem's settings are within the bound.", "0 of 1 fits"
+    assert within in told(CONSTANT, -0.51) and within in told(DECAYING, -0.4)
+    assert f"within the bound; slower, by their whole band, are kink, {CONSTANT} (by 0.020)." in told(CONSTANT, -0.48)
+    assert beyond in told(CONSTANT, -0.48) and beyond in told(DECAYING, -0.2)
 
 
 @pytest.mark.parametrize(

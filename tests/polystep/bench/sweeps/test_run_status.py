@@ -111,6 +111,9 @@ def test_what_happened_last_is_shown(written: Callable[..., SweepRun]) -> None:
     later = record.stat().st_mtime + 10
     os.utime(record, (later, later))
     assert only(run) == RunStatus("failed", "interrupted; it continues where it was")
+    with exclusive(folder.path):
+        # others of the sweep are still at work
+        assert only(run) == RunStatus("failed", "interrupted; it continues where it was")
 
 
 FAKE = {"down": "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1", "old": "exit 64"}
