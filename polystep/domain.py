@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -120,8 +121,11 @@ def _plain(bound: Any) -> Any:
 
 def _vector(values: Any, name: str) -> Tensor:
     try:
+        if hasattr(values, "__array__") and not isinstance(values, Tensor):
+            # torch reads neither what numpy has turned round nor what pandas wraps
+            values = numpy.array(values)
         tensor = values.detach().clone() if isinstance(values, Tensor) else torch.tensor(values, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise BlackBoxError(f"{name} must consist of real numbers, got {values!r}: {error}") from None
     if tensor.is_complex():
         raise BlackBoxError(

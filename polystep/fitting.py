@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ class Fitting:
 
     def __post_init__(self) -> None:
         for name, number in (("steps", self.steps), ("patience", 1 if self.patience is None else self.patience)):
-            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
                 raise TrainingError(f"{name} must be a whole number above 0, got {number!r}")
         if self.validation is None and (self.patience is not None or self.score is not None):
             raise TrainingError("patience and score are about validations; give validation data, too")
@@ -111,7 +112,7 @@ class Fitting:
     def _reason_to_end(self) -> str:
         """Empty where training goes on."""
         if self.done >= self.steps:
-            return f"all {self.steps} steps are taken"
+            return f"all {max(self.steps, self.done)} steps are taken"
         since = sum(row.step > self.best.get("step", 0) for row in self.history)
         if self.patience is not None and since >= self.patience:
             return f"the last {since} validations were not better"
@@ -155,8 +156,11 @@ class Fitting:
             return
         try:
             state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-            history, done, losses, best = (state[name] for name in ("history", "done", "losses", "best"))
-            own, finished = state["trainer"], state["finished"]
+            history = [Row(*row) for row in state["history"]]
+            kinds = {"trainer": dict, "done": int, "losses": list, "best": dict, "finished": bool}
+            if wrong := [name for name, kind in kinds.items() if type(state[name]) is not kind]:
+                raise ValueError(f"{wrong[0]} is {state[wrong[0]]!r}")
+            own, done, losses, best, finished = (state[name] for name in kinds)
         # torch raises errors of many kinds for files that are damaged
         except Exception as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -164,5 +168,5 @@ class Fitting:
                 f"checkpoint {self.checkpoint} cannot be read ({reason}); delete it, and training starts anew"
             ) from None
         self.trainer.load_state_dict(own)
-        self.history, self.done, self.losses, self.best = [Row(*row) for row in history], done, losses, best
+        self.history, self.done, self.losses, self.best = history, done, losses, best
         self.message = FINISHED if finished else self._reason_to_end()

@@ -154,15 +154,21 @@ class Trainer:
         return {
             "steps": self.steps,
             "seed": self._seed,
-            "parameters": self.layout.size,
+            "parameters": self._shapes(),
             "kind": kind,
             "optimizer": self.optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
         """Continue where `state` was taken, with the same model, loss and optimiser."""
+        shapes, found = self._shapes(), state.get("parameters")
+        if found != shapes:
+            other = dict(found) if isinstance(found, dict) else {}
+            name = next((name for name in (*shapes, *other) if shapes.get(name) != other.get(name)), "their order")
+            raise TrainingError(
+                f"the state belongs to a model with other parameters (see {name}); build the trainer as it was built"
+            )
         for name, own, what in (
-            ("parameters", self.layout.size, "a model of {} parameters"),
             ("kind", type(self.optimizer).__name__, "the optimizer {}"),
             ("seed", self._seed, "the seed {}"),
         ):
@@ -175,7 +181,7 @@ class Trainer:
             self.optimizer.load_state_dict(_on_device(state["optimizer"], self._batches.device))
         except torch.OutOfMemoryError:
             raise
-        except (KeyError, RuntimeError, ValueError) as error:
+        except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             self.optimizer.load_state_dict(held)
             reason = f"it has no {error}" if isinstance(error, KeyError) else _reason(error)
             raise TrainingError(
@@ -183,6 +189,9 @@ class Trainer:
             ) from error
         self.steps = state["steps"]
         self.write_parameters(self.optimizer.solution)
+
+    def _shapes(self) -> dict[str, list[int]]:
+        return {entry.name: list(entry.shape) for entry in self.layout.entries}
 
     def _check_loss(self, inputs: Tensor, targets: Tensor) -> None:
         """TrainingError where the loss of the model's outputs is no number, or grows with the rows as a sum does."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polystep.contracts import ExpectedError
-from polystep.records import RecordError, RunRecord, read_places, write_bundle, write_record
+from polystep.records import RecordError, RunRecord, read_places, read_record, write_bundle, write_record
 from polystep.records.check import duplicates, faults, names_a_file
 from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, ROOT, explain, guarded, say
 
@@ -55,7 +55,7 @@ def pack(options: argparse.Namespace) -> int:
         older, newer = sorted((runs.get(item.run_id, item), item), key=lambda record: record.ended)
         runs[item.run_id] = newer
         if older.scores != newer.scores:
-            scores = " takes the place of ".join(str(record.scores["test_selected"]) for record in (newer, older))
+            scores = " takes the place of ".join(str(record.scores.get("test_selected")) for record in (newer, older))
             replaced.append(f"{item.name}: test score {scores}")
     for study, found in studies.items():
         write_bundle(options.to / f"{study}.jsonl.xz", found.values())
@@ -76,6 +76,10 @@ def unpack(options: argparse.Namespace) -> int:
         if not (folder / "run.json").exists():
             write_record(folder, item)
             made += 1
+        elif (there := read_record(folder)).run_id != item.run_id:
+            raise RecordError(
+                f"{folder} holds run {there.run_id}, so run {item.run_id} of the same name was not written; give another --to"
+            )
     say(f"{made} runs in {options.to}")
     return EXIT_STATUS["finished"]
 

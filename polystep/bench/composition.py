@@ -18,6 +18,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from polystep.bench.schema import ConfigError, one_line, read_yaml
 from polystep.bench.studies import ANY_TASK, find_settings, serving_files, settings_files
@@ -95,10 +96,14 @@ class Composer:
         """The configuration of the chosen files, with the settings that their study has for them."""
         choices = self._default_choices() | {str(item.key_or_group): str(item.value()) for item in choosing}
         study, task, optimizer = (choices.get(group, "") for group in ("study", "task", "optimizer"))
+        for group, name in choices.items():
+            _check_name(folders, group, name)
         files = settings_files(*folders)
         found, serves_optimizer = find_settings(files, study, task, optimizer)
         config = self._compose_with_hydra([*lines, *([f"+settings=[{','.join(found)}]"] if found else [])])
         chosen = dict(config.hydra.runtime.choices)
+        if (named := OmegaConf.select(config, "study.name")) not in (None, study):
+            raise ConfigError(f"study/{study}.yaml calls itself {named}; its study.name must be {study}")
         # what Hydra says of itself is several times as large as all else
         del config["hydra"]
         if OmegaConf.select(config, "study.requires_settings") and not serves_optimizer:
@@ -129,12 +134,23 @@ class Composer:
             raise ConfigError(
                 f"{group}={name} does not exist{did_you_mean(name, options)}; choose one of {', '.join(options)}"
             ) from None
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
+        except (HydraException, OmegaConfBaseException, ValueError, YAMLError, OSError) as error:
             # YAML reads on, off, yes and no as truth values
             remedy = "; quote on, off, yes and no in lists of defaults" if "in defaults : bool" in str(error) else ""
             raise ConfigError(f"{one_line(error)}{remedy}") from None
         OmegaConf.set_struct(config, False)
         return config
+
+
+def _check_name(folders: Sequence[Path], group: str, name: str) -> None:
+    """ConfigError for a name that is that of no file here, or of several."""
+    if group in ("study", "task", "optimizer") and "/" in name:
+        raise ConfigError(
+            f"{group}={name} is not valid; folders of runs have this name, so put its file into {group}/ itself"
+        )
+    found = [path for folder in folders if (path := folder / group / f"{name}.yaml").exists()]
+    if len(found) > 1:
+        raise ConfigError(f"{found[0]} and {found[1]} have one name, so the second would be ignored; rename it")
 
 
 def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, ...]]:

@@ -66,6 +66,8 @@ def read_grid(path: Path, value_of: Callable[[str], float]) -> Grid:
         raise ConfigError(
             f"{path} must have {SIZE} combinations, as every grid: three by three values, or nine of one setting"
         )
+    if wrong := [name for name in content if str(name).partition(".")[0] in ("task", "budget", "seed", "study")]:
+        raise ConfigError(f"{path}: {wrong[0]} is what trials have in common; a grid varies settings of the optimizer")
     content |= {name: [_short(value_of(name) * factor) for factor in values] for name, values in factors.items()}
     for name, values in content.items():
         for best in values:

@@ -166,7 +166,10 @@ def _check_top_level(config: dict[str, Any]) -> None:
         if key not in valid:
             raise ConfigError(unknown(key, key, valid))
     if missing := sorted(valid - config.keys()):
-        raise ConfigError(f"the configuration lacks {', '.join(missing)}; do not delete them")
+        raise ConfigError(
+            f"the configuration lacks {', '.join(missing)}; do not delete settings, and let a study of your own set its "
+            "evaluation, as configs/study/default.yaml does, after a first line # @package _global_"
+        )
     if not isinstance(config["study"], dict):
         raise ConfigError(f"study={config['study']!r} is not valid; expected settings")
     if missing := check_settings(Study, config["study"], "study"):

@@ -66,8 +66,12 @@ def profile_names(*folders: Path) -> list[str]:
 
 
 def _profile_files(folders: Sequence[Path]) -> dict[str, Path]:
-    """By name; of several with one name that of the first folder."""
-    return {path.stem: path for folder in reversed(folders) for path in (folder / "profile").glob("*.yaml")}
+    """By name; raises ConfigError where two have one."""
+    found: dict[str, Path] = {}
+    for path in (path for folder in folders for path in sorted((folder / "profile").glob("*.yaml"))):
+        if (earlier := found.setdefault(path.stem, path)) != path:
+            raise ConfigError(f"{earlier} and {path} have one name, so the second would be ignored; rename it")
+    return found
 
 
 def read_profile(config_dir: Path, name: str, *others: Path) -> list[PlannedRun]:

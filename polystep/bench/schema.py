@@ -31,7 +31,8 @@ def read_yaml(path: Path, kind: str) -> Any:
     """What a yaml file holds; raises ConfigError, which calls it no `kind`, where that is no yaml."""
     try:
         return OmegaConf.to_container(OmegaConf.load(path))
-    except (OmegaConfBaseException, YAMLError) as error:
+    # OmegaConf raises an OSError for a bare number, the text may be no UTF-8
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
         raise ConfigError(f"{path} is not {kind}: {one_line(error)}") from error
 
 

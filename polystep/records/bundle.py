@@ -7,7 +7,7 @@ from pathlib import Path
 
 from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
-from polystep.records.record import RecordError, RunRecord, read_record, refuse_constant
+from polystep.records.record import RecordError, RunRecord, json_of, read_record
 
 
 def write_bundle(path: Path, records: Iterable[RunRecord]) -> None:
@@ -31,7 +31,7 @@ def read_bundle(path: Path) -> Iterator[RunRecord | RecordError]:
             for number, line in enumerate(file, 1):
                 place = f"{path} line {number}"
                 try:
-                    yield RunRecord.of_content(json.loads(line, parse_constant=refuse_constant), place)
+                    yield RunRecord.of_content(json_of(line), place)
                 except RecordError as error:
                     yield error
                 except (ValueError, RecursionError) as error:

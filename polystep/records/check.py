@@ -15,8 +15,13 @@ from polystep.records.record import STEP_CLOCKS, RunRecord
 CLOCK_TOLERANCE = 1e-3
 """Relative difference between the sum of the clocks and the wall time that rounding may leave."""
 
-SHARE_TOLERANCE = 1e-3
-"""Difference of used shares of a budget that rounding of clocks may leave."""
+_SECOND = 2.0
+"""Times of the day are told to the second."""
+SHARE_TOLERANCE = {"seconds": 0.03}
+"""Difference of used shares that a budget of a kind may leave, for others 0.001: clocks go on after the last step."""
+
+_LAST_STEP = 1.5
+"""No last step of several is so large a share of a budget, however unequal steps are, that a run ends beyond this one."""
 
 _TUNED = ("configs/settings/equal_seconds/", "configs/settings/equal_evaluations/")
 
@@ -42,6 +47,9 @@ def faults(record: RunRecord, repository: Path | None = None) -> Iterator[str]:
             yield f"{name} is {record.study[name]}, in its specification {record.specification[name]}"
     yield from _code(record, repository)
     yield from _time(record)
+    yield from _labels(record, repository)
+    yield from _end(record)
+    yield from _history(record)
     yield from _budget(record)
     if record.status == "finished":
         yield from _scores(record)
@@ -59,7 +67,7 @@ def changed_files(record: RunRecord, kind: str) -> list[str]:
 
 def names_a_file(name: str) -> bool:
     """Whether a name from a record can be that of a file: it leads to no other folder."""
-    return re.fullmatch(r"[^\W_][^/\\:\0\n]*", name) is not None
+    return re.fullmatch(r"[^\W_][^/\\:\0\n\ud800-\udfff]{0,199}", name) is not None
 
 
 def duplicates(records: Iterable[tuple[str, RunRecord]]) -> Iterator[str]:
@@ -95,8 +103,15 @@ def _time(record: RunRecord) -> Iterator[str]:
     total = sum(record.clocks.values())
     if not math.isclose(total, record.wall_seconds, rel_tol=CLOCK_TOLERANCE, abs_tol=CLOCK_TOLERANCE):
         yield f"its clocks sum to {total:.3f} s, its wall time is {record.wall_seconds:.3f} s"
-    started, ended = (datetime.fromisoformat(text) for text in (record.started, record.ended))
-    if ended < started:
+    try:
+        started, ended = (datetime.fromisoformat(text) for text in (record.started, record.ended))
+        took = (ended - started).total_seconds()
+    except (ValueError, TypeError):
+        yield f"started {record.started} and ended {record.ended} are no times"
+        return
+    if 0 <= took < record.wall_seconds - _SECOND:
+        yield f"it took {record.wall_seconds:.1f} s, from {record.started} to {record.ended}"
+    if took < 0:
         yield f"it ended {record.ended}, before it started, {record.started}"
     for name in ("step", "seconds", *record.counters):
         column = [value for value in record.history.get(name, []) if value is not None]
@@ -109,15 +124,67 @@ def _time(record: RunRecord) -> Iterator[str]:
 
 
 def _budget(record: RunRecord) -> Iterator[str]:
-    seconds = sum(record.clocks[clock] for clock in STEP_CLOCKS)
-    spent = {**record.counters, "seconds": seconds}
-    limits = {name: limit for name, limit in record.specification["budget"].items() if name in spent and limit}
-    share = max((spent[name] / limit for name, limit in limits.items()), default=0.0)
-    told = record.used_share
-    if told is None or not math.isclose(min(share, 1.0), min(told, 1.0), abs_tol=SHARE_TOLERANCE):
+    spent = {**record.counters, "seconds": _step_seconds(record)}
+    limits = record.specification["budget"]
+    if not isinstance(limits, dict) or not all(
+        isinstance(limit, int | float) and limit > 0 for limit in limits.values()
+    ):
+        yield f"its budget {limits!r} does not consist of numbers above 0"
+        return
+    shares = {name: spent[name] / limit for name, limit in limits.items() if name in spent}
+    share = max(shares.values(), default=0.0)
+    told, tolerance = record.used_share, max([1e-3, *(SHARE_TOLERANCE.get(name, 0.0) for name in shares)])
+    # runs of earlier versions told no more than 1
+    if min(abs(share - told), abs(min(share, 1.0) - told)) > tolerance * max(1.0, share):
         yield f"used_share is {told}, its counters and clocks give {share:.4f}"
-    if record.status == "finished" and record.ended_by == "budget" and share < 1 - SHARE_TOLERANCE:
+    elif shares.get("steps", 0.0) > 1 or (share > _LAST_STEP and record.counters["steps"] > 2):
+        yield f"it went on after its budget, of which it used {share:.2f}"
+    if record.ended_by == "budget" and share < 1 - tolerance:
         yield f"it ended by its budget, of which it used {share:.4f}"
+
+
+def _step_seconds(record: RunRecord) -> float:
+    return sum(record.clocks[clock] for clock in STEP_CLOCKS)
+
+
+def _end(record: RunRecord) -> Iterator[str]:
+    """What a run of its status has, and has not."""
+    finished = record.status == "finished"
+    if finished != (record.ended_by is not None):
+        yield f"it is {record.status}, and ended by {record.ended_by}"
+    if (record.status == "failed") != (record.error is not None):
+        yield f"it is {record.status}, and has {'an' if record.error else 'no'} error"
+    if not finished and record.scores:
+        yield f"it is {record.status} and has scores"
+
+
+def _history(record: RunRecord) -> Iterator[str]:
+    """What was counted on the way, against what was counted at the end."""
+    for name, total in {**record.counters, "seconds": _step_seconds(record)}.items():
+        counted = [value for value in record.history.get(name, []) if isinstance(value, int | float)]
+        if counted and counted[-1] > total + CLOCK_TOLERANCE * max(1, total):
+            yield f"{name} of its history ends at {counted[-1]}, its counters and clocks at {total}"
+
+
+def _labels(record: RunRecord, repository: Path | None) -> Iterator[str]:
+    """The names that readers go by, against what was computed."""
+    component = record.specification["optimizer"].get("component")
+    if record.method["name"] != component:
+        yield f"its method is {record.method['name']}, in its specification {component}"
+    settings = _studies(repository).get(record.study["name"], {}) if repository else {}
+    for name in ("protocol", "edition") if settings else ():
+        if record.study[name] != settings.get(name):
+            yield f"{name} is {record.study[name]}, that of study {record.study['name']} is {settings.get(name)}"
+
+
+@cache
+def _studies(repository: Path) -> dict[str, Any]:
+    """What the studies of a repository say of themselves, by name."""
+    # comes with the suite, which alone has studies
+    import yaml
+
+    files = (repository / "configs" / "study").glob("*.yaml")
+    return {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")).get("study", {}) for path in files}
 
 
 def _scores(record: RunRecord) -> Iterator[str]:
@@ -144,8 +211,18 @@ def _scores(record: RunRecord) -> Iterator[str]:
         yield f"validation_selected is {selected}, at its selected_step {step} its history has {there[0]}"
     if steps[-1] > record.counters["steps"]:
         yield f"its history ends at step {steps[-1]}, its counter at {record.counters['steps']}"
-    if step == record.counters["steps"] and not _equal(score, record.scores["test_last"]):
-        yield f"its last step was selected, but test_selected is {score}, test_last {record.scores['test_last']}"
+    last = record.scores["test_last"]
+    if step == record.counters["steps"] and not _equal(score, last):
+        yield f"its last step was selected, but test_selected is {score}, test_last {last}"
+    for mark in record.scores["test_curve"]:
+        for name, at, expected in (("test_selected", step, score), ("test_last", record.counters["steps"], last)):
+            if mark["step"] == at and not _equal(mark["test"], expected):
+                yield f"its test curve has {mark['test']} at step {at}, {name} is {expected}"
+    possible = record.metric["best"]
+    for name in ("validation_selected", "test_selected", "test_last"):
+        value = record.scores[name]
+        if None not in (value, possible) and not _equal(best([float(value), possible]), possible):
+            yield f"{name} is {value}, which is better than the best possible {possible}"
 
 
 def _equal(one: Any, other: Any) -> bool:

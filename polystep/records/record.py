@@ -135,11 +135,28 @@ def write_record(folder: Path, record: RunRecord) -> None:
     write_text(folder / "run.json", json.dumps(record.content(), indent=1, allow_nan=False) + "\n")
 
 
+def json_of(text: str | bytes) -> Any:
+    """What a JSON text holds; ValueError also for numbers that are not finite, or larger than a float can be."""
+    return json.loads(text, parse_constant=refuse_constant, parse_float=_finite, parse_int=_countable)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large")
+    return value
+
+
+def _countable(text: str) -> int:
+    _finite(text)
+    return int(text)
+
+
 def read_record(folder: Path) -> RunRecord:
     """The record in `folder`; RecordError, naming the file, where it is damaged or of another format."""
     path = folder / "run.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse_constant)
+        content = json_of(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path} cannot be read as JSON ({error})") from error
     return RunRecord.of_content(content, str(path))

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import scipy.optimize
 import torch
@@ -96,6 +97,7 @@ def test_all_coordinates_may_be_whole_numbers() -> None:
         ([1.0, math.nan], r"start\[1\] = nan is not finite"),
         ([math.inf], r"start\[0\] = inf is not finite"),
         (["one"], "start must consist of real numbers"),
+        ([10**400], "start must consist of real numbers"),
         (None, "start must consist of real numbers"),
         ([[1.0], [1.0, 2.0]], "start must consist of real numbers"),
         (torch.ones(2, dtype=torch.complex64), "real and imaginary parts apart"),
@@ -124,6 +126,12 @@ def test_useless_starts_are_refused(start: Any, message: str) -> None:
 def test_useless_bounds_are_refused(bounds: Any, message: str) -> None:
     with pytest.raises(BlackBoxError, match=message):
         minimize(sum, [1.0, 1.0], bounds=bounds)
+
+
+@pytest.mark.parametrize("start", [np.array([2.0, 1.0])[::-1], pandas.Series([1.0, 2.0])], ids=["reversed", "series"])
+def test_a_start_may_be_any_array(start: Any) -> None:
+    found = minimize(lambda x: float(((x - 1) ** 2).sum()), start, bounds=(-5, 5), budget=50)
+    assert found.x.shape == (2,)
 
 
 def test_bounds_may_be_numbers_of_numpy() -> None:

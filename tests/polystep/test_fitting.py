@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -171,6 +172,19 @@ def test_damaged_and_foreign_checkpoints_are_named(tmp_path: Path) -> None:
     trainer().fit([DATA], steps=2, checkpoint=path, progress=False)
     with pytest.raises(TrainingError, match="the optimizer Walk, not to the optimizer WalkOf5"):
         trainer(WalkOf5).fit([DATA], steps=2, checkpoint=path, progress=False)
+    sound = torch.load(path, weights_only=True)
+    for name, value in (
+        ("history", 5),
+        ("history", [[1]]),
+        ("losses", 5),
+        ("best", 5),
+        ("done", 2.5),
+        ("finished", "no"),
+    ):
+        torch.save(sound | {name: value}, path)
+        with pytest.raises(StorageError, match=r"training\.pt cannot be read \(.+\); delete it"):
+            trainer().fit([DATA], steps=2, checkpoint=path, progress=False)
+    torch.save(sound, path)
     for content in (b"", b"something else", path.read_bytes()[:500]):
         path.write_bytes(content)
         with pytest.raises(StorageError, match=r"training\.pt cannot be read \(.+\); delete it"):
@@ -178,6 +192,13 @@ def test_damaged_and_foreign_checkpoints_are_named(tmp_path: Path) -> None:
     torch.save({"some": "weights"}, path)
     with pytest.raises(StorageError, match="cannot be read"):
         trainer().fit([DATA], steps=2, checkpoint=path, progress=False)
+
+
+def test_a_training_that_is_longer_already_says_how_long(tmp_path: Path) -> None:
+    path = tmp_path / "training.pt"
+    trainer().fit([DATA], steps=4, checkpoint=path, progress=False)
+    fit = trainer().fit([DATA], steps=np.int64(2), checkpoint=path, progress=False)
+    assert (fit.steps, fit.message) == (4, "all 4 steps are taken")
 
 
 def test_progress_is_a_line_for_each_validation(capsys: pytest.CaptureFixture[str]) -> None:

@@ -180,6 +180,41 @@ def test_another_folder_of_any_name_adds_choices(tmp_path: Path, name: str) -> N
     assert composed.task.size == 5
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "chosen", "message"),
+    [
+        (
+            "optimizer/spsa.yaml",
+            "_target_: mine.Method\n",
+            "optimizer=spsa",
+            "have one name, so the second would be ignored; rename",
+        ),
+        (
+            "optimizer/sub/mine.yaml",
+            "_target_: mine.Method\n",
+            "optimizer=sub/mine",
+            "optimizer=sub/mine is not valid; folders of runs",
+        ),
+        (
+            "study/mine.yaml",
+            "# @package _global_\nstudy:\n  name: first\n",
+            "study=mine",
+            "mine.yaml calls itself first; its study",
+        ),
+        ("study/mine.yaml", "x: [", "study=mine", "while parsing a flow node"),
+        ("study/mine.yaml", "5", "study=mine", "Invalid loaded object type: int"),
+    ],
+)
+def test_files_of_ones_own_that_cannot_serve_are_named(
+    tmp_path: Path, file: str, text: str, chosen: str, message: str
+) -> None:
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        compose_config(CONFIGS, add_folder([chosen], tmp_path))
+    assert "\n" not in str(caught.value)
+
+
 def test_folders_add_up_and_a_missing_one_is_named(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name / "task").mkdir(parents=True)

@@ -75,6 +75,8 @@ def test_second_stages_hold_nothing_that_their_method_refuses() -> None:
         ("optimizer.sigma: [0, 2, 3]\noptimizer.a: [1, 2, 3]", "rising positive"),
         ("optimizer.sigma: [1, 2]\noptimizer.a: [1, 2, 3]", "three or nine values"),
         ("optimizer.sigma: [1", "is not a grid"),
+        ("5", "is not a grid"),
+        ("budget.steps: [10, 40, 160]\noptimizer.a: [1.0, 2.0, 3.0]", "budget.steps is what trials have in common"),
         ("optimizer.sigma: {by: [1, 2, 3]}\noptimizer.a: [1, 2, 3]", "sigma must be a list of numbers"),
         ("optimizer.sigma: {times: 3}\noptimizer.a: [1, 2, 3]", "sigma must be a list of numbers, got 3"),
         ("optimizer.sigma: {times: [1, 2, 0]}\noptimizer.a: [1, 2, 3]", "rising positive"),

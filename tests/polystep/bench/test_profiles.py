@@ -77,6 +77,13 @@ def test_malformed_profiles_are_named_with_the_fault(tmp_path: Path, text: str, 
         read_profile(write_profile(tmp_path, text), "mine")
 
 
+def test_two_profiles_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "profile").mkdir()
+    (tmp_path / "profile" / "quick.yaml").write_text("runs: [{task: snn}]\n")
+    with pytest.raises(ConfigError, match=r"quick\.yaml have one name, so the second would be ignored; rename it"):
+        read_profile(CONFIGS, "quick", tmp_path)
+
+
 @pytest.mark.parametrize("name", profile_names(CONFIGS))
 def test_every_run_of_every_profile_can_be_built(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "use_threads", lambda threads: None)

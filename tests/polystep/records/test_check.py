@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from polystep.records import COUNTERS, RunRecord
+from polystep.records import COUNTERS, RunRecord, cell_id, run_id, settings_id
 from polystep.records.check import duplicates, faults
 from tests.polystep.conftest import CONTEXT, SPECIFICATION, MakeRecord
 
@@ -20,6 +20,14 @@ SCORES = {
     "diagnostics": {},
 }
 COUNTED = dict.fromkeys(COUNTERS, 0)
+HISTORY = {"step": [0, 50, 100], "validation": [0.9, 0.99, 0.98]}
+
+
+def with_budget(budget: dict[str, Any]) -> dict[str, Any]:
+    """The specification of a record with another budget, and what it is known by."""
+    specification = SPECIFICATION | {"budget": budget, "seed": 42}
+    ids = {"settings_id": settings_id(specification), "cell_id": cell_id(specification)}
+    return {"specification": specification, **ids, "run_id": run_id(specification, "data", CONTEXT)}
 
 
 def test_a_sound_record_has_no_fault(make_record: MakeRecord) -> None:
@@ -35,7 +43,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "seed": ({"seed": 7}, "seed is 7, in its specification 42"),
     "protocol": ({"study": {"name": "x", "edition": None, "protocol": "tuning"}}, "protocol is tuning"),
     "edition": ({"study": {"name": "x", "edition": "first", "protocol": "default"}}, "edition is first"),
-    "clocks": ({"wall_seconds": 99.0}, "clocks sum to 3.500 s, its wall time is 99.000 s"),
+    "clocks": ({"wall_seconds": 2.0}, "clocks sum to 3.500 s, its wall time is 2.000 s"),
     "order": ({"ended": "2025-01-01T10:00:00+00:00"}, "before it started"),
     "no scores": ({"scores": {}}, "finished and has no scores"),
     "no history": ({"history": {}}, "holds no validation"),
@@ -48,7 +56,10 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         "step of its history falls from 100 to 50",
     ),
     "a falling counter": (
-        {"history": {"step": [0, 50, 100], "validation": [0.9, 0.99, 0.98], "sample_forwards": [0, 9, 8]}},
+        {
+            "counters": COUNTED | {"steps": 100, "sample_forwards": 9},
+            "history": HISTORY | {"sample_forwards": [0, 9, 8]},
+        },
         "sample_forwards of its history falls from 9 to 8",
     ),
     "the largest where less is better": (
@@ -83,6 +94,49 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "fewer steps than it used": (
         {"counters": COUNTED | {"steps": 100}, "used_share": 0.5},
         "used_share is 0.5, its counters and clocks give 1.0000",
+    ),
+    "steps beyond the budget": (
+        {"counters": COUNTED | {"steps": 101}, "used_share": 1.01},
+        "it went on after its budget, of which",
+    ),
+    "far beyond the budget": (
+        {**with_budget({"candidate_evaluations": 100}), "used_share": 16.0},
+        "it went on after its budget, of which it used 16.00",
+    ),
+    "a share beyond the budget": ({"used_share": 40.0}, "used_share is 40.0, its counters and clocks give 1.0000"),
+    "no budget": (
+        with_budget({"steps": "x"}),
+        "its budget {'steps': 'x'} does not consist of numbers above 0",
+    ),
+    "no times": ({"started": "2026-13-99T99:99:99+00:00"}, "started 2026-13-99T99:99:99+00:00 and ended "),
+    "less time than its clocks": ({"ended": "2026-01-01T10:00:01+00:00"}, "it took 3.5 s, from 2026-01-01T10:00:00"),
+    "more on the way than at the end": (
+        {"counters": COUNTED | {"steps": 100}, "history": HISTORY | {"candidate_evaluations": [0, 5, 9]}},
+        "candidate_evaluations of its history ends at 9, its counters and clocks at 0",
+    ),
+    "seconds on the way": ({"history": HISTORY | {"seconds": [0.0, 3.0, 99.0]}}, "seconds of its history ends at 99.0"),
+    "a curve of its own": (
+        {"scores": SCORES | {"test_curve": [{"step": 50, "test": 0.1}]}},
+        "its test curve has 0.1 at step 50, test_selected is 0.99",
+    ),
+    "the end of the curve": (
+        {"scores": SCORES | {"test_curve": [{"step": 100, "test": 0.1}]}},
+        "its test curve has 0.1 at step 100, test_last is 0.98",
+    ),
+    "better than possible": (
+        {"scores": SCORES | {"test_last": 7.5}},
+        "test_last is 7.5, which is better than the best possible 1.0",
+    ),
+    "finished with an error": (
+        {"error": {"type": "a", "message": "b", "traceback": "c"}},
+        "it is finished, and has an error",
+    ),
+    "finished by nothing": ({"ended_by": None}, "it is finished, and ended by None"),
+    "interrupted with scores": ({"status": "interrupted", "ended_by": None}, "it is interrupted and has scores"),
+    "failed without an error": ({"status": "failed", "ended_by": None, "scores": {}}, "it is failed, and has no error"),
+    "another method": (
+        {"method": {"name": "openai_es", "title": "OpenAI-ES", "family": "", "uses": ["losses"]}},
+        "its method is openai_es, in its specification polystep",
     ),
     "steps that are left": (
         {"counters": COUNTED | {"steps": 60}, "used_share": 0.6, "history": {"step": [50], "validation": [0.99]}},
@@ -135,6 +189,15 @@ def test_a_commit_of_another_history_is_named(make_record: MakeRecord, tmp_path:
     assert list(faults(known, tmp_path)) == []
     [sentence] = faults(make_record(), tmp_path)
     assert "not in the history" in sentence
+
+
+def test_a_study_is_that_of_the_repository(make_record: MakeRecord, tmp_path: Path) -> None:
+    study = tmp_path / "configs" / "study" / "default.yaml"
+    study.parent.mkdir(parents=True)
+    study.write_text("# @package _global_\nstudy:\n  name: default\n  protocol: published\n  edition: first\n")
+    found = list(faults(make_record(), tmp_path))
+    assert "protocol is default, that of study default is published" in found
+    assert "edition is None, that of study default is first" in found
 
 
 def test_a_run_at_two_places_is_named(make_record: MakeRecord) -> None:

@@ -81,6 +81,15 @@ def test_a_file_that_holds_no_record_is_named(tmp_path: Path, text: str) -> None
         read_record(tmp_path)
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + 400 * "0", "NaN"])
+def test_numbers_without_end_are_refused(make_record: MakeRecord, tmp_path: Path, number: str) -> None:
+    write_record(tmp_path, make_record())
+    path = tmp_path / "run.json"
+    path.write_text(path.read_text().replace('"wall_seconds": 3.5', f'"wall_seconds": {number}'))
+    with pytest.raises(RecordError, match=r"run\.json cannot be read as JSON"):
+        read_record(tmp_path)
+
+
 def test_a_history_keeps_validations_to_seven_digits() -> None:
     rows = [
         {"step": 0, "validation": 0.5, "loss": None, "never": None},
