@@ -108,7 +108,7 @@ class Composer:
         del config["hydra"]
         if OmegaConf.select(config, "study.requires_settings") and not serves_optimizer:
             known = sorted({known_task for known_study, known_task, _ in files if known_study == study})
-            if task not in known and ANY_TASK not in known:
+            if known and task not in known and ANY_TASK not in known:
                 raise ConfigError(
                     f"study={study} does not know task={task}; it has settings for {', '.join(known)}; choose one of "
                     "these, or study=default"

@@ -83,7 +83,12 @@ def check_settings(
 
 @cache
 def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(target).parameters
+    try:
+        return inspect.signature(target).parameters
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"{target.__module__}.{target.__name__} does not tell its settings; name a class or function written in Python"
+        ) from None
 
 
 _COLLECTING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

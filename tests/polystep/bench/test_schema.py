@@ -97,6 +97,10 @@ def test_valid_settings_pass(valid: Any) -> None:
         (node(part=3), "top.part=3 is not valid; expected Part or null"),
         (node(part=PART | {"siz": 1}), r"unknown setting top.part.siz \(did you mean size\?\)"),
         (node(parts=[PART, PART | {"size": "x"}]), "top.parts.1.size='x' is not valid"),
+        (
+            {"_target_": "builtins.dict"},
+            "builtins.dict does not tell its settings; name a class or function written in",
+        ),
         ({"_target_": f"{HERE}.Whole", "rate": 1.0}, f"top lacks count, which {HERE}.Whole needs; .*top.count=VALUE"),
         ({"_target_": f"{HERE}.Missing"}, "cannot be imported .*dotted path of a class or function"),
         ({"_target_": f"{HERE}.NOT_CALLABLE"}, r"cannot be imported \(it is a int\)"),
