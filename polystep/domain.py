@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
 import torch
 from torch import Tensor
 
@@ -122,7 +121,9 @@ def _plain(bound: Any) -> Any:
 def _vector(values: Any, name: str) -> Tensor:
     try:
         if hasattr(values, "__array__") and not isinstance(values, Tensor):
-            # torch reads neither what numpy has turned round nor what pandas wraps
+            # torch reads neither what numpy has turned round nor what pandas wraps; who has such arrays has numpy
+            import numpy
+
             values = numpy.array(values)
         tensor = values.detach().clone() if isinstance(values, Tensor) else torch.tensor(values, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:

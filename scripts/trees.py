@@ -55,7 +55,8 @@ def tree_table(runs: Any) -> Table:
     columns = (
         text_column("set", "Set"),
         number_column("depth", "Depth"),
-        number_column("validation", "Validation size"),
+        # where sets alone do not tell rows apart
+        *([number_column("validation", "Validation size")] if len({row["validation"] for row in rows}) > 1 else []),
         text_column("seeds", "Seeds"),
         *(interval_column(title, title) for title in (CART, *sorted(methods))),
     )

@@ -63,3 +63,12 @@ def test_cart_learns_from_the_training_part_alone() -> None:
     assert trees.cart_accuracy("wine", 1, 0.25, 1) < 0.8
     # of which validation leaves less
     assert trees.cart_accuracy("wine", 3, 0.95, 1) < trees.cart_accuracy("wine", 3, 0.25, 1)
+
+
+def test_sets_with_several_validation_sizes_are_told_apart(tmp_path: Path) -> None:
+    settings = ["task=tree", "task.dataset=iris", "task.network.depth=2", "task.evaluation=functional", "seed=1"]
+    for share in ("0.25", "0.5"):
+        compute(tmp_path, *settings, "optimizer=spsa", "budget.steps=3", f"task.validation_size={share}")
+    table = trees.tree_table(load_runs(tmp_path))
+    assert "Validation size" in [column.title for column in table.columns]
+    assert [row["validation"] for row in table.rows] == [0.25, 0.5]
