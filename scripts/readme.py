@@ -35,11 +35,12 @@ _COLUMNS = (
     headline.method_column("rival", "best black-box rival, equal seconds"),
     headline.method_column("gradients", "gradients, equal seconds"),
 )
+_CLAIMANTS = {"first": "the first edition", "revised": "the revised edition", "ours": "this project"}
 _NOTES = (
     "All columns but the last two are PolyStep's scores: test accuracy, share of satisfied clauses, or return; mean ± standard "
-    "deviation over seeds, n if there are fewer than five. Our settings: `study=default`. Equal seconds: every method has as "
-    "many, on one core. `maxsat_100v` is `task=maxsat task.variables=100`, `cartpole_int8` is `task=cartpole "
-    "task.activation=int8`.",
+    "deviation over seeds, n if there are fewer than five. Our settings: study=default. Equal seconds: every method has as "
+    "many, on one core. The task maxsat_100v is task=maxsat task.variables=100, cartpole_int8 is task=cartpole "
+    "task.activation=int8.",
 )
 
 
@@ -79,7 +80,10 @@ def results_block(records: Path) -> str:
         .unstack()
         .reindex(columns=_VERDICTS)
     )
-    rows = [{"edition": edition, **found} for edition, found in counts.fillna(0).astype(int).to_dict("index").items()]
+    rows = [
+        {"edition": _CLAIMANTS.get(edition, edition), **found}
+        for edition, found in counts.fillna(0).astype(int).to_dict("index").items()
+    ]
     columns = [text_column("edition", "Claims of"), *(number_column(verdict, verdict) for verdict in _VERDICTS)]
     figures = [
         f"![{for_markdown(chart.title)}](results/figures/{chart.name}.svg)\n"
