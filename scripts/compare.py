@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return explain(error)
     for table in tables:
         console.print(_for_terminal(table))
+        for note in table.notes:
+            say(note)
     for sentence in sentences:
         say(sentence)
     return 0 if tables else 1
