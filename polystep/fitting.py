@@ -112,7 +112,7 @@ class Fitting:
     def _reason_to_end(self) -> str:
         """Empty where training goes on."""
         if self.done >= self.steps:
-            return f"all {max(self.steps, self.done)} steps are taken"
+            return f"all {self.done} steps are taken"
         since = sum(row.step > self.best.get("step", 0) for row in self.history)
         if self.patience is not None and since >= self.patience:
             return f"the last {since} validations were not better"

@@ -16,7 +16,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.table import Table
 
-from polystep.bench.composition import SEARCH_PATH, compose_config
+from polystep.bench.composition import compose_config, names_folders
 from polystep.bench.launch import build_component
 from polystep.bench.schema import check_node
 from polystep.bench.sweeps.folder import SweepFolder
@@ -73,7 +73,7 @@ def plan(settings: Sequence[str]) -> tuple[Launcher, list[SweepRun]]:
     """The launcher and the runs that the settings describe; raises ExpectedError."""
     own = [setting for setting in settings if setting.partition("=")[0].partition(".")[0] in ("launcher", "profile")]
     others = [setting for setting in settings if setting not in own]
-    folders = [setting for setting in others if setting.lstrip("+").startswith(f"{SEARCH_PATH}=")]
+    folders = [setting for setting in others if names_folders(setting)]
     config: Any = OmegaConf.to_container(compose_config(CONFIGS, [*own, *folders], "sweep").config, resolve=True)
     check_node(config["launcher"], "launcher")
     launcher: Launcher = build_component(config["launcher"], "launcher")

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from polystep.bench.schema import ConfigError, one_line, read_yaml
-from polystep.bench.studies import ANY_TASK, find_settings, serving_files, settings_files
+from polystep.bench.studies import ANY_TASK, chosen_file, find_settings, serving_files, settings_files
 from polystep.validation import did_you_mean
 
 SEARCH_PATH = "hydra.searchpath"
@@ -97,7 +97,12 @@ class Composer:
         choices = self._default_choices() | {str(item.key_or_group): str(item.value()) for item in choosing}
         study, task, optimizer = (choices.get(group, "") for group in ("study", "task", "optimizer"))
         for group, name in choices.items():
-            _check_name(folders, group, name)
+            if group in ("study", "task", "optimizer") and "/" in name:
+                raise ConfigError(
+                    f"{group}={name} is not valid; folders of runs have this name, so put its file into {group}/ itself"
+                )
+            if len(folders) > 1:
+                chosen_file(folders, group, name)
         files = settings_files(*folders)
         found, serves_optimizer = find_settings(files, study, task, optimizer)
         config = self._compose_with_hydra([*lines, *([f"+settings=[{','.join(found)}]"] if found else [])])
@@ -142,17 +147,6 @@ class Composer:
         return config
 
 
-def _check_name(folders: Sequence[Path], group: str, name: str) -> None:
-    """ConfigError for a name that is that of no file here, or of several."""
-    if group in ("study", "task", "optimizer") and "/" in name:
-        raise ConfigError(
-            f"{group}={name} is not valid; folders of runs have this name, so put its file into {group}/ itself"
-        )
-    found = [path for folder in folders if (path := folder / group / f"{name}.yaml").exists()]
-    if len(found) > 1:
-        raise ConfigError(f"{found[0]} and {found[1]} have one name, so the second would be ignored; rename it")
-
-
 def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, ...]]:
     """The overrides of each run that Hydra's sweep syntax (`seed=1,2`, `range(1,4)`, `glob(*)`) stands for, last one fastest.
 
@@ -174,7 +168,7 @@ def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, 
 
 def add_folder(overrides: Sequence[str], folder: Path) -> list[str]:
     """The overrides, with the choices of another folder of configurations; raises ConfigError where there is none."""
-    others = [item for item in overrides if not item.startswith(f"{SEARCH_PATH}=")]
+    others = [item for item in overrides if not names_folders(item)]
     known = _search_path([_parse(item) for item in overrides if item not in others])
     quoted = [QuotedString(f"file://{path.resolve()}", Quote.single).with_quotes() for path in (folder, *known)]
     added = f"{SEARCH_PATH}=[{','.join(quoted)}]"
@@ -184,8 +178,12 @@ def add_folder(overrides: Sequence[str], folder: Path) -> list[str]:
 
 def config_folders(config_dir: Path, overrides: Sequence[str]) -> list[Path]:
     """`config_dir` and the folders that the overrides add to it; raises ConfigError for one that does not exist."""
-    named = [_parse(item) for item in overrides if item.lstrip("+").startswith(f"{SEARCH_PATH}=")]
-    return [config_dir, *_search_path(named)]
+    return [config_dir, *_search_path([_parse(item) for item in overrides if names_folders(item)])]
+
+
+def names_folders(override: str) -> bool:
+    """Whether an override adds folders of configurations."""
+    return override.lstrip("+").startswith(f"{SEARCH_PATH}=")
 
 
 def _search_path(overrides: Sequence[Override]) -> list[Path]:

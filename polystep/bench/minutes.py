@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from polystep.records import STEP_CLOCKS, RunRecord, cell_id, digest, read_places
+from polystep.records import RunRecord, cell_id, digest, read_places
 
 ANYTHING = ""
 BESIDE = "beside steps"
@@ -31,7 +31,7 @@ class RecordedMinutes:
             if isinstance(record, RunRecord) and record.status == "finished":
                 minutes = record.wall_seconds / 60
                 found[record.cell_id].append(minutes)
-                of_steps = sum(record.clocks[clock] for clock in STEP_CLOCKS) / 60
+                of_steps = record.step_seconds / 60
                 alike = _alike(record.specification, record.names)
                 for known_by in (*alike, _names(record.names), ANYTHING):
                     found[known_by, BESIDE].append(minutes - of_steps)

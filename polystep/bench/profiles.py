@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from polystep.bench.schema import ConfigError, check_settings, read_yaml
+from polystep.bench.studies import only_file
 from polystep.validation import did_you_mean
 
 Several = str | list[str]
@@ -67,11 +68,10 @@ def profile_names(*folders: Path) -> list[str]:
 
 def _profile_files(folders: Sequence[Path]) -> dict[str, Path]:
     """By name; raises ConfigError where two have one."""
-    found: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
     for path in (path for folder in folders for path in sorted((folder / "profile").glob("*.yaml"))):
-        if (earlier := found.setdefault(path.stem, path)) != path:
-            raise ConfigError(f"{earlier} and {path} have one name, so the second would be ignored; rename it")
-    return found
+        found.setdefault(path.stem, []).append(path)
+    return {name: only for name, paths in found.items() if (only := only_file(paths))}
 
 
 def read_profile(config_dir: Path, name: str, *others: Path) -> list[PlannedRun]:

@@ -5,7 +5,7 @@ is one, or any_optimizer. The file of a task is used instead of that of several,
 holds for any optimiser goes on top, such as the seconds that all of them get.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -56,6 +56,18 @@ def files_by_use(folders: Iterable[Path], layout: str) -> dict[tuple[str, ...], 
                 elif uses[path] == uses[earlier]:
                     raise ConfigError(f"{earlier} and {path} both serve {'/'.join(use)}; keep one of them")
     return found
+
+
+def only_file(found: Sequence[Path]) -> Path | None:
+    """The file of those of one name in several folders; None without any, ConfigError where there are several."""
+    if len(found) > 1:
+        raise ConfigError(f"{found[0]} and {found[1]} have one name, so the second would be ignored; rename it")
+    return found[0] if found else None
+
+
+def chosen_file(folders: Sequence[Path], group: str, name: str) -> Path | None:
+    """The file that the choice of a name in a group stands for, as `only_file`."""
+    return only_file([path for folder in folders if (path := folder / group / f"{name}.yaml").exists()])
 
 
 def settings_files(*folders: Path) -> dict[tuple[str, ...], Path]:

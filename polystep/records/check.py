@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from polystep.records.identity import cell_id, run_id, settings_id
-from polystep.records.record import STEP_CLOCKS, RunRecord
+from polystep.records.record import RunRecord
 
 CLOCK_TOLERANCE = 1e-3
 """Relative difference between the sum of the clocks and the wall time that rounding may leave."""
 
 _SECOND = 2.0
 """Times of the day are told to the second."""
-SHARE_TOLERANCE = {"seconds": 0.03}
-"""Difference of used shares that a budget of a kind may leave, for others 0.001: clocks go on after the last step."""
+SHARE_TOLERANCE, SHARE_OF_SECONDS_TOLERANCE = 1e-3, 0.03
+"""Difference between used shares of a budget; clocks go on after the last step."""
 
 _LAST_STEP = 1.5
 """No last step of several is so large a share of a budget, however unequal steps are, that a run ends beyond this one."""
@@ -124,7 +124,7 @@ def _time(record: RunRecord) -> Iterator[str]:
 
 
 def _budget(record: RunRecord) -> Iterator[str]:
-    spent = {**record.counters, "seconds": _step_seconds(record)}
+    spent = {**record.counters, "seconds": record.step_seconds}
     limits = record.specification["budget"]
     if not isinstance(limits, dict) or not all(
         isinstance(limit, int | float) and limit > 0 for limit in limits.values()
@@ -133,7 +133,7 @@ def _budget(record: RunRecord) -> Iterator[str]:
         return
     shares = {name: spent[name] / limit for name, limit in limits.items() if name in spent}
     share = max(shares.values(), default=0.0)
-    told, tolerance = record.used_share, max([1e-3, *(SHARE_TOLERANCE.get(name, 0.0) for name in shares)])
+    told, tolerance = record.used_share, SHARE_OF_SECONDS_TOLERANCE if "seconds" in shares else SHARE_TOLERANCE
     # runs of earlier versions told no more than 1
     if min(abs(share - told), abs(min(share, 1.0) - told)) > tolerance * max(1.0, share):
         yield f"used_share is {told}, its counters and clocks give {share:.4f}"
@@ -141,10 +141,6 @@ def _budget(record: RunRecord) -> Iterator[str]:
         yield f"it went on after its budget, of which it used {share:.2f}"
     if record.ended_by == "budget" and share < 1 - tolerance:
         yield f"it ended by its budget, of which it used {share:.4f}"
-
-
-def _step_seconds(record: RunRecord) -> float:
-    return sum(record.clocks[clock] for clock in STEP_CLOCKS)
 
 
 def _end(record: RunRecord) -> Iterator[str]:
@@ -160,7 +156,7 @@ def _end(record: RunRecord) -> Iterator[str]:
 
 def _history(record: RunRecord) -> Iterator[str]:
     """What was counted on the way, against what was counted at the end."""
-    for name, total in {**record.counters, "seconds": _step_seconds(record)}.items():
+    for name, total in {**record.counters, "seconds": record.step_seconds}.items():
         counted = [value for value in record.history.get(name, []) if isinstance(value, int | float)]
         if counted and counted[-1] > total + CLOCK_TOLERANCE * max(1, total):
             yield f"{name} of its history ends at {counted[-1]}, its counters and clocks at {total}"

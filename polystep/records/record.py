@@ -96,6 +96,11 @@ class RunRecord:
     history: dict[str, list[Any]] = field(default_factory=dict)
     format: int = FORMAT
 
+    @property
+    def step_seconds(self) -> float:
+        """What budgets in seconds limit."""
+        return sum(self.clocks[clock] for clock in STEP_CLOCKS)
+
     def content(self) -> dict[str, Any]:
         """The record as JSON values, with its checksum."""
         content = asdict(self)

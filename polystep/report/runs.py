@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas
 
-from polystep.records import CLOCKS, COUNTERS, STEP_CLOCKS, RecordError, RunRecord, cell_id, read_places
+from polystep.records import CLOCKS, COUNTERS, RecordError, RunRecord, cell_id, read_places
 from polystep.records.check import changed_files
 from polystep.records.identity import Specification
 from polystep.report.one_run import LOOKS
@@ -106,7 +106,7 @@ def _row(record: RunRecord, source: Path) -> dict[str, Any]:
         **{name: record.counters[name] for name in COUNTERS},
         "used_share": record.used_share,
         "ended_by": record.ended_by,
-        "step_seconds": sum(record.clocks[name] for name in STEP_CLOCKS),
+        "step_seconds": record.step_seconds,
         "wall_seconds": record.wall_seconds,
         "cpu_seconds": _number(record.cpu_seconds),
         **{f"seconds_{name}": record.clocks[name] for name in CLOCKS},

@@ -13,7 +13,7 @@ from polystep.bench.launch import resolve_settings
 from polystep.bench.minutes import RecordedMinutes
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.specification import specification
-from polystep.bench.studies import find_settings, settings_files
+from polystep.bench.studies import chosen_file, find_settings, settings_files
 from polystep.processes import map_in_processes
 from polystep.records import settings_id
 
@@ -96,8 +96,7 @@ def _of_study(folders: Sequence[Path], overrides: tuple[str, ...]) -> list[tuple
     """Where a study needs a settings file: the tasks and optimisers that have one, as far as `overrides` leave them open."""
     chosen = dict(override.partition("=")[::2] for override in overrides)
     open_groups = [group for group in ("task", "optimizer") if group not in chosen]
-    name = str(chosen.get("study"))
-    study = next((path for folder in folders if (path := folder / "study" / f"{name}.yaml").exists()), None)
+    study = chosen_file(folders, "study", str(chosen.get("study")))
     if not (open_groups and study and OmegaConf.select(OmegaConf.load(study), "study.requires_settings")):
         return [overrides]
     files = settings_files(*folders)
@@ -107,7 +106,7 @@ def _of_study(folders: Sequence[Path], overrides: tuple[str, ...]) -> list[tuple
     ]
     for choice in product(*names):
         group = chosen | dict(zip(open_groups, choice, strict=True))
-        if find_settings(files, name, group["task"], group["optimizer"])[1]:
+        if find_settings(files, study.stem, group["task"], group["optimizer"])[1]:
             found.append((*overrides, *(f"{name}={group[name]}" for name in open_groups)))
     # without any, composing says what is wrong
     return found or [overrides]
