@@ -79,11 +79,21 @@ class Batches:
         count = 0
         while True:
             before = count
-            for batch in batches:
+            for batch in all_of(batches):
                 count += 1
                 yield self.read(batch)
             if count == before:
                 raise TrainingError(_used_up(count))
+
+
+def all_of(batches: Iterable[Any]) -> Iterator[Any]:
+    """An iterator over batches; TrainingError where there can be none."""
+    try:
+        return iter(batches)
+    except TypeError:
+        raise TrainingError(
+            f"data must be an iterable of pairs (inputs, targets), such as a list or a DataLoader, got {batches!r}"
+        ) from None
 
 
 def _used_up(count: int) -> str:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polystep.ask_tell import NonFiniteLossError
-from polystep.batches import Batches, TrainingError
+from polystep.batches import Batches, TrainingError, all_of
 from polystep.contracts import State, StepReport
 from polystep.evaluation.fastest import choose_evaluator
 from polystep.evaluation.functional import FunctionalEvaluator, evaluation_mode, outputs_at
@@ -56,6 +56,11 @@ class Trainer:
         if not isinstance(model, nn.Module):
             raise TrainingError(
                 f"model must be an nn.Module, got {type(model).__name__}; polystep.minimize takes functions"
+            )
+        if not (callable(loss) or isinstance(loss, SampleLoss)):
+            raise TrainingError(
+                f"loss must be a function of outputs and targets, or a SampleLoss, got {loss!r}; torch.nn.functional has many, "
+                "such as mse_loss"
             )
         if any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in model.parameters()):
             raise TrainingError("the model has lazy layers without parameters yet; call it once on a batch")
@@ -135,7 +140,7 @@ class Trainer:
     def evaluate(self, batches: Iterable[Any], measure: Measure | None = None) -> float:
         """`measure`, or the loss, of the outputs and targets of all batches together, in eval mode."""
         outputs, targets = [], []
-        for batch in batches:
+        for batch in all_of(batches):
             rows, wanted = self._batches.read(batch)
             outputs.append(self._outputs(rows))
             targets.append(wanted)

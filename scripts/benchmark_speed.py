@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.utils import instantiate
@@ -70,19 +71,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True)
     try:
-        # before minutes of measurements are lost
-        for task in options.tasks:
-            if task not in (*CONTROL, *CONVOLUTIONAL, STARTS):
-                for study in ("default", "first"):
-                    polystep_settings(task, study)
+        # composed before minutes of measurements are lost
+        batch = f"task.batch_size={options.batch_size}"
+        networks = {
+            task: [polystep_settings(task, study, batch) for study in ("default", "first")]
+            for task in options.tasks
+            if task not in (*CONTROL, *CONVOLUTIONAL, STARTS)
+        }
         use_threads(None)
         tables = []
         if control := [task for task in options.tasks if task in CONTROL]:
             tables.append(control_speed_table(control, options.repeats, console))
         if convolutional := [task for task in options.tasks if task in CONVOLUTIONAL]:
             tables.append(convolution_speed_table(convolutional, options.batch_size, options.repeats, console))
-        if networks := [task for task in options.tasks if task not in (*CONTROL, *CONVOLUTIONAL, STARTS)]:
-            tables.append(_table([row for task in networks for row in _measure(task, options, console)], options))
+        if networks:
+            rows = [row for task, settings in networks.items() for row in _measure(task, *settings, options, console)]
+            tables.append(_table(rows, options))
         if STARTS in options.tasks:
             tables.append(start_speed_table(NETWORKS, console))
         for table in tables:
@@ -95,10 +99,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _measure(task_name: str, options: argparse.Namespace, console: Console) -> list[Row]:
+def _measure(
+    task_name: str, config: dict[str, Any], published: dict[str, Any], options: argparse.Namespace, console: Console
+) -> list[Row]:
+    """Rows of one network: candidates and steps of the settings `config`, candidates also of the published settings."""
     count, repeats = options.candidates, options.repeats
-    batch = f"task.batch_size={options.batch_size}"
-    config, published = (polystep_settings(task_name, study, batch) for study in ("default", "first"))
     tasks = {path: instantiate(config["task"], evaluation=path) for path in PATHS}
     task = tasks["fused"]
     optimizer, other = (

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def forecast_table(runs: Any, data_dir: str) -> Table:
     """The table; ExpectedError where there are no finished runs of forecasts, or their series cannot be had."""
-    forecasts = results_of(runs, "task.component", "forecasting")
+    forecasts = results_of(runs, "task.component", "forecasting", _WINDOWS)
     if not len(forecasts):
         raise ExpectedError(
             "there are no finished runs of task=etth1; make some with python -m scripts.sweep task=etth1"

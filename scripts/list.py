@@ -11,8 +11,10 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
+from polystep.bench.composition import add_folder, config_folders, names_in
+from polystep.bench.studies import chosen_file
 from polystep.contracts import ExpectedError
-from scripts.console import CONFIGS, EXIT_STATUS, console, explain, guarded
+from scripts.console import CONFIGS, EXIT_STATUS, add_config_dir, console, explain, guarded
 
 KINDS = {
     "tasks": ("task", "python -m scripts.run task=NAME"),
@@ -26,17 +28,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m scripts.list", description="Show what can be run.")
     parser.add_argument("kinds", nargs="*", metavar="kind", help=f"any of {', '.join(KINDS)} (default: all)")
+    add_config_dir(parser)
     options = parser.parse_args(arguments)
     if unknown := [kind for kind in options.kinds if kind not in KINDS]:
         parser.error(f"{unknown[0]} is none of {', '.join(KINDS)}")
     try:
+        folders = config_folders(CONFIGS, add_folder([], options.config_dir) if options.config_dir else [])
         for kind in options.kinds or KINDS:
             folder, command = KINDS[kind]
             table = Table(title=f"{kind}: {command}", title_justify="left", box=None, show_header=False)
             table.add_column(style="bold", no_wrap=True)
             table.add_column()
-            for path in sorted((CONFIGS / folder).glob("*.yaml")):
-                table.add_row(path.stem, escape(first_sentence(path)))
+            for name in names_in(folders, folder):
+                path = chosen_file(folders, folder, name)
+                table.add_row(name, escape(first_sentence(path)) if path else "")
             console.print(table)
     except ExpectedError as error:
         return explain(error)

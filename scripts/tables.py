@@ -1,7 +1,7 @@
 """What the commands share that print a table of your runs."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,19 @@ def print_table(options: argparse.Namespace, table_of: Callable[[Any], Table]) -
     return 0
 
 
-def results_of(runs: Any, setting: str, value: str) -> Any:
-    """The finished runs, trials aside, with this value of a setting."""
+def results_of(runs: Any, setting: str, value: str, needed: Sequence[str]) -> Any:
+    """The finished runs, trials aside, with this value of a setting; ExpectedError where one lacks a needed setting."""
     if setting not in runs:
         return runs[:0]
-    return runs[(runs["status"] == "finished") & (runs["protocol"] != "tuning") & (runs[setting] == value)]
+    found = runs[(runs["status"] == "finished") & (runs["protocol"] != "tuning") & (runs[setting] == value)]
+    for name in needed:
+        lacking = found if name not in found else found[found[name].isna()]
+        if len(lacking):
+            raise ExpectedError(
+                f"{len(lacking)} of {len(found)} runs have no {name} in their records (the first is "
+                f"{lacking['run_id'].iloc[0]}); name records that have it"
+            )
+    return found
 
 
 def one_per_seed(runs: Any) -> Any:

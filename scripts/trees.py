@@ -23,6 +23,7 @@ from tasks.networks.cart import fit_cart
 from tasks.networks.decision_tree import DecisionTree
 
 CART = "CART"
+_SETS = ("task.dataset", "task.network.depth", "task.validation_size")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,11 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def tree_table(runs: Any) -> Table:
     """A row per set, a column per method and number of candidates; ExpectedError where there are no finished runs of trees."""
-    trees = results_of(runs, "task.network.component", "decision_tree")
+    trees = results_of(runs, "task.network.component", "decision_tree", _SETS)
     if not len(trees):
         raise ExpectedError("there are no finished runs of task=tree; make some with python -m scripts.sweep task=tree")
     rows, methods = [], set()
-    for (name, depth, share), of_set in trees.groupby(["task.dataset", "task.network.depth", "task.validation_size"]):
+    for (name, depth, share), of_set in trees.groupby([*_SETS]):
         seeds = sorted(set(of_set["seed"]))
         row: dict[str, Any] = {"set": name, "depth": depth, "validation": share, "unit": "fraction"}
         row[CART] = interval_of([cart_accuracy(name, int(depth), share, int(seed)) for seed in seeds], SHARES)

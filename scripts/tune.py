@@ -23,7 +23,7 @@ from polystep.bench.composition import compose_config, expand_sweep
 from polystep.bench.grids import SIZE, Grid, Point, grid_files, read_grid
 from polystep.bench.profiles import PlannedRun
 from polystep.bench.schema import ConfigError
-from polystep.bench.studies import find_settings, settings_files
+from polystep.bench.studies import name_of_settings, serving_files, settings_files
 from polystep.bench.sweeps.local import LocalLauncher
 from polystep.bench.sweeps.plan import SweepRun, plan_runs
 from polystep.bench.sweeps.run_status import find_run_statuses
@@ -149,8 +149,8 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
                 f"configs/grid/{study}/{task}/{optimizer}.yaml with nine combinations, such as optimizer.sigma: "
                 "[0.01, 0.03, 0.1] and another line like it"
             )
-        found, is_own = find_settings(files, _study_of_trials(study), task, optimizer)
-        base = found[0] if is_own else None
+        served, is_own = serving_files(files, _study_of_trials(study), task, optimizer)
+        base = name_of_settings(served[0]) if is_own else None
         value_of = partial(_value_of, _trial_overrides(study, task, optimizer, others))
         grid = read_grid(grids[study, task, optimizer], value_of)
         method = Method(study, task, optimizer, others, grid, base, folders[0])

@@ -5,14 +5,14 @@ Settings that do not exist are accepted here; `polystep.bench.launch.resolve_set
 
 import copy
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException
@@ -21,7 +21,14 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from polystep.bench.schema import ConfigError, one_line, read_yaml
-from polystep.bench.studies import ANY_TASK, chosen_file, find_settings, serving_files, settings_files
+from polystep.bench.studies import (
+    ANY_TASK,
+    check_package,
+    chosen_file,
+    name_of_settings,
+    serving_files,
+    settings_files,
+)
 from polystep.validation import did_you_mean
 
 SEARCH_PATH = "hydra.searchpath"
@@ -104,7 +111,11 @@ class Composer:
             if len(folders) > 1:
                 chosen_file(folders, group, name)
         files = settings_files(*folders)
-        found, serves_optimizer = find_settings(files, study, task, optimizer)
+        served, serves_optimizer = serving_files(files, study, task, optimizer)
+        for path in (*served, chosen_file(folders, "study", study)):
+            if path is not None:
+                check_package(path)
+        found = [name_of_settings(path) for path in served]
         config = self._compose_with_hydra([*lines, *([f"+settings=[{','.join(found)}]"] if found else [])])
         chosen = dict(config.hydra.runtime.choices)
         if (named := OmegaConf.select(config, "study.name")) not in (None, study):
@@ -153,8 +164,8 @@ def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, 
     Raises ConfigError for what cannot be parsed and for a pattern that nothing matches.
     """
     _refuse_words(config_dir, overrides)
-    with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
-        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    listing: Any = _Listing(config_folders(config_dir, overrides))
+    parser = OverridesParser.create(config_loader=listing)
     choices = []
     for override in (_parse(text, parser) for text in overrides):
         if override.is_sweep_override():
@@ -164,6 +175,22 @@ def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, 
         else:
             choices.append([str(override.input_line)])
     return list(product(*choices))
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """What Hydra asks which choices a pattern may match: those of all folders, as its own asks in the first one only."""
+
+    folders: Sequence[Path]
+
+    def get_group_options(self, group: str, *_: Any, **__: Any) -> list[str]:
+        """The choices of a group."""
+        return names_in(self.folders, group)
+
+
+def names_in(folders: Iterable[Path], group: str) -> list[str]:
+    """The choices of a group that folders of configurations have."""
+    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
 
 
 def add_folder(overrides: Sequence[str], folder: Path) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Literal
 from polystep.bench.schema import ConfigError
 
 ANY_TASK, ANY_OPTIMIZER = "any_task", "any_optimizer"
+_PACKAGE = "# @package _global_"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,15 @@ def files_by_use(folders: Iterable[Path], layout: str) -> dict[tuple[str, ...], 
     return found
 
 
+def check_package(path: Path) -> None:
+    """ConfigError where Hydra would not take the contents of a study's file, or of settings, for those of the run."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    if _PACKAGE not in lines and any(line.strip() and not line.startswith("#") for line in lines):
+        raise ConfigError(
+            f"{path} needs the line {_PACKAGE} at its top; without it, its settings are not those of the run"
+        )
+
+
 def only_file(found: Sequence[Path]) -> Path | None:
     """The file of those of one name in several folders; None without any, ConfigError where there are several."""
     if len(found) > 1:
@@ -83,9 +93,6 @@ def serving_files(
     return [path for path in (own, files.get((study, task, ANY_OPTIMIZER))) if path], own is not None
 
 
-def find_settings(
-    files: Mapping[tuple[str, ...], Path], study: str, task: str, optimizer: str
-) -> tuple[list[str], bool]:
-    """As `serving_files`, by the names that Hydra has for them."""
-    found, is_own = serving_files(files, study, task, optimizer)
-    return ["/".join(path.with_suffix("").parts[-3:]) for path in found], is_own
+def name_of_settings(path: Path) -> str:
+    """What Hydra calls a settings file."""
+    return "/".join(path.with_suffix("").parts[-3:])

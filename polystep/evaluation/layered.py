@@ -8,7 +8,7 @@ rounded ones for example.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +50,7 @@ class Activation(Protocol):
         ...
 
 
+@runtime_checkable
 class SampleLoss(Protocol):
     """Loss of one sample from its logits and target."""
 

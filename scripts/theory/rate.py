@@ -24,6 +24,8 @@ from scripts.theory.study import Found, Section
 CONSTANT, DECAYING = "theorem, r ~ 1/√T", "theorem, decaying r"
 FIXED, COSINE = "practical, the same r for all T", "practical, cosine r"
 ARMS = (CONSTANT, DECAYING, FIXED, COSINE)
+THEOREM = (CONSTANT, DECAYING)
+"""With the theorem's settings, which predict an exponent."""
 SAME_RUNS = (DECAYING, FIXED)
 """Where the length of a run does not change its radii: shorter runs are beginnings of the longest."""
 
@@ -101,7 +103,7 @@ class Rate:
         starts = torch.tensor([start for _, start in FUNCTIONS.values()], dtype=torch.float64)
         start = starts.repeat_interleave(self.repetitions).unsqueeze(1).repeat(1, 2)
         radius = self._radius(arm, length)
-        jitter = 0.0 if arm in (FIXED, COSINE) else self.jitter
+        jitter = self.jitter if arm in THEOREM else 0.0
         seed = derive_seed(self.seed, arm, length)
         practical: dict[str, Any] = {"update": Momentum(), "biased_rotation": "nearest_vertex"}
         optimizer = search_copies(
@@ -112,11 +114,11 @@ class Rate:
             probe_radius=self.probe_radius,
             probe_jitter=jitter,
             step_jitter=jitter,
-            **(practical if arm in (FIXED, COSINE) else {}),
+            **({} if arm in THEOREM else practical),
         )
         functions = [function for function, _ in FUNCTIONS.values()]
         gradients = [smoothed_gradient(function, self.probe_radius, jitter) for function in functions]
-        noise = self._shuffled(start, seed) if arm in (FIXED, COSINE) else self._fresh(start, seed)
+        noise = self._fresh(start, seed) if arm in THEOREM else self._shuffled(start, seed)
         total, weights, found = torch.zeros(len(start), dtype=torch.float64), 0.0, {}
         for step in range(length):
             position = optimizer.solution.reshape(start.shape)
@@ -163,7 +165,7 @@ class Rate:
 
     def _predicted(self, arm: str) -> float | None:
         """The exponent of the bound's first term over these lengths: of 1/sqrt(T), or of one over the sum of the radii."""
-        return self._terms(arm)[0] if arm in (CONSTANT, DECAYING) else None
+        return self._terms(arm)[0] if arm in THEOREM else None
 
     def _terms(self, arm: str) -> tuple[float, float]:
         """Exponents of 1/sum a_t and of sum a_t^2/sum a_t over these lengths; that of the bound lies between them."""
@@ -177,7 +179,7 @@ class Rate:
         return first, second
 
     def _shown_terms(self, arm: str) -> str:
-        if arm not in (CONSTANT, DECAYING):
+        if arm not in THEOREM:
             return MISSING
         return " and ".join(dict.fromkeys(f"{term:.4f}" for term in self._terms(arm)))
 
@@ -187,7 +189,7 @@ class Rate:
             row | {"exponent": (row["exponent"], row["low"], row["high"]), "bound": self._shown_terms(row["arm"])}
             for row in found["exponents"]
         ]
-        theorem = [row for row in found["exponents"] if row["predicted"] is not None]
+        theorem = [row for row in found["exponents"] if row["arm"] in THEOREM]
         slower = [row for row in theorem if row["low"] > max(self._terms(row["arm"]))]
         first, second = self._terms(DECAYING)
         widest = max((row["high"] - row["low"]) / 2 for row in theorem)

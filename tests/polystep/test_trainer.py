@@ -281,6 +281,23 @@ def on_two_devices() -> nn.Module:
     return nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2, device="meta"))
 
 
+@pytest.mark.parametrize("loss", ["mse", None, 2.0])
+def test_what_is_no_loss_is_named(loss: Any) -> None:
+    with pytest.raises(TrainingError, match=f"loss must be a function .* got {loss!r}; torch.nn.functional has many"):
+        Trainer(perceptron(), loss)
+
+
+def test_data_that_cannot_be_gone_through_are_named(data: tuple[Tensor, Tensor]) -> None:
+    trainer = Trainer(perceptron(nn.ReLU()))
+    for useless in (
+        lambda: trainer.fit(5, steps=1),
+        lambda: trainer.fit([data], 1, validation=5),
+        lambda: trainer.evaluate(5),
+    ):
+        with pytest.raises(TrainingError, match=r"data must be an iterable of pairs .* got 5"):
+            useless()
+
+
 @pytest.mark.parametrize(
     ("model", "error", "message"),
     [

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from scripts.console import CONFIGS
@@ -19,6 +21,19 @@ def test_every_choice_says_what_it_is() -> None:
         for path in (CONFIGS / folder).glob("*.yaml"):
             sentence = first_sentence(path)
             assert 3 <= len(sentence.split()) <= 60, f"{path}: {sentence!r}"
+
+
+def test_choices_of_ones_own_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "mine.yaml").write_text("# Walks at random. It is slow.\n_target_: mine.Walk\n")
+    assert main(["optimizers", "-cd", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "mine" in printed and "Walks at random." in printed and "polystep" in printed
+    assert main(["optimizers", "-cd", str(tmp_path / "none")]) == 2
+    assert "does not exist" in capsys.readouterr().out
+    (tmp_path / "optimizer" / "spsa.yaml").write_text("{}\n")
+    assert main(["-cd", str(tmp_path)]) == 2
+    assert "have one name" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_what_is_none_of_the_kinds_is_named(capsys: pytest.CaptureFixture[str]) -> None:

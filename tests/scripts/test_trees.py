@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from polystep.contracts import ExpectedError
 from polystep.report import load_runs
 from polystep.report.table import to_markdown
 from scripts import trees
@@ -72,3 +73,14 @@ def test_sets_with_several_validation_sizes_are_told_apart(tmp_path: Path) -> No
     table = trees.tree_table(load_runs(tmp_path))
     assert "Validation size" in [column.title for column in table.columns]
     assert [row["validation"] for row in table.rows] == [0.25, 0.5]
+
+
+def test_records_without_a_setting_of_trees_are_named(tmp_path: Path) -> None:
+    compute(
+        tmp_path, "task=tree", "task.dataset=iris", "task.network.depth=2", "optimizer=adam_smooth", "budget.steps=2"
+    )
+    runs = load_runs(tmp_path)
+    with pytest.raises(
+        ExpectedError, match=r"1 of 1 runs have no task\.network\.depth in their records \(the first is"
+    ):
+        trees.tree_table(runs.drop(columns="task.network.depth"))

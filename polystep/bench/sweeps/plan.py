@@ -8,12 +8,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from polystep.bench.composition import Composer, config_folders, expand_sweep
+from polystep.bench.composition import Composer, config_folders, expand_sweep, names_in
 from polystep.bench.launch import resolve_settings
 from polystep.bench.minutes import RecordedMinutes
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.specification import specification
-from polystep.bench.studies import chosen_file, find_settings, settings_files
+from polystep.bench.studies import chosen_file, serving_files, settings_files
 from polystep.processes import map_in_processes
 from polystep.records import settings_id
 
@@ -101,12 +101,10 @@ def _of_study(folders: Sequence[Path], overrides: tuple[str, ...]) -> list[tuple
         return [overrides]
     files = settings_files(*folders)
     found = []
-    names = [
-        sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")}) for group in open_groups
-    ]
+    names = [names_in(folders, group) for group in open_groups]
     for choice in product(*names):
         group = chosen | dict(zip(open_groups, choice, strict=True))
-        if find_settings(files, study.stem, group["task"], group["optimizer"])[1]:
+        if serving_files(files, study.stem, group["task"], group["optimizer"])[1]:
             found.append((*overrides, *(f"{name}={group[name]}" for name in open_groups)))
     # without any, composing says what is wrong
     return found or [overrides]

@@ -153,6 +153,19 @@ def test_a_sweep_is_expanded_as_hydra_does_the_last_one_fastest() -> None:
     assert expand_sweep(CONFIGS, ["study=default,first"]) == [("study=default",), ("study=first",)]
     assert ("logger=wandb",) in expand_sweep(CONFIGS, ["logger=glob(*)"])
     assert expand_sweep(CONFIGS, []) == [()]
+
+
+def test_patterns_match_choices_of_added_folders_too(tmp_path: Path) -> None:
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "spsa_mine.yaml").write_text("_target_: baselines.spsa.SPSA\n")
+    added = f"hydra.searchpath=[file://{tmp_path}]"
+    for pattern, names in (
+        ("glob(spsa*)", ["spsa", "spsa_mine"]),
+        ("glob([me*,spsa_*],exclude=spsa)", ["mezo", "spsa_mine"]),
+    ):
+        assert expand_sweep(CONFIGS, [f"optimizer={pattern}", added]) == [
+            (f"optimizer={name}", added) for name in names
+        ]
     with pytest.raises(ConfigError, match=r"did you mean budget=quick or profile=quick\?"):
         expand_sweep(CONFIGS, ["quick"])
 

@@ -9,7 +9,7 @@ from polystep.bench.composition import Composer, compose_config
 from polystep.bench.launch import altered_overrides
 from polystep.bench.profiles import profile_names, read_profile
 from polystep.bench.schema import ConfigError
-from polystep.bench.studies import ANY_OPTIMIZER, ANY_TASK, find_settings, settings_files
+from polystep.bench.studies import ANY_OPTIMIZER, ANY_TASK, serving_files, settings_files
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 FILES = settings_files(CONFIGS)
@@ -25,9 +25,9 @@ def test_every_settings_file_serves_an_existing_run() -> None:
         for study in choices("study")
         for task in choices("task")
         for optimizer in choices("optimizer")
-        for path in find_settings(FILES, study, task, optimizer)[0]
+        for path in serving_files(FILES, study, task, optimizer)[0]
     }
-    assert {str(path.relative_to(CONFIGS / "settings").with_suffix("")) for path in FILES.values()} - reached == set()
+    assert set(FILES.values()) - reached == set()
 
 
 @pytest.mark.parametrize("use", FILES, ids="/".join)
@@ -97,6 +97,21 @@ def test_a_folder_of_ones_own_may_add_names_but_not_change_what_a_study_prescrib
     (settings / "any_optimizer.yaml").write_text("# @package _global_\nbudget:\n  seconds: 12000\n")
     for chosen in (run, [*run[:2], "optimizer=mine"], [*run, "logger=own"]):
         assert altered_overrides(Composer(CONFIGS), [*chosen, folder]) == ["hydra.searchpath"]
+
+
+@pytest.mark.parametrize("place", ["study/own.yaml", "settings/equal_seconds/snn/mine.yaml"])
+def test_files_that_hydra_would_read_for_something_else_are_named(place: str, tmp_path: Path) -> None:
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "mine.yaml").write_text("_target_: baselines.mezo.MeZO\n")
+    (tmp_path / place).parent.mkdir(parents=True)
+    study = Path(place).stem if place.startswith("study") else "equal_seconds"
+    run = [f"study={study}", "task=snn", "optimizer=mine", f"hydra.searchpath=[file://{tmp_path}]"]
+    content = f"study:\n  name: {study}\noptimizer:\n  epsilon: 0.1\n"
+    (tmp_path / place).write_text(f"# of mine\n{content}")
+    with pytest.raises(ConfigError, match=rf"{place} needs the line # @package _global_ at its top"):
+        compose_config(CONFIGS, run)
+    (tmp_path / place).write_text(f"# of mine\n# @package _global_\n{content}")
+    assert compose_config(CONFIGS, run).config.optimizer.epsilon == 0.1
 
 
 def test_an_override_that_needs_another_one_is_altered() -> None:
