@@ -112,11 +112,11 @@ class Composer:
                 chosen_file(folders, group, name)
         files = settings_files(*folders)
         served, serves_optimizer = serving_files(files, study, task, optimizer)
+        found = [name_of_settings(path) for path in served]
+        config = self._compose_with_hydra([*lines, *([f"+settings=[{','.join(found)}]"] if found else [])])
         for path in (*served, chosen_file(folders, "study", study)):
             if path is not None:
                 check_package(path)
-        found = [name_of_settings(path) for path in served]
-        config = self._compose_with_hydra([*lines, *([f"+settings=[{','.join(found)}]"] if found else [])])
         chosen = dict(config.hydra.runtime.choices)
         if (named := OmegaConf.select(config, "study.name")) not in (None, study):
             raise ConfigError(f"study/{study}.yaml calls itself {named}; its study.name must be {study}")

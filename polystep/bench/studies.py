@@ -61,11 +61,9 @@ def files_by_use(folders: Iterable[Path], layout: str) -> dict[tuple[str, ...], 
 
 def check_package(path: Path) -> None:
     """ConfigError where Hydra would not take the contents of a study's file, or of settings, for those of the run."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    if _PACKAGE not in lines and any(line.strip() and not line.startswith("#") for line in lines):
-        raise ConfigError(
-            f"{path} needs the line {_PACKAGE} at its top; without it, its settings are not those of the run"
-        )
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if lines[:1] != [_PACKAGE] and any(not line.startswith("#") for line in lines):
+        raise ConfigError(f"the first line of {path} must be {_PACKAGE}; else its settings are not those of the run")
 
 
 def only_file(found: Sequence[Path]) -> Path | None:

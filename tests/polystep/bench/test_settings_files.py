@@ -107,10 +107,11 @@ def test_files_that_hydra_would_read_for_something_else_are_named(place: str, tm
     study = Path(place).stem if place.startswith("study") else "equal_seconds"
     run = [f"study={study}", "task=snn", "optimizer=mine", f"hydra.searchpath=[file://{tmp_path}]"]
     content = f"study:\n  name: {study}\noptimizer:\n  epsilon: 0.1\n"
-    (tmp_path / place).write_text(f"# of mine\n{content}")
-    with pytest.raises(ConfigError, match=rf"{place} needs the line # @package _global_ at its top"):
-        compose_config(CONFIGS, run)
-    (tmp_path / place).write_text(f"# of mine\n# @package _global_\n{content}")
+    for top in ("", "# of mine\n", "# of mine\n# @package _global_\n"):
+        (tmp_path / place).write_text(f"{top}{content}")
+        with pytest.raises(ConfigError, match=rf"the first line of .*{place} must be # @package _global_"):
+            compose_config(CONFIGS, run)
+    (tmp_path / place).write_text(f"\n# @package _global_\n# of mine\n{content}")
     assert compose_config(CONFIGS, run).config.optimizer.epsilon == 0.1
 
 
