@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # composed before minutes of measurements are lost
         batch = f"task.batch_size={options.batch_size}"
         networks = {
-            task: [polystep_settings(task, study, batch) for study in ("default", "first")]
+            task: (polystep_settings(task, "default", batch), polystep_settings(task, "first", batch))
             for task in options.tasks
             if task not in (*CONTROL, *CONVOLUTIONAL, STARTS)
         }

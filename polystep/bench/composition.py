@@ -7,7 +7,7 @@ import copy
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +36,10 @@ _NOT_CHOSEN = ("grid", "profile", "settings")
 """Folders of files that arguments do not choose: commands read the first two, a study chooses the last."""
 
 
+FilesState = frozenset[tuple[str, int, int]]
+"""Paths, times of the last change and sizes of files."""
+
+
 class Composed(NamedTuple):
     """The configuration of one run, and the chosen name of each group."""
 
@@ -52,12 +56,11 @@ def compose_config(config_dir: Path, overrides: Sequence[str], name: str = "conf
 
 
 class Composer:
-    """Composes the configurations of many runs; files that runs share are read once."""
+    """Composes the configurations of many runs, from the files as they are when it first needs a folder."""
 
     def __init__(self, config_dir: Path, name: str = "config"):
         self._config_dir, self._name = config_dir.resolve(), name
-        self._chosen: dict[tuple[str, ...], Composed] = {}
-        self._group_names = cache(group_names)
+        self._group_names, self._state = cache(group_names), cache(_state_of)
 
     def compose(self, overrides: Sequence[str]) -> Composed:
         """The configuration of one run; raises ConfigError for what cannot be composed."""
@@ -77,13 +80,12 @@ class Composer:
             if not (item.is_hydra_override() or item.is_delete() or isinstance(item.value(), str | QuotedString)):
                 raise ConfigError(f"{item.input_line} is not valid; name one choice of {item.key_or_group}")
         lines = tuple(str(item.input_line) for item in choosing)
-        if lines not in self._chosen:
-            self._chosen[lines] = self._choose(folders, choosing, lines)
-        config = copy.deepcopy(self._chosen[lines].config)
+        chosen = _choose(folders, self._name, lines, self._state(folders))
+        config = copy.deepcopy(chosen.config)
         for item in parsed:
             if item not in choosing:
                 _set(config, item)
-        return Composed(config, self._chosen[lines].choices)
+        return Composed(config, chosen.choices)
 
     def is_overruled(self, overrides: Sequence[str]) -> bool:
         """Whether a folder that the overrides add changes what a study of the suite prescribes for a task of the suite: by
@@ -99,63 +101,76 @@ class Composer:
             return bool(added)
         return any(set(read_yaml(path, "a file of settings")) - {"defaults", "optimizer"} for path in added)
 
-    def _choose(self, folders: Sequence[Path], choosing: Sequence[Override], lines: Sequence[str]) -> Composed:
-        """The configuration of the chosen files, with the settings that their study has for them."""
-        choices = self._default_choices() | {str(item.key_or_group): str(item.value()) for item in choosing}
-        study, task, optimizer = (choices.get(group, "") for group in ("study", "task", "optimizer"))
-        for group, name in choices.items():
-            if group in ("study", "task", "optimizer") and "/" in name:
-                raise ConfigError(
-                    f"{group}={name} is not valid; folders of runs have this name, so put its file into {group}/ itself"
-                )
-            if len(folders) > 1:
-                chosen_file(folders, group, name)
-        files = settings_files(*folders)
-        served, serves_optimizer = serving_files(files, study, task, optimizer)
-        found = [name_of_settings(path) for path in served]
-        config = self._compose_with_hydra([*lines, *([f"+settings=[{','.join(found)}]"] if found else [])])
-        for path in (*served, chosen_file(folders, "study", study)):
-            if path is not None:
-                check_package(path)
-        chosen = dict(config.hydra.runtime.choices)
-        if (named := OmegaConf.select(config, "study.name")) not in (None, study):
-            raise ConfigError(f"study/{study}.yaml calls itself {named}; its study.name must be {study}")
-        # what Hydra says of itself is several times as large as all else
-        del config["hydra"]
-        if OmegaConf.select(config, "study.requires_settings") and not serves_optimizer:
-            known = sorted({known_task for known_study, known_task, _ in files if known_study == study})
-            if known and task not in known and ANY_TASK not in known:
-                raise ConfigError(
-                    f"study={study} does not know task={task}; it has settings for {', '.join(known)}; choose one of "
-                    "these, or study=default"
-                )
+
+def _state_of(folders: Sequence[Path]) -> FilesState:
+    """That of the yaml files in folders."""
+    files = [(path, path.stat()) for folder in folders for path in folder.rglob("*.yaml")]
+    return frozenset((str(path), found.st_mtime_ns, found.st_size) for path, found in files)
+
+
+@lru_cache(maxsize=256)
+def _choose(folders: tuple[Path, ...], start: str, lines: tuple[str, ...], _: FilesState) -> Composed:
+    """The configuration of the chosen files, with the settings that their study has for them; files in the given state are
+    read once. `start`: the file of the first folder to start from. Raises ConfigError.
+    """
+    choices = _default_choices(folders[0] / f"{start}.yaml")
+    choices |= {str(item.key_or_group): str(item.value()) for item in map(_parse, lines)}
+    study, task, optimizer = (choices.get(group, "") for group in ("study", "task", "optimizer"))
+    for group, name in choices.items():
+        if group in ("study", "task", "optimizer") and "/" in name:
             raise ConfigError(
-                f"study={study} has no settings for optimizer={optimizer} on task={task}; add "
-                f"configs/settings/{study}/{task}/{optimizer}.yaml, or {study}/any_task/{optimizer}.yaml for every task, "
-                "or use study=default"
+                f"{group}={name} is not valid; folders of runs have this name, so put its file into {group}/ itself"
             )
-        return Composed(config, chosen)
-
-    def _default_choices(self) -> dict[str, str]:
-        defaults = OmegaConf.load(self._config_dir / f"{self._name}.yaml").defaults
-        return {str(key): value for item in defaults if isinstance(item, DictConfig) for key, value in item.items()}
-
-    def _compose_with_hydra(self, overrides: list[str]) -> DictConfig:
-        try:
-            with initialize_config_dir(str(self._config_dir), version_base="1.3"):
-                config = compose(self._name, overrides=overrides, return_hydra_config=True)
-        except MissingConfigException as error:
-            group, _, name = str(error.missing_cfg_file).rpartition("/")
-            options = error.options or []
+        if len(folders) > 1:
+            chosen_file(folders, group, name)
+    files = settings_files(*folders)
+    served, serves_optimizer = serving_files(files, study, task, optimizer)
+    found = [name_of_settings(path) for path in served]
+    config = _compose_with_hydra(folders[0], start, [*lines, *([f"+settings=[{','.join(found)}]"] if found else [])])
+    for path in (*served, chosen_file(folders, "study", study)):
+        if path is not None:
+            check_package(path)
+    chosen = dict(config.hydra.runtime.choices)
+    if (named := OmegaConf.select(config, "study.name")) not in (None, study):
+        raise ConfigError(f"study/{study}.yaml calls itself {named}; its study.name must be {study}")
+    # what Hydra says of itself is several times as large as all else
+    del config["hydra"]
+    if OmegaConf.select(config, "study.requires_settings") and not serves_optimizer:
+        known = sorted({known_task for known_study, known_task, _ in files if known_study == study})
+        if known and task not in known and ANY_TASK not in known:
             raise ConfigError(
-                f"{group}={name} does not exist{did_you_mean(name, options)}; choose one of {', '.join(options)}"
-            ) from None
-        except (HydraException, OmegaConfBaseException, ValueError, YAMLError, OSError) as error:
-            # YAML reads on, off, yes and no as truth values
-            remedy = "; quote on, off, yes and no in lists of defaults" if "in defaults : bool" in str(error) else ""
-            raise ConfigError(f"{one_line(error)}{remedy}") from None
-        OmegaConf.set_struct(config, False)
-        return config
+                f"study={study} does not know task={task}; it has settings for {', '.join(known)}; choose one of "
+                "these, or study=default"
+            )
+        raise ConfigError(
+            f"study={study} has no settings for optimizer={optimizer} on task={task}; add "
+            f"configs/settings/{study}/{task}/{optimizer}.yaml, or {study}/any_task/{optimizer}.yaml for every task, "
+            "or use study=default"
+        )
+    return Composed(config, chosen)
+
+
+def _default_choices(path: Path) -> dict[str, str]:
+    defaults = OmegaConf.load(path).defaults
+    return {str(key): value for item in defaults if isinstance(item, DictConfig) for key, value in item.items()}
+
+
+def _compose_with_hydra(config_dir: Path, start: str, overrides: list[str]) -> DictConfig:
+    try:
+        with initialize_config_dir(str(config_dir), version_base="1.3"):
+            config = compose(start, overrides=overrides, return_hydra_config=True)
+    except MissingConfigException as error:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        options = error.options or []
+        raise ConfigError(
+            f"{group}={name} does not exist{did_you_mean(name, options)}; choose one of {', '.join(options)}"
+        ) from None
+    except (HydraException, OmegaConfBaseException, ValueError, YAMLError, OSError) as error:
+        # YAML reads on, off, yes and no as truth values
+        remedy = "; quote on, off, yes and no in lists of defaults" if "in defaults : bool" in str(error) else ""
+        raise ConfigError(f"{one_line(error)}{remedy}") from None
+    OmegaConf.set_struct(config, False)
+    return config
 
 
 def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, ...]]:

@@ -155,6 +155,19 @@ def test_a_sweep_is_expanded_as_hydra_does_the_last_one_fastest() -> None:
     assert expand_sweep(CONFIGS, []) == [()]
 
 
+def test_files_that_change_are_read_anew(tmp_path: Path) -> None:
+    (tmp_path / "optimizer").mkdir()
+    file = tmp_path / "optimizer" / "mine.yaml"
+    run = ["task=snn", "optimizer=mine", f"hydra.searchpath=[file://{tmp_path}]"]
+    for sigma in (0.1, 0.2):
+        file.write_text(f"_target_: mine.Walk\nsigma: {sigma}\n")
+        for _ in range(2):
+            found = compose_config(CONFIGS, run).config.optimizer
+            assert found == {"_target_": "mine.Walk", "sigma": sigma}
+            # what one caller changes is not what the next one gets
+            found.sigma = 0.3
+
+
 def test_patterns_match_choices_of_added_folders_too(tmp_path: Path) -> None:
     (tmp_path / "optimizer").mkdir()
     (tmp_path / "optimizer" / "spsa_mine.yaml").write_text("_target_: baselines.spsa.SPSA\n")
