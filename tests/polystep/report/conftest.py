@@ -6,6 +6,10 @@ from typing import Any
 import pandas
 import pytest
 
+from polystep.report import tables
+from polystep.report.material import Material, modules_of
+from polystep.report.table import Table
+
 MakeRun = Callable[..., dict[str, Any]]
 _METHODS = {
     "polystep": ("PolyStep", ("losses",)),
@@ -125,5 +129,27 @@ def table(make_run: MakeRun) -> Callable[..., pandas.DataFrame]:
                 for seed in (42, 123, 456)
             )
         return pandas.DataFrame(list(runs))
+
+    return make
+
+
+@pytest.fixture
+def made(table: Callable[..., pandas.DataFrame]) -> Callable[..., dict[str, Table]]:
+    """All tables of a report by name, of the runs that are given."""
+
+    def make(*runs: dict[str, Any], **judged: Any) -> dict[str, Table]:
+        material = Material(table(*runs), **judged)
+        return {found.name: found for module in modules_of(tables) for found in module.tables(material)}
+
+    return make
+
+
+@pytest.fixture
+def make_trial(make_run: MakeRun) -> MakeRun:
+    """A run of a tuning grid with the rate `rate`."""
+
+    def make(task: str, optimizer: str, rate: float, **columns: Any) -> dict[str, Any]:
+        settings = {"study": "tuning_seconds", "optimizer.rate": rate, **columns}
+        return make_run(task, optimizer, protocol="tuning", cell_id=str(rate), **settings)
 
     return make
