@@ -159,11 +159,16 @@ class ClassificationTask:
         return self._accuracy(point, *self._test)
 
     def diagnostics(self, point: Tensor) -> dict[str, Any]:
-        """How a routed network distributes the validation part over its routes; nothing for other networks."""
-        if not isinstance(self._layered, RoutedNetwork):
-            return {}
-        winner = self._layered.winners(self._validation[0], self.layout.unflatten(point))
-        return {"utilisation": utilisation(winner, len(self._layered.routes))}
+        """On the validation part: `lost_classes`, of which no row is recognised, as where an output unit never fires; and how a
+        routed network distributes the rows over its routes.
+        """
+        inputs, targets = self._validation
+        recognised = targets[self._predicted(point, inputs) == targets]
+        found: dict[str, Any] = {"lost_classes": sorted({*targets.tolist()} - {*recognised.tolist()})}
+        if isinstance(self._layered, RoutedNetwork):
+            winner = self._layered.winners(inputs, self.layout.unflatten(point))
+            found["utilisation"] = utilisation(winner, len(self._layered.routes))
+        return found
 
     def state_dict(self) -> State:
         """Where the stream of batches is."""
@@ -207,14 +212,14 @@ class ClassificationTask:
             torch.tensor(data.test_labels).to(self._device),
         )
 
-    @torch.no_grad()
     def _accuracy(self, point: Tensor, inputs: Tensor, targets: Tensor) -> float:
+        return int((self._predicted(point, inputs) == targets).sum()) / len(targets)
+
+    @torch.no_grad()
+    def _predicted(self, point: Tensor, inputs: Tensor) -> Tensor:
+        """Classes (B,) of inputs (B, D)."""
         tensors = self.layout.unflatten(point)
-        correct = [
-            int((self._logits(part, tensors).argmax(-1) == wanted).sum())
-            for part, wanted in zip(inputs.split(2000), targets.split(2000), strict=True)
-        ]
-        return sum(correct) / len(targets)
+        return torch.cat([self._logits(part, tensors).argmax(-1) for part in inputs.split(2000)])
 
     def _logits(self, inputs: Tensor, tensors: dict[str, Tensor]) -> Tensor:
         if self._layered is not None:

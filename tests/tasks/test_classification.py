@@ -291,9 +291,18 @@ def test_diagnostics_say_how_a_router_uses_its_routes(build: Build) -> None:
     assert sum(found["shares"]) == pytest.approx(1) and len(set(found["shares"])) > 1
 
 
-def test_other_networks_have_no_diagnostics(build: Build) -> None:
+def test_diagnostics_name_the_classes_that_are_never_recognised(build: Build) -> None:
     task = build()
-    assert task.diagnostics(task.initial_point(0)) == {}
+    point = task.initial_point(0)
+    tensors = task.layout.unflatten(torch.zeros_like(point))
+    # the last bias alone decides
+    tensors[task.layout.entries[-1].name][3] = 1.0
+    assert task.diagnostics(task.layout.flatten(tensors)) == {"lost_classes": [0, 1, 2, 4, 5, 6, 7, 8, 9]}
+    inputs, targets = task._validation
+    hits = [
+        int(target) for row, target in zip(inputs, targets, strict=True) if task._module(row[None]).argmax() == target
+    ]
+    assert task.diagnostics(task.layout.point_of(task._module)) == {"lost_classes": sorted({*range(10)} - {*hits})}
 
 
 def test_sizes_may_be_a_share_and_everything(build: Build) -> None:
