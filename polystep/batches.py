@@ -88,12 +88,11 @@ class Batches:
 
 def all_of(batches: Iterable[Any]) -> Iterator[Any]:
     """An iterator over batches; TrainingError where there can be none."""
-    try:
-        return iter(batches)
-    except TypeError:
+    if not (isinstance(batches, Iterable) or hasattr(type(batches), "__getitem__")):
         raise TrainingError(
             f"data must be an iterable of pairs (inputs, targets), such as a list or a DataLoader, got {batches!r}"
-        ) from None
+        )
+    return iter(batches)
 
 
 def _used_up(count: int) -> str:

@@ -1,4 +1,4 @@
-"""What there is:  python -m scripts.list [tasks] [optimizers] [studies] [profiles]
+"""What there is:  python -m scripts.list [tasks] [optimizers] [studies] [profiles] [--config-dir DIR]
 
 Each with a line, and the command that uses it.
 """
@@ -36,12 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folders = config_folders(CONFIGS, add_folder([], options.config_dir) if options.config_dir else [])
         for kind in options.kinds or KINDS:
             folder, command = KINDS[kind]
-            table = Table(title=f"{kind}: {command}", title_justify="left", box=None, show_header=False)
+            if options.config_dir:
+                # make knows no other folder
+                command = command.replace("make reproduce-paper PROFILE=", "python -m scripts.sweep profile=")
+                command += f" --config-dir {options.config_dir}"
+            table = Table(title=escape(f"{kind}: {command}"), title_justify="left", box=None, show_header=False)
             table.add_column(style="bold", no_wrap=True)
             table.add_column()
             for name in names_in(folders, folder):
                 path = chosen_file(folders, folder, name)
-                table.add_row(name, escape(first_sentence(path)) if path else "")
+                assert path is not None, "it was listed"
+                table.add_row(name, escape(first_sentence(path)))
             console.print(table)
     except ExpectedError as error:
         return explain(error)
@@ -51,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def first_sentence(path: Path) -> str:
     """What the comments at the top of a yaml file say first, commands left out."""
     said: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("# @package"):
             continue
         if not line.startswith("#"):

@@ -36,8 +36,8 @@ def results_of(runs: Any, setting: str, value: str, needed: Sequence[str]) -> An
         lacking = found if name not in found else found[found[name].isna()]
         if len(lacking):
             raise ExpectedError(
-                f"{len(lacking)} of {len(found)} runs have no {name} in their records (the first is "
-                f"{lacking['run_id'].iloc[0]}); name records that have it"
+                f"{len(lacking)} of {len(found)} runs have no {name} in their records, the first one in "
+                f"{lacking['source'].iloc[0]}; name other folders or bundles"
             )
     return found
 

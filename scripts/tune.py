@@ -19,7 +19,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from polystep.ask_tell import NonFiniteLossError
-from polystep.bench.composition import compose_config, expand_sweep
+from polystep.bench.composition import compose_config, expand_sweep, names_folders
 from polystep.bench.grids import SIZE, Grid, Point, grid_files, read_grid
 from polystep.bench.profiles import PlannedRun
 from polystep.bench.schema import ConfigError
@@ -138,7 +138,7 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
     files = settings_files(*folders)
     studies = sorted(path.stem for path in (CONFIGS / "study").glob(f"{RESULTS}*.yaml"))
     methods = []
-    for combination in expand_sweep(CONFIGS, chosen):
+    for combination in expand_sweep(CONFIGS, [*chosen, *filter(names_folders, others)]):
         names = dict(item.split("=", 1) for item in combination)
         study, task, optimizer = names["study"], names["task"], names["optimizer"]
         if study not in studies:

@@ -5,7 +5,9 @@ Settings that do not exist are accepted here; `polystep.bench.launch.resolve_set
 
 import copy
 import difflib
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import product
@@ -34,9 +36,7 @@ from polystep.validation import did_you_mean
 SEARCH_PATH = "hydra.searchpath"
 _NOT_CHOSEN = ("grid", "profile", "settings")
 """Folders of files that arguments do not choose: commands read the first two, a study chooses the last."""
-
-
-FilesState = frozenset[tuple[str, int, int]]
+_FilesState = frozenset[tuple[str, int, int]]
 """Paths, times of the last change and sizes of files."""
 
 
@@ -56,7 +56,7 @@ def compose_config(config_dir: Path, overrides: Sequence[str], name: str = "conf
 
 
 class Composer:
-    """Composes the configurations of many runs, from the files as they are when it first needs a folder."""
+    """Composes the configurations of many runs. Another one notices files that have changed since."""
 
     def __init__(self, config_dir: Path, name: str = "config"):
         self._config_dir, self._name = config_dir.resolve(), name
@@ -80,12 +80,14 @@ class Composer:
             if not (item.is_hydra_override() or item.is_delete() or isinstance(item.value(), str | QuotedString)):
                 raise ConfigError(f"{item.input_line} is not valid; name one choice of {item.key_or_group}")
         lines = tuple(str(item.input_line) for item in choosing)
-        chosen = _choose(folders, self._name, lines, self._state(folders))
+        # what a package holds is not known
+        choose = _choose.__wrapped__ if any("pkg://" in line for line in lines) else _choose
+        chosen = choose(folders, self._name, lines, self._state(folders))
         config = copy.deepcopy(chosen.config)
         for item in parsed:
             if item not in choosing:
                 _set(config, item)
-        return Composed(config, chosen.choices)
+        return Composed(config, dict(chosen.choices))
 
     def is_overruled(self, overrides: Sequence[str]) -> bool:
         """Whether a folder that the overrides add changes what a study of the suite prescribes for a task of the suite: by
@@ -102,16 +104,25 @@ class Composer:
         return any(set(read_yaml(path, "a file of settings")) - {"defaults", "optimizer"} for path in added)
 
 
-def _state_of(folders: Sequence[Path]) -> FilesState:
-    """That of the yaml files in folders."""
-    files = [(path, path.stat()) for folder in folders for path in folder.rglob("*.yaml")]
-    return frozenset((str(path), found.st_mtime_ns, found.st_size) for path, found in files)
+def _state_of(folders: Sequence[Path]) -> _FilesState:
+    """The state of the yaml files in folders."""
+    found = set()
+    for folder in folders:
+        for place, _, names in os.walk(folder, followlinks=True):
+            for path in (os.path.join(place, name) for name in names if name.endswith(".yaml")):
+                # an editor's lock is a link to nothing
+                with suppress(OSError):
+                    state = os.stat(path)
+                    found.add((path, state.st_mtime_ns, state.st_size))
+    return frozenset(found)
 
 
-@lru_cache(maxsize=256)
-def _choose(folders: tuple[Path, ...], start: str, lines: tuple[str, ...], _: FilesState) -> Composed:
-    """The configuration of the chosen files, with the settings that their study has for them; files in the given state are
-    read once. `start`: the file of the first folder to start from. Raises ConfigError.
+@lru_cache(maxsize=1024)
+def _choose(folders: tuple[Path, ...], start: str, lines: tuple[str, ...], state: _FilesState) -> Composed:
+    """The configuration of the chosen files, with the settings that their study has for them. Raises ConfigError.
+
+    `start`: the file of the first folder to start from. `state`: of the files; while it is the same, they are read once a
+    process. Variables of the environment that lists of defaults name are read once, too.
     """
     choices = _default_choices(folders[0] / f"{start}.yaml")
     choices |= {str(item.key_or_group): str(item.value()) for item in map(_parse, lines)}
@@ -182,7 +193,7 @@ def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, 
     listing: Any = _Listing(config_folders(config_dir, overrides))
     parser = OverridesParser.create(config_loader=listing)
     choices = []
-    for override in (_parse(text, parser) for text in overrides):
+    for override in (_parse_with(parser, text) for text in overrides):
         if override.is_sweep_override():
             choices.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
             if not choices[-1]:
@@ -194,7 +205,7 @@ def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, 
 
 @dataclass(frozen=True)
 class _Listing:
-    """What Hydra asks which choices a pattern may match: those of all folders, as its own asks in the first one only."""
+    """Stands in for Hydra's loader of configurations, which would match patterns with the choices of one folder alone."""
 
     folders: Sequence[Path]
 
@@ -205,7 +216,7 @@ class _Listing:
 
 def names_in(folders: Iterable[Path], group: str) -> list[str]:
     """The choices of a group that folders of configurations have."""
-    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
+    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml") if path.exists()})
 
 
 def add_folder(overrides: Sequence[str], folder: Path) -> list[str]:
@@ -285,9 +296,13 @@ def _set(config: DictConfig, override: Override) -> None:
 
 
 @cache
-def _parse(override: str, parser: OverridesParser | None = None) -> Override:
+def _parse(override: str) -> Override:
+    return _parse_with(OverridesParser.create(), override)
+
+
+def _parse_with(parser: OverridesParser, override: str) -> Override:
     try:
-        return (parser or OverridesParser.create()).parse_overrides([override])[0]
+        return parser.parse_overrides([override])[0]
     except HydraException as error:
         reason = one_line(error).partition(" See https")[0]
         raise ConfigError(f"{override} cannot be read: {reason}; {_as_one_value(override)}") from None

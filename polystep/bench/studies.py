@@ -5,16 +5,16 @@ is one, or any_optimizer. The file of a task is used instead of that of several,
 holds for any optimiser goes on top, such as the seconds that all of them get.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, takewhile
 from pathlib import Path
 from typing import Literal
 
 from polystep.bench.schema import ConfigError
 
 ANY_TASK, ANY_OPTIMIZER = "any_task", "any_optimizer"
-_PACKAGE = "# @package _global_"
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,13 @@ def files_by_use(folders: Iterable[Path], layout: str) -> dict[tuple[str, ...], 
 def check_package(path: Path) -> None:
     """ConfigError where Hydra would not take the contents of a study's file, or of settings, for those of the run."""
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if lines[:1] != [_PACKAGE] and any(not line.startswith("#") for line in lines):
-        raise ConfigError(f"the first line of {path} must be {_PACKAGE}; else its settings are not those of the run")
+    header = takewhile(lambda line: re.match(r"#\s*@", line), lines)
+    if not any(line.lstrip("#").split() == ["@package", "_global_"] for line in header) and any(
+        not line.startswith("#") for line in lines
+    ):
+        raise ConfigError(
+            f"the first line of {path} must be # @package _global_; else its settings are not those of the run"
+        )
 
 
 def only_file(found: Sequence[Path]) -> Path | None:

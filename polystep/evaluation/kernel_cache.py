@@ -17,6 +17,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import llvmlite
 import numba
 import numpy as np
 from llvmlite import ir
@@ -131,7 +132,8 @@ class KernelCache(_Cache):
             settings = sorted(
                 item for item in os.environ.items() if item[0].startswith("NUMBA_") and "THREAD" not in item[0]
             )
-            made_by = (sys.version, numba.__version__, np.__version__, codegen.magic_tuple(), settings)
+            versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
+            made_by = (versions, codegen.magic_tuple(), settings)
         except Exception as error:  # UnknownMaterial, and what another numba or a strange kernel may raise
             _logger.info(
                 "the kernel %s is not kept (%s: %s)", self._kernel.py_func.__qualname__, type(error).__name__, error

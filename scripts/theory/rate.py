@@ -23,9 +23,9 @@ from scripts.theory.study import Found, Section
 
 CONSTANT, DECAYING = "theorem, r ~ 1/√T", "theorem, decaying r"
 FIXED, COSINE = "practical, the same r for all T", "practical, cosine r"
-ARMS = (CONSTANT, DECAYING, FIXED, COSINE)
 THEOREM = (CONSTANT, DECAYING)
-"""With the theorem's settings, which predict an exponent."""
+"""With the theorem's settings, which bound the exponent."""
+ARMS = (*THEOREM, FIXED, COSINE)
 SAME_RUNS = (DECAYING, FIXED)
 """Where the length of a run does not change its radii: shorter runs are beginnings of the longest."""
 
@@ -83,7 +83,6 @@ class Rate:
                         "exponent": slope,
                         "low": low,
                         "high": high,
-                        "predicted": self._predicted(arm),
                     }
                 )
         return {"rate": rows, "exponents": fits}
@@ -162,10 +161,6 @@ class Rate:
         values -= values.mean(0)
         while True:
             yield from values[torch.randperm(self.epoch, generator=generator)]
-
-    def _predicted(self, arm: str) -> float | None:
-        """The exponent of the bound's first term over these lengths: of 1/sqrt(T), or of one over the sum of the radii."""
-        return self._terms(arm)[0] if arm in THEOREM else None
 
     def _terms(self, arm: str) -> tuple[float, float]:
         """Exponents of 1/sum a_t and of sum a_t^2/sum a_t over these lengths; that of the bound lies between them."""

@@ -29,6 +29,7 @@ def test_choices_of_ones_own_are_listed(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["optimizers", "-cd", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "mine" in printed and "Walks at random." in printed and "polystep" in printed
+    assert f"scripts.run optimizer=NAME --config-dir {tmp_path}" in " ".join(printed.split())
     assert main(["optimizers", "-cd", str(tmp_path / "none")]) == 2
     assert "does not exist" in capsys.readouterr().out
     (tmp_path / "optimizer" / "spsa.yaml").write_text("{}\n")

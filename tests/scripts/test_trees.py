@@ -79,8 +79,7 @@ def test_records_without_a_setting_of_trees_are_named(tmp_path: Path) -> None:
     compute(
         tmp_path, "task=tree", "task.dataset=iris", "task.network.depth=2", "optimizer=adam_smooth", "budget.steps=2"
     )
-    runs = load_runs(tmp_path)
-    with pytest.raises(
-        ExpectedError, match=r"1 of 1 runs have no task\.network\.depth in their records \(the first is"
-    ):
-        trees.tree_table(runs.drop(columns="task.network.depth"))
+    runs, lacks = load_runs(tmp_path), r"of 1 runs have no task\.network\.depth in their records, the first one in "
+    for damaged in (runs.drop(columns="task.network.depth"), runs.assign(**{"task.network.depth": None})):
+        with pytest.raises(ExpectedError, match=f"1 {lacks}{tmp_path}.*; name other folders"):
+            trees.tree_table(damaged)

@@ -68,9 +68,13 @@ _WORTH_A_PROCESS = 20
 
 
 def _composed(config_dir: Path, planned: Sequence[PlannedRun]) -> list[tuple[SweepRun, tuple[Any, ...]]]:
-    """Each run, and what records know it by. Neighbours in order of their overrides share files: one process composes them."""
+    """Each run, and what records know it by. Runs that share files are neighbours, which one process composes."""
     composer = Composer(config_dir)
-    order = sorted(range(len(planned)), key=lambda place: planned[place].overrides)
+
+    def choices_first(place: int) -> list[tuple[bool, str]]:
+        return sorted((override.startswith("seed="), override) for override in planned[place].overrides)
+
+    order = sorted(range(len(planned)), key=choices_first)
     found = map_in_processes(
         lambda place: _sweep_run(composer, planned[place]), order, _WORTH_A_PROCESS, together=5 * _WORTH_A_PROCESS
     )

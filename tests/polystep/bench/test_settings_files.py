@@ -111,8 +111,9 @@ def test_files_that_hydra_would_read_for_something_else_are_named(place: str, tm
         (tmp_path / place).write_text(f"{top}{content}")
         with pytest.raises(ConfigError, match=rf"the first line of .*{place} must be # @package _global_"):
             compose_config(CONFIGS, run)
-    (tmp_path / place).write_text(f"\n# @package _global_\n# of mine\n{content}")
-    assert compose_config(CONFIGS, run).config.optimizer.epsilon == 0.1
+    for top in ("\n# @package _global_\n# of mine\n", "#@kind own\n#  @package   _global_\n"):
+        (tmp_path / place).write_text(f"{top}{content}")
+        assert compose_config(CONFIGS, run).config.optimizer.epsilon == 0.1
 
 
 def test_an_override_that_needs_another_one_is_altered() -> None:

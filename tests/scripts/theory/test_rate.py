@@ -74,7 +74,7 @@ def test_what_is_slower_than_both_terms_of_the_bound_is_told() -> None:
     study = Rate(**SMALL)
 
     def told(arm: str, low: float) -> str:
-        row = {"function": "kink", "arm": arm, "exponent": low, "low": low, "high": low + 0.01, "predicted": -0.5}
+        row = {"function": "kink", "arm": arm, "exponent": low, "low": low, "high": low + 0.01}
         section = study.section({"rate": [], "exponents": [row]})
         shown = section.tables[0].rows[0]["bound"].split(" and ")
         assert [float(term) for term in shown] == pytest.approx([*dict.fromkeys(study._terms(arm))], abs=1e-4)
