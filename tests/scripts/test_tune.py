@@ -191,6 +191,11 @@ def test_multiples_are_of_what_trials_have_without_them(command: Command) -> Non
     assert code == 2 and "optimizer.nothing is None without a grid, of which there are no multiples" in shown
 
 
+def test_patterns_match_methods_of_ones_own(command: Command) -> None:
+    overrides = add_folder([*SMALL, "optimizer=glob([fault*,sps*])"], Path("own"))
+    assert [method.optimizer for method in tune.find_methods(overrides, [Path("own"), CONFIGS])] == ["faulty", "spsa"]
+
+
 def test_a_folder_of_ones_own_cannot_hide_settings_of_the_suite(command: Command) -> None:
     code, shown = command("study=equal_seconds", "task=acrobot", "optimizer=polystep")
     assert code == 2 and "leave out --config-dir to choose them anew" in " ".join(shown.split())
