@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from polystep.bench.composition import add_folder, config_folders, names_in
-from polystep.bench.studies import chosen_file
+from polystep.bench.composition import add_folder, config_folders
+from polystep.bench.studies import choice_files
 from polystep.contracts import ExpectedError
 from scripts.console import CONFIGS, EXIT_STATUS, add_config_dir, console, explain, guarded
 
@@ -43,9 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             table = Table(title=escape(f"{kind}: {command}"), title_justify="left", box=None, show_header=False)
             table.add_column(style="bold", no_wrap=True)
             table.add_column()
-            for name in names_in(folders, folder):
-                path = chosen_file(folders, folder, name)
-                assert path is not None, "it was listed"
+            for name, path in choice_files(folders, folder).items():
                 table.add_row(name, escape(first_sentence(path)))
             console.print(table)
     except ExpectedError as error:

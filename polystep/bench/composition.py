@@ -6,7 +6,7 @@ Settings that do not exist are accepted here; `polystep.bench.launch.resolve_set
 import copy
 import difflib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -28,6 +28,7 @@ from polystep.bench.studies import (
     check_package,
     chosen_file,
     name_of_settings,
+    names_in,
     serving_files,
     settings_files,
 )
@@ -36,8 +37,6 @@ from polystep.validation import did_you_mean
 SEARCH_PATH = "hydra.searchpath"
 _NOT_CHOSEN = ("grid", "profile", "settings")
 """Folders of files that arguments do not choose: commands read the first two, a study chooses the last."""
-_FilesState = frozenset[tuple[str, int, int]]
-"""Paths, times of the last change and sizes of files."""
 
 
 class Composed(NamedTuple):
@@ -60,7 +59,7 @@ class Composer:
 
     def __init__(self, config_dir: Path, name: str = "config"):
         self._config_dir, self._name = config_dir.resolve(), name
-        self._group_names, self._state = cache(group_names), cache(_state_of)
+        self._files_in = cache(_files_in)
 
     def compose(self, overrides: Sequence[str]) -> Composed:
         """The configuration of one run; raises ConfigError for what cannot be composed."""
@@ -74,15 +73,15 @@ class Composer:
                 f"{several[0]} asks for several runs, which python -m scripts.sweep makes; {_as_one_value(several[0])}"
             )
         folders = (self._config_dir, *_search_path(parsed))
-        groups = self._group_names(folders)
-        choosing = [item for item in parsed if item.key_or_group in groups or item.is_hydra_override()]
+        files = self._files_in(folders)
+        choosing = [item for item in parsed if item.key_or_group in files.groups or item.is_hydra_override()]
         for item in choosing:
             if not (item.is_hydra_override() or item.is_delete() or isinstance(item.value(), str | QuotedString)):
                 raise ConfigError(f"{item.input_line} is not valid; name one choice of {item.key_or_group}")
         lines = tuple(str(item.input_line) for item in choosing)
         # what a package holds is not known
         choose = _choose.__wrapped__ if any("pkg://" in line for line in lines) else _choose
-        chosen = choose(folders, self._name, lines, self._state(folders))
+        chosen = choose(folders, self._name, lines, files)
         config = copy.deepcopy(chosen.config)
         for item in parsed:
             if item not in choosing:
@@ -104,21 +103,34 @@ class Composer:
         return any(set(read_yaml(path, "a file of settings")) - {"defaults", "optimizer"} for path in added)
 
 
-def _state_of(folders: Sequence[Path]) -> _FilesState:
-    """The state of the yaml files in folders."""
-    found = set()
+class _Files(NamedTuple):
+    """The yaml files in folders of configurations.
+
+    state: paths, times of the last change and sizes. groups: those that arguments choose from, such as task and
+    optimizer/subspace.
+    """
+
+    state: frozenset[tuple[str, int, int]]
+    groups: frozenset[str]
+
+
+def _files_in(folders: Sequence[Path]) -> _Files:
+    state, groups = set(), set()
     for folder in folders:
         for place, _, names in os.walk(folder, followlinks=True):
+            group = Path(place).relative_to(folder)
             for path in (os.path.join(place, name) for name in names if name.endswith(".yaml")):
                 # an editor's lock is a link to nothing
                 with suppress(OSError):
-                    state = os.stat(path)
-                    found.add((path, state.st_mtime_ns, state.st_size))
-    return frozenset(found)
+                    found = os.stat(path)
+                    state.add((path, found.st_mtime_ns, found.st_size))
+                    groups.add(group)
+    chosen = (group.as_posix() for group in groups if group.parts and group.parts[0] not in _NOT_CHOSEN)
+    return _Files(frozenset(state), frozenset(chosen))
 
 
 @lru_cache(maxsize=1024)
-def _choose(folders: tuple[Path, ...], start: str, lines: tuple[str, ...], state: _FilesState) -> Composed:
+def _choose(folders: tuple[Path, ...], start: str, lines: tuple[str, ...], state: _Files) -> Composed:
     """The configuration of the chosen files, with the settings that their study has for them. Raises ConfigError.
 
     `start`: the file of the first folder to start from. `state`: of the files; while it is the same, they are read once a
@@ -214,11 +226,6 @@ class _Listing:
         return names_in(self.folders, group)
 
 
-def names_in(folders: Iterable[Path], group: str) -> list[str]:
-    """The choices of a group that folders of configurations have."""
-    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml") if path.exists()})
-
-
 def add_folder(overrides: Sequence[str], folder: Path) -> list[str]:
     """The overrides, with the choices of another folder of configurations; raises ConfigError where there is none."""
     others = [item for item in overrides if not names_folders(item)]
@@ -250,12 +257,6 @@ def _search_path(overrides: Sequence[Override]) -> list[Path]:
                 f"the folder {folder} does not exist; name one that holds task/, optimizer/, ... of your own"
             )
     return folders
-
-
-def group_names(folders: Sequence[Path]) -> set[str]:
-    """The groups that arguments choose from, such as task and optimizer/subspace."""
-    found = {path.parent.relative_to(folder) for folder in folders for path in folder.rglob("*.yaml")}
-    return {group.as_posix() for group in found if group.parts and group.parts[0] not in _NOT_CHOSEN}
 
 
 def _refuse_words(config_dir: Path, overrides: Sequence[str]) -> None:

@@ -5,14 +5,14 @@ A profile has `runs`, a list of entries, and `seeds`. An entry names study, task
 Every combination is a run.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from polystep.bench.schema import ConfigError, check_settings, read_yaml
-from polystep.bench.studies import only_file
+from polystep.bench.studies import choice_files
 from polystep.validation import did_you_mean
 
 Several = str | list[str]
@@ -63,15 +63,7 @@ class Profile:
 
 def profile_names(*folders: Path) -> list[str]:
     """The profiles that exist in folders of configurations."""
-    return sorted(_profile_files(folders))
-
-
-def _profile_files(folders: Sequence[Path]) -> dict[str, Path]:
-    """By name; raises ConfigError where two have one."""
-    found: dict[str, list[Path]] = {}
-    for path in (path for folder in folders for path in sorted((folder / "profile").glob("*.yaml"))):
-        found.setdefault(path.stem, []).append(path)
-    return {name: only for name, paths in found.items() if (only := only_file(paths))}
+    return list(choice_files(folders, "profile"))
 
 
 def read_profile(config_dir: Path, name: str, *others: Path) -> list[PlannedRun]:
@@ -79,10 +71,9 @@ def read_profile(config_dir: Path, name: str, *others: Path) -> list[PlannedRun]
 
     Raises ConfigError for an unknown or malformed profile.
     """
-    files = _profile_files((config_dir, *others))
+    files = choice_files((config_dir, *others), "profile")
     if (path := files.get(name)) is None:
-        names = sorted(files)
-        raise ConfigError(f"profile {name} does not exist{did_you_mean(name, names)}; choose one of {', '.join(names)}")
+        raise ConfigError(f"profile {name} does not exist{did_you_mean(name, files)}; choose one of {', '.join(files)}")
     content = read_yaml(path, "a profile")
     try:
         profile = _checked(Profile, content, "")

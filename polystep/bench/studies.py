@@ -71,16 +71,22 @@ def check_package(path: Path) -> None:
         )
 
 
-def only_file(found: Sequence[Path]) -> Path | None:
-    """The file of those of one name in several folders; None without any, ConfigError where there are several."""
+def names_in(folders: Iterable[Path], group: str) -> list[str]:
+    """The choices of a group that folders of configurations have."""
+    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml") if path.exists()})
+
+
+def chosen_file(folders: Sequence[Path], group: str, name: str) -> Path | None:
+    """The file of a choice; None without any, ConfigError where several folders have one of this name."""
+    found = [path for folder in folders if (path := folder / group / f"{name}.yaml").exists()]
     if len(found) > 1:
         raise ConfigError(f"{found[0]} and {found[1]} have one name, so the second would be ignored; rename it")
     return found[0] if found else None
 
 
-def chosen_file(folders: Sequence[Path], group: str, name: str) -> Path | None:
-    """The file that the choice of a name in a group stands for, as `only_file`."""
-    return only_file([path for folder in folders if (path := folder / group / f"{name}.yaml").exists()])
+def choice_files(folders: Sequence[Path], group: str) -> dict[str, Path]:
+    """The files of all choices of a group, by name, as `chosen_file`."""
+    return {name: path for name in names_in(folders, group) if (path := chosen_file(folders, group, name))}
 
 
 def settings_files(*folders: Path) -> dict[tuple[str, ...], Path]:

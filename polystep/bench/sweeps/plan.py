@@ -8,12 +8,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from polystep.bench.composition import Composer, config_folders, expand_sweep, names_in
+from polystep.bench.composition import Composer, config_folders, expand_sweep
 from polystep.bench.launch import resolve_settings
 from polystep.bench.minutes import RecordedMinutes
 from polystep.bench.profiles import PlannedRun, read_profile
 from polystep.bench.specification import specification
-from polystep.bench.studies import chosen_file, serving_files, settings_files
+from polystep.bench.studies import chosen_file, names_in, serving_files, settings_files
 from polystep.processes import map_in_processes
 from polystep.records import settings_id
 

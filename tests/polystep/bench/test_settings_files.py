@@ -9,14 +9,14 @@ from polystep.bench.composition import Composer, compose_config
 from polystep.bench.launch import altered_overrides
 from polystep.bench.profiles import profile_names, read_profile
 from polystep.bench.schema import ConfigError
-from polystep.bench.studies import ANY_OPTIMIZER, ANY_TASK, serving_files, settings_files
+from polystep.bench.studies import ANY_OPTIMIZER, ANY_TASK, names_in, serving_files, settings_files
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 FILES = settings_files(CONFIGS)
 
 
 def choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+    return names_in([CONFIGS], group)
 
 
 def test_every_settings_file_serves_an_existing_run() -> None:
