@@ -19,7 +19,7 @@ from polystep.schedule import Moment, Schedule, as_schedule
 from polystep.subspace import RowSubspace, Subspace
 from polystep.update import Adaptive, Coasting, Update
 from polystep.validation import non_negative, schedule_of_positive
-from polystep.weighting import Softmax, Weighting
+from polystep.weighting import LinearWeighting, Softmax, Weighting
 
 
 @component(
@@ -63,7 +63,7 @@ class PolyStep(PointOptimizer):
         probe_jitter: float = 0.0,
         step_jitter: float = 0.0,
         jitter_law: JitterLaw = "smooth",
-        non_finite_floor: float = 1e6,
+        non_finite_floor: float | None = None,
     ):
         """`point`: start (D,), not changed. `subspace`: called with layout, particle_dimension, seed and device.
         `probe_placement`: probes at distances s_k q with s_k = k/K ("outermost") or, as in the published runs,
@@ -72,7 +72,8 @@ class PolyStep(PointOptimizer):
         steps between redraws of the random projections, 0 for never. `forget_every`: steps, coasting ones counted, after
         which all memory is dropped while the projections stay, 0 for never; this is all that the published absorb did.
         `probe_jitter`, `step_jitter`: widths of random factors 1 + eta on the probe radius, one a step, and on the
-        displacement, one a particle. `non_finite_floor`: what a candidate without a finite loss costs at least.
+        displacement, one a particle. `non_finite_floor`: what a candidate without a finite loss costs at least; None:
+        a million, as in the first edition, but nothing with LinearWeighting, where it would throw the particle.
         """
         if probes < 1:
             raise ValueError(f"probes must be at least 1, got {probes}")
@@ -107,6 +108,8 @@ class PolyStep(PointOptimizer):
         self._coasting = coasting or Coasting(period=1)
         self._biased, self._redraw_every, self._forget_every = biased_rotation, redraw_every, forget_every
         self._probe_jitter, self._step_jitter, self._jitter_law = probe_jitter, step_jitter, jitter_law
+        if non_finite_floor is None:
+            non_finite_floor = 0.0 if isinstance(self._weighting, LinearWeighting) else 1e6
         self._non_finite_floor = non_negative(non_finite_floor, "non_finite_floor")
         self._generator = named_generator(seed, "polystep", device=device)
         self._jitter_generator = named_generator(seed, "polystep jitter", device=device)

@@ -74,10 +74,10 @@ class Search:
 
     def ask(self) -> Any:
         """The points (N, D) to evaluate next: numpy, or torch where the start is a tensor."""
-        if self.finished or self._asked is not None:
-            raise RuntimeError(
-                "tell the values of the points before asking again; a finished search has no more points"
-            )
+        if self.finished:
+            raise RuntimeError("the search is finished and has no more points; read `result`")
+        if self._asked is not None:
+            raise RuntimeError(f"{len(self._asked)} points wait for their values; call tell before ask")
         self._asked = self._next_points()
         points = self._asked.clone()
         return points if self._gives_tensors else points.numpy()

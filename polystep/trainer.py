@@ -21,6 +21,7 @@ from polystep.evaluation.parts import has_forward_of
 from polystep.factories import Factory, build, for_models, optimizer_factory
 from polystep.fitting import Fit, Fitting
 from polystep.progress import Progress
+from polystep.validation import first_line
 
 Measure = Callable[[Tensor, Tensor], Any]
 """A number, of any type, from outputs and targets of a batch or of a whole set."""
@@ -188,7 +189,7 @@ class Trainer:
             raise
         except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             self.optimizer.load_state_dict(held)
-            reason = f"it has no {error}" if isinstance(error, KeyError) else _reason(error)
+            reason = f"it has no {error}" if isinstance(error, KeyError) else first_line(error)
             raise TrainingError(
                 f"the state belongs to other settings of the optimizer ({reason}); build the trainer as it was built"
             ) from error
@@ -222,7 +223,7 @@ class Trainer:
             raise
         except _UNSUITABLE as error:
             raise TrainingError(
-                f"the model cannot take inputs of shape {tuple(inputs.shape)} and type {inputs.dtype}: {_reason(error)}"
+                f"the model cannot take inputs of shape {tuple(inputs.shape)} and type {inputs.dtype}: {first_line(error)}"
             ) from error
         if not isinstance(outputs, Tensor) or outputs.shape[:1] != (len(inputs),):
             found = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
@@ -246,10 +247,6 @@ _UNSUITABLE = (RuntimeError, ValueError, IndexError, TypeError)
 """What torch raises where tensors do not suit each other."""
 
 
-def _reason(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def _number(name: str, measure: Measure, outputs: Tensor, targets: Tensor) -> Tensor:
     """The value of a loss or a score; TrainingError where it cannot take the tensors or gives no number."""
     try:
@@ -260,7 +257,7 @@ def _number(name: str, measure: Measure, outputs: Tensor, targets: Tensor) -> Te
     except _UNSUITABLE as error:
         raise TrainingError(
             f"the {name} cannot take outputs of shape {tuple(outputs.shape)} and targets of shape {tuple(targets.shape)} and "
-            f"type {targets.dtype}, or gives no number: {_reason(error)}"
+            f"type {targets.dtype}, or gives no number: {first_line(error)}"
         ) from error
     if value.ndim != 0:
         raise TrainingError(

@@ -28,6 +28,16 @@ def non_negative(value: float, name: str) -> float:
     return value
 
 
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, where a trace of calls may follow; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """A question after a blank, for the one of `names` that is nearest to `name`; nothing where none is near."""
     close = difflib.get_close_matches(name, list(names), n=1)

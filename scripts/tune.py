@@ -1,6 +1,6 @@
 """Choose settings by two-stage grids:  python -m scripts.tune study=equal_seconds task=snn optimizer=spsa,mezo
 
-Nine trials with the values of configs/grid/STUDY/TASK/OPTIMIZER.yaml, then nine around the best; as many for every method.
+Nine trials with the values of configs/grid/STUDY/TASK/OPTIMIZER.yaml, then eight new ones around the best, for every method.
 Trials are runs of the study that is named tuning_ instead of equal_, on a seed that no result uses, judged on validation data
 alone. Of trials with equal validation the one counts that reached it after the smallest share of its steps, for a solved task
 has many. The best settings are written to configs/settings/STUDY/TASK/OPTIMIZER.yaml. Finished trials are not repeated. Exit
@@ -194,7 +194,7 @@ def tune(methods: Sequence[Method]) -> int:
         if missing := SIZE - len(stage):
             say(
                 f"{missing} of {SIZE} trials of {method.optimizer} on {method.task} failed, or are under way elsewhere: "
-                "nothing is chosen; see python -m scripts.status, mend the cause or wait, and repeat"
+                "nothing is chosen; mend the cause, which is named above, or wait, and repeat"
             )
             lost += 1
             continue

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from polystep.bench.schema import ConfigError, one_line, read_yaml
+from polystep.bench.schema import ConfigError, read_yaml, unknown
 from polystep.bench.studies import (
     ANY_TASK,
     check_package,
@@ -32,7 +32,7 @@ from polystep.bench.studies import (
     serving_files,
     settings_files,
 )
-from polystep.validation import did_you_mean
+from polystep.validation import did_you_mean, one_line
 
 SEARCH_PATH = "hydra.searchpath"
 _NOT_CHOSEN = ("grid", "profile", "settings")
@@ -209,7 +209,7 @@ def expand_sweep(config_dir: Path, overrides: Sequence[str]) -> list[tuple[str, 
         if override.is_sweep_override():
             choices.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
             if not choices[-1]:
-                raise ConfigError(f"{override.input_line} stands for no value")
+                raise ConfigError(f"{override.input_line} stands for no value; leave it out, or list values")
         else:
             choices.append([str(override.input_line)])
     return list(product(*choices))
@@ -288,7 +288,8 @@ def _set(config: DictConfig, override: Override) -> None:
             parent, _, last = key.rpartition(".")
             place: Any = OmegaConf.select(config, parent) if parent else config
             if not isinstance(place, DictConfig) or last not in place:
-                raise ConfigError(f"cannot delete {key}, which does not exist")
+                there = map(str, place) if isinstance(place, DictConfig) else ()
+                raise ConfigError(f"cannot delete {key}: {unknown(key, last, there)}")
             del place[last]
         else:
             OmegaConf.update(config, key, override.value(), force_add=True)

@@ -28,7 +28,10 @@ class Evaluation:
                 f"set one of evaluation.validate_every and evaluation.validations, got {intervals or 'none'}"
             )
         if ("test_every" in given) != ("test_until" in given):
-            raise ValueError("set both evaluation.test_every and evaluation.test_until, or none of them")
+            raise ValueError(
+                f"set both evaluation.test_every and evaluation.test_until, or none of them; got "
+                f"test_every={self.test_every}, test_until={self.test_until}"
+            )
 
     def validation_is_due(self, step: int, before: float, after: float, times_as_often: int = 1) -> bool:
         """Whether to validate after `step`, which took the used share of the budget from `before` to `after`."""

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from polystep.bench.composition import SEARCH_PATH, Composer
 from polystep.bench.observers import Observer
 from polystep.bench.runner import Run
-from polystep.bench.schema import ConfigError, check_node, check_settings, describe, fits, locate, one_line, unknown
+from polystep.bench.schema import ConfigError, check_node, check_settings, describe, fits, locate, unknown
 from polystep.bench.studies import Study
 from polystep.component import component_of
 from polystep.evaluation.compilation import require_numba
@@ -23,6 +23,7 @@ from polystep.evaluation.objective import forbid_tf32
 from polystep.evaluation.sharded import place_among_processes
 from polystep.files import json_value
 from polystep.machine import available_cores
+from polystep.validation import one_line
 
 SECTIONS = ("task", "optimizer", "budget", "evaluation", "logger")
 SETTINGS: dict[str, Any] = {

@@ -15,16 +15,11 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from polystep.contracts import ExpectedError
-from polystep.validation import did_you_mean
+from polystep.validation import did_you_mean, one_line
 
 
 class ConfigError(ExpectedError):
     """A setting is unknown, missing or of the wrong kind; the message names it and the valid choices."""
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return " ".join(str(error).split())
 
 
 def read_yaml(path: Path, kind: str) -> Any:

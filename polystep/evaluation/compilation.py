@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from polystep.contracts import ExpectedError
+from polystep.validation import one_line
 
 
 class CompilationClock:
@@ -42,10 +43,9 @@ def require_numba() -> None:
         disabled = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
         numba.get_num_threads()
     except (ValueError, RuntimeError, ImportError) as error:
-        reason = " ".join(str(error).split())
         raise ExpectedError(
-            f"numba cannot start ({reason}); correct NUMBA_NUM_THREADS (at least 1) and NUMBA_THREADING_LAYER (workqueue is "
-            "always there), or unset them"
+            f"numba cannot start ({one_line(error)}); correct NUMBA_NUM_THREADS (at least 1) and "
+            "NUMBA_THREADING_LAYER (workqueue is always there), or unset them"
         ) from None
     if disabled:
         raise ExpectedError("NUMBA_DISABLE_JIT is set, so that kernels would take thousands of times as long; unset it")

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from polystep.candidates import Candidates
 from polystep.contracts import ExpectedError
 from polystep.layout import ParameterLayout
+from polystep.validation import first_line
 
 
 class RandomForward(ExpectedError):
@@ -141,7 +142,7 @@ class FunctionalEvaluator:
             self._vectorise = False
             warnings.warn(
                 f"vmap cannot take {type(self.module).__name__}, so candidates are evaluated one at a time, which is "
-                f"slower; the reason: {str(failure).strip().splitlines()[0]}",
+                f"slower; the reason: {first_line(failure)}",
                 stacklevel=5,
             )
             return one_by_one

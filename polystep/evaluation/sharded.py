@@ -18,6 +18,7 @@ from torch import Tensor
 from polystep.candidates import Candidates
 from polystep.capabilities import Offered, capability
 from polystep.contracts import ExpectedError, Objective, Spent, loss_dtype
+from polystep.validation import first_line
 
 TIMEOUT_SECONDS = 1800.0
 """How long a process waits for the others: longer than any validation, test or compilation of the first one takes."""
@@ -152,10 +153,9 @@ def joined_processes(device: str, timeout_seconds: float = TIMEOUT_SECONDS) -> I
         timeout = datetime.timedelta(seconds=timeout_seconds)
         distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=timeout)
     except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
         raise ExpectedError(
-            f"the {place.count} processes of this run did not find each other ({reason}); start them with torchrun, or unset "
-            "WORLD_SIZE for a run in one process"
+            f"the {place.count} processes of this run did not find each other ({first_line(error)}); start them with "
+            "torchrun, or unset WORLD_SIZE for a run in one process"
         ) from error
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
@@ -178,4 +178,4 @@ def _combine(tensor: Tensor, operation: Any = distributed.ReduceOp.SUM) -> None:
     try:
         distributed.all_reduce(tensor, operation)
     except RuntimeError as error:
-        raise ProcessLost(f"{LOST} ({str(error).splitlines()[0]})") from error
+        raise ProcessLost(f"{LOST} ({first_line(error)})") from error

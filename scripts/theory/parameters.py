@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from polystep.bench.schema import ConfigError, check_node, unknown
+from polystep.validation import one_line
 from scripts.console import CONFIGS
 
 FILE = CONFIGS / "theory.yaml"
@@ -32,7 +33,7 @@ def read_parameters(choices: Sequence[str]) -> dict[str, dict[str, Any]]:
         merged: Any = OmegaConf.merge(OmegaConf.load(FILE), OmegaConf.from_dotlist(changes))
         nodes: Any = OmegaConf.to_container(merged, resolve=True)
     except (OmegaConfBaseException, ValueError) as error:
-        raise ConfigError(" ".join(str(error).split())) from None
+        raise ConfigError(one_line(error)) from None
     for name in names or known:
         check_node(nodes[name], name)
     return {name: nodes[name] for name in known if name in (names or known)}

@@ -62,14 +62,14 @@ def test_calls_out_of_order_are_errors() -> None:
     with pytest.raises(RuntimeError, match="ask for points before"):
         search.tell([1.0])
     points = search.ask()
-    with pytest.raises(RuntimeError, match="before asking again"):
+    with pytest.raises(RuntimeError, match="2 points wait for their values; call tell"):
         search.ask()
     with pytest.raises(BlackBoxError, match=r"shape \(3,\) for 2 points"):
         search.tell([1.0, 2.0, 3.0])
     search.tell(sphere(points))
     while not search.finished:
         search.tell(sphere(search.ask()))
-    with pytest.raises(RuntimeError, match="a finished search has no more points"):
+    with pytest.raises(RuntimeError, match="the search is finished and has no more points; read `result`"):
         search.ask()
 
 

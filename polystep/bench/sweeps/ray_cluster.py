@@ -10,6 +10,7 @@ from polystep.bench.sweeps import launcher
 from polystep.bench.sweeps.folder import SweepFolder
 from polystep.bench.sweeps.plan import SweepRun
 from polystep.machine import available_cores
+from polystep.validation import first_line
 
 RESTARTS = 1
 """How often a run whose process or machine died is tried again at once."""
@@ -75,7 +76,7 @@ class RayLauncher:
             )
         except (OSError, RuntimeError, ValueError) as error:
             raise launcher.LauncherUnavailable(
-                f"launcher=ray cannot reach or start Ray ({str(error).splitlines()[0]}); start a cluster with ray start "
+                f"launcher=ray cannot reach or start Ray ({first_line(error)}); start a cluster with ray start "
                 "--head, or leave launcher.address at null to start one on this machine"
             ) from error
         return ray

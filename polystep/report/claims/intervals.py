@@ -15,6 +15,9 @@ NEAR_BEST = 1e-3
 _SLACK = 1e-9
 """Rounding must not turn equal scores into different ones, or one that equals a bound into one beyond it."""
 
+_TINY, _HALVINGS = 1e-150, 64
+"""The search for the largest mean halves the exponent of what it lacks so many times, from so little on."""
+
 ANY = (-numpy.inf, numpy.inf)
 """The range of what has no best value."""
 
@@ -30,7 +33,8 @@ def interval(
     nothing and this would be an interval of no width; there the truth is the median, by its exact interval from order
     statistics (binomial; at 0.025 from six seeds on, infinite below), widened to hold the mean. It tells what a run usually
     reaches, not how often one fails: after ten runs without a failure, 31 % of all may still fail. Cut to `feasible`: a score
-    cannot pass the best possible value, so there the interval is one-sided.
+    cannot pass the best possible value, so there the interval is one-sided. Where one is known, the end on its side is that of
+    the mean (`_largest_mean`), so that seeds that fail altogether count by how far they fall.
     """
     scores = numpy.sort(numpy.asarray(values, float), axis=-1)
     n, mean = scores.shape[-1], scores.mean(axis=-1)
@@ -47,8 +51,33 @@ def interval(
         exact = numpy.minimum(scores[..., left_out], mean), numpy.maximum(scores[..., n - 1 - left_out], mean)
     all_equal = scores[..., -1] - scores[..., 0] <= _SLACK * numpy.maximum(1, numpy.abs(mean))
     by_rank = numpy.asarray(saturated) | all_equal
-    low, high = numpy.where(by_rank, exact[0], mean - half), numpy.where(by_rank, exact[1], mean + half)
+    lowest, highest = exact
+    if numpy.isfinite(feasible[1]):
+        highest = _largest_mean(scores, feasible[1], level)
+    if numpy.isfinite(feasible[0]):
+        lowest = -_largest_mean(-scores, -feasible[0], level)
+    low, high = numpy.where(by_rank, lowest, mean - half), numpy.where(by_rank, highest, mean + half)
     return numpy.clip(low, *feasible), numpy.clip(high, *feasible)
+
+
+def _largest_mean(scores: Numbers, best: float, level: float) -> Numbers:
+    """The largest mean that scores (..., n), none above `best`, leave possible: a larger one is true with a chance of `level`.
+
+    If the mean is m, (best - score) / (best - m) is at least 0 and has the mean 1. So has (1 + that) / 2, and the product of
+    these over seeds; by Markov's inequality it passes 1 / level with a chance of `level` at most, whatever the distribution.
+    Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting (2024), with half of the capital at stake.
+    """
+    missing = numpy.maximum(best - scores, 0.0)
+
+    def is_refuted(room: Numbers) -> Any:
+        return numpy.log((1 + missing / room[..., None]) / 2).sum(axis=-1) > -numpy.log(level)
+
+    # the mean itself is never refuted, nor is the best value where nothing is missing
+    low, high = numpy.full_like(missing[..., 0], _TINY), numpy.maximum(missing.mean(axis=-1), _TINY)
+    for _ in range(_HALVINGS):
+        middle = numpy.sqrt(low * high)
+        low, high = numpy.where(is_refuted(middle), (middle, high), (low, middle))
+    return best - numpy.where(missing.any(axis=-1), high, 0.0)
 
 
 def at_best(value: float, best: float | None) -> bool:

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from polystep.contracts import ExpectedError
-from polystep.report.published import Published, published
+from polystep.report.published import Published, had_equal_steps, published
 from polystep.validation import did_you_mean
 
 EDITIONS = ("first", "revised", "ours")
@@ -44,12 +44,13 @@ class Score:
     published: tuple[str, str, str] | None = None
 
     def published_value(self, edition: str, axis: str) -> Published | None:
-        """What the edition reports for this axis, else in its main table; None where it reports nothing."""
+        """What the edition reports for this axis, else in its main table; None where it reports nothing of the kind."""
         if self.step is not None or edition not in ("first", "revised"):
             return None
         metric = "test_best" if (edition, self.metric) == ("first", "test_selected") else self.metric
         name = self.published or (self.task, self.method, metric)
-        return published(edition, *name, axis=axis) or published(edition, *name)
+        found = published(edition, *name, axis=axis) or published(edition, *name)
+        return found if found and (axis != "equal_steps" or had_equal_steps(self.method, found)) else None
 
     def __str__(self) -> str:
         """What it is the score of, for sentences."""

@@ -70,7 +70,12 @@ def published_score(task: str, method: str, edition: str | None) -> Spread | Non
 def published_at_equal_steps(task: str, method: str) -> Spread | None:
     """The score in the revised edition's main table, if its runs had PolyStep's steps; None for those with its evaluations."""
     row = published_headline(task, method, "revised")
-    return row.spread if row and (method == METHOD or row.note.startswith(_EQUAL_STEPS)) else None
+    return row.spread if row and had_equal_steps(method, row) else None
+
+
+def had_equal_steps(method: str, row: Published) -> bool:
+    """Whether a row of the revised edition's main table is about runs with PolyStep's steps; others had its evaluations."""
+    return method == METHOD or row.note.startswith(_EQUAL_STEPS)
 
 
 def published_rival(task: str, edition: str, direction: str) -> Spread | None:

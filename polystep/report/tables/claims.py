@@ -26,8 +26,9 @@ def tables(material: Material) -> Iterator[Table]:
         columns = (text_column("statement", "Claim", 300), *_VALUES, *_JUDGED)
         notes = (
             "A claim holds where all of its conditions do; the one that decides is shown. Here: mean over seeds with its 95 % "
-            "interval; where seeds reach the best possible score, that of the median, which does not tell how often a seed "
-            "fails. A claim of k conditions fails if one is outside with an interval of 100 - 5/k %, which corrects for k "
+            "interval (Student's t, which cannot know of failures that no seed shows). Where seeds reach the best possible "
+            "score, the interval runs from the lower end of the median to the largest mean that the scores leave possible. A "
+            "claim of k conditions fails if one is outside with an interval of 100 - 5/k %, which corrects for k "
             "tests. Only complete runs of unmodified code with the settings of the study decide anything; others are altered. "
             "Reasons in full: verdicts.csv.",
             "Must be: the bound, widened by the tolerance of the claim (configs/statements/claims.yaml), so that a method that "

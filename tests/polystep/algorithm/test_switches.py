@@ -130,7 +130,7 @@ def test_rotations_are_turned_for_points_in_double_precision(kind: Any) -> None:
 def test_floor_of_losses_that_are_not_finite(build: Callable[..., PolyStep], bad: float) -> None:
     """Cost 1 + 2 max|finite| instead of a million, in the sight of weights that are linear in it."""
     moves = {}
-    for floor in (0.0, 1e6):
+    for floor in (0.0, 1e6, None):
         optimizer = build(weighting=LinearWeighting(), non_finite_floor=floor)
         losses = torch.full((len(optimizer.ask(0.0)),), -3.0)
         losses[0] = bad
@@ -139,3 +139,4 @@ def test_floor_of_losses_that_are_not_finite(build: Callable[..., PolyStep], bad
     # the vertex stands 10 above the three others, its opposite among them: displacement 10/4
     assert moves[0.0] == pytest.approx(2.5, rel=1e-5)
     assert moves[1e6] == pytest.approx(1e6 / 4, rel=1e-4)
+    assert moves[None] == moves[0.0], "one candidate must not throw the point"

@@ -108,8 +108,8 @@ REFUSED = [
     ("full", r"did you mean budget=full or optimizer/subspace=full\?"),
     ("seed=1,2", "seed=1,2 asks for several runs, which python -m scripts.sweep makes"),
     ("optimizer=polystep,foo", "optimizer=polystep,foo asks for several runs"),
-    ("~nothing", "cannot delete nothing, which does not exist"),
-    ("~seed.nothing", "cannot delete seed.nothing, which does not exist"),
+    ("~nothing", "cannot delete nothing: unknown setting nothing; valid settings there: budget, "),
+    ("~seed.nothing", "cannot delete seed.nothing: unknown setting seed.nothing; valid settings there: none"),
     ("hydra.nothing=1", "Could not override 'hydra.nothing'"),
     ("hydra.searchpath=[file:///nowhere]", "the folder /nowhere does not exist; name one that holds task/, optimizer/"),
 ]

@@ -46,7 +46,7 @@ def config(**changes: Any) -> dict[str, Any]:
         "task": {"_target_": f"{HERE}.SomeTask", "data_dir": "data", "seed": 42},
         "optimizer": {"_target_": f"{HERE}.Method", "seed": 42},
         "budget": {"_target_": "polystep.bench.ledger.Budget", "steps": 100, "seconds": None},
-        "evaluation": {"_target_": "polystep.bench.runner.Evaluation", "validate_every": 20},
+        "evaluation": {"_target_": "polystep.bench.evaluation.Evaluation", "validate_every": 20},
         "study": {"name": "default", "edition": None, "protocol": "default"},
         "seed": 42,
         "threads": 2,

@@ -67,7 +67,7 @@ def test_profiles_and_settings_may_lie_in_a_folder_of_ones_own(tmp_path: Path) -
         "profile/mine.yaml": "runs:\n- {task: snn_digits, optimizer: mine}\n",
         "optimizer/mine.yaml": "_target_: baselines.mezo.MeZO\nseed: ${seed}\n",
         "study/own.yaml": "# @package _global_\nstudy:\n  name: own\n  title: Own\n  protocol: default\n"
-        "  requires_settings: true\nevaluation:\n  _target_: polystep.bench.runner.Evaluation\n  validate_every: 50\n",
+        "  requires_settings: true\nevaluation:\n  _target_: polystep.bench.evaluation.Evaluation\n  validate_every: 50\n",
         "settings/own/snn_digits/mine.yaml": "# @package _global_\noptimizer:\n  epsilon: 0.1\n",
     }
     for name, text in files.items():

@@ -46,6 +46,30 @@ def test_a_truth_on_a_bound_holds_in_at_most_one_of_forty_repetitions(statement)
                 assert share <= CHANCE, (condition, share)
 
 
+@pytest.mark.parametrize("seeds", [5, 10, 14])
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("fall", [1.0, 400.0])
+def test_a_mean_of_saturated_scores_is_refuted_in_at_most_one_of_forty_repetitions(seeds, share, fall):
+    draws = numpy.random.default_rng(2)
+    shape = REPETITIONS, seeds
+    few_fail = 500.0 - fall * (draws.random(shape) < share)
+    skewed = 500.0 - fall * share * draws.exponential(size=shape)
+    for values in (few_fail, skewed):
+        ends = interval(values, True, (-numpy.inf, 500.0))
+        mean = 500.0 - fall * share
+        assert (against_bounds(ends, (mean, numpy.inf)) == -1).mean() <= CHANCE
+
+
+def test_seeds_that_fail_altogether_refute_a_mean_that_most_seeds_reach():
+    six_of_ten_fail = [9.4, 500, 96, 9.3, 290, 500, 500, 288, 285, 500]
+    ends = interval(six_of_ten_fail, True, (-numpy.inf, 500.0), LEVEL / 6)
+    assert 400 < ends[1] < 487.6 and against_bounds(ends, (487.6, numpy.inf)) == -1
+    assert interval([500.0] * 9 + [9.0], True, (-numpy.inf, 500.0))[1] > 499
+    costs = interval([-score for score in six_of_ten_fail], True, (-500.0, numpy.inf), LEVEL / 6)
+    assert costs == pytest.approx((-ends[1], -ends[0]))
+    assert interval([500.0] * 10, True, (-numpy.inf, 500.0)) == (500.0, 500.0)
+
+
 def bounded(known, spread, generator, shape):
     """Scores with the published mean and spread that stay within what is possible: Beta, stretched to the range."""
     low, high = (0.0, 1.0) if known.unit == "fraction" else (0.0, 500.0) if known.mean > 0 else (-500.0, 0.0)
