@@ -3,15 +3,15 @@
 Nine trials with the values of configs/grid/STUDY/TASK/OPTIMIZER.yaml, then eight new ones around the best, for every method.
 Trials are runs of the study that is named tuning_ instead of equal_, on a seed that no result uses, judged on validation data
 alone. Of trials with equal validation the one counts that reached it after the smallest share of its steps, for a solved task
-has many. The best settings are written to configs/settings/STUDY/TASK/OPTIMIZER.yaml. Finished trials are not repeated. Exit
-status: 0 all settings are chosen, by as many trials for each method; 1 some are not; 130 interrupted.
+has many. The best settings are written to configs/settings/STUDY/TASK/OPTIMIZER.yaml. Of several values of one setting of the
+task, such as task.variables=100,500, each gets trials of its own, and the file holds the settings of each. Finished trials are
+not repeated. Exit status: 0 all settings are chosen, by as many trials for each method; 1 some are not; 130 interrupted.
 """
 
 import argparse
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -21,7 +21,6 @@ from omegaconf import OmegaConf
 from polystep.ask_tell import NonFiniteLossError
 from polystep.bench.composition import compose_config, expand_sweep, names_folders
 from polystep.bench.grids import SIZE, Grid, Point, grid_files, read_grid
-from polystep.bench.profiles import PlannedRun
 from polystep.bench.schema import ConfigError
 from polystep.bench.studies import name_of_settings, serving_files, settings_files
 from polystep.bench.sweeps.local import LocalLauncher
@@ -34,7 +33,6 @@ from scripts.console import (
     COMMITTED,
     CONFIGS,
     EXIT_STATUS,
-    PLACES,
     add_config_dir,
     explain,
     guarded,
@@ -42,49 +40,7 @@ from scripts.console import (
     say,
 )
 from scripts.sweep import launch, show_plan
-
-RESULTS, TRIALS = "equal_", "tuning_"
-"""How studies of results and those of their trials begin."""
-
-
-@dataclass(frozen=True, eq=False)
-class Method:
-    """An optimiser on a task, the grid of its settings, and the folder of configurations that they are written into.
-
-    study: of the results. settings: what trials are run with beside the grid. base: the settings file of the trials, as Hydra
-    names it, if they have one.
-    """
-
-    study: str
-    task: str
-    optimizer: str
-    settings: tuple[str, ...]
-    grid: Grid
-    base: str | None
-    folder: Path
-
-    def run(self, point: Point) -> PlannedRun:
-        """One trial."""
-        without_grid = _trial_overrides(self.study, self.task, self.optimizer, self.settings)
-        return PlannedRun((*without_grid, *(f"{name}={value}" for name, value in point.items())))
-
-    @property
-    def file(self) -> Path:
-        """Where its settings are written."""
-        return self.folder / "settings" / self.study / self.task / f"{self.optimizer}.yaml"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A trial that came to its end: its settings, its best validation, and what makes one trial better than another.
-
-    worth: that validation, so that larger is better; then, among equal ones, how early it came: minus its share of all steps.
-    Settings that lead to losses that are not finite have no validation, which is the worst.
-    """
-
-    point: Point
-    validation: float
-    worth: tuple[float, float]
+from scripts.trials import RESULTS, TRIALS, Choice, Method, Trial, settings_text, study_of_trials, trial_overrides
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "settings",
         nargs="+",
         metavar="setting=value",
-        help="study=equal_..., task=NAMES and optimizer=NAMES, several with commas; others hold for all trials",
+        help="study=equal_..., task=NAMES and optimizer=NAMES, several with commas; task.SETTING=VALUES tunes for each of them "
+        "apart; others hold for all trials",
     )
     add_config_dir(parser)
     parser.add_argument("--dry-run", action="store_true", help="show the plan of the first stage only")
@@ -134,12 +91,17 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
         raise ConfigError(
             f"{', '.join(sorted(missing))} must be chosen: study=equal_seconds task=snn optimizer=spsa,mezo"
         )
+    several = [item for item in others if not names_folders(item) and len(expand_sweep(CONFIGS, [item])) > 1]
+    if wrong := [item for item in several if not item.startswith("task.")] or several[1:]:
+        raise ConfigError(f"{wrong[0]} has several values; one setting of the task may, such as task.variables=100,500")
+    fixed = tuple(item for item in others if item not in several)
     grids = dict(chain.from_iterable(grid_files(folder).items() for folder in reversed(folders)))
     files = settings_files(*folders)
     studies = sorted(path.stem for path in (CONFIGS / "study").glob(f"{RESULTS}*.yaml"))
     methods = []
-    for combination in expand_sweep(CONFIGS, [*chosen, *filter(names_folders, others)]):
+    for combination in expand_sweep(CONFIGS, [*chosen, *several, *filter(names_folders, others)]):
         names = dict(item.split("=", 1) for item in combination)
+        variant = next((item for item in combination if item.startswith("task.")), "")
         study, task, optimizer = names["study"], names["task"], names["optimizer"]
         if study not in studies:
             raise ConfigError(f"study={study} cannot be tuned for; choose one of {', '.join(studies)}")
@@ -149,11 +111,11 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
                 f"configs/grid/{study}/{task}/{optimizer}.yaml with nine combinations, such as optimizer.sigma: "
                 "[0.01, 0.03, 0.1] and another line like it"
             )
-        served, is_own = serving_files(files, _study_of_trials(study), task, optimizer)
+        served, is_own = serving_files(files, study_of_trials(study), task, optimizer)
         base = name_of_settings(served[0]) if is_own else None
-        value_of = partial(_value_of, _trial_overrides(study, task, optimizer, others))
+        value_of = partial(_value_of, trial_overrides(study, task, optimizer, [*fixed, variant] if variant else fixed))
         grid = read_grid(grids[study, task, optimizer], value_of)
-        method = Method(study, task, optimizer, others, grid, base, folders[0])
+        method = Method(study, task, optimizer, variant, fixed, grid, base, folders[0])
         own = files.get((study, task, optimizer), method.file)
         if own != method.file and own.parent.name == task:
             raise ConfigError(f"{own} holds these settings already; leave out --config-dir to choose them anew")
@@ -170,15 +132,6 @@ def _value_of(overrides: Sequence[str], setting: str) -> float:
     return value
 
 
-def _trial_overrides(study: str, task: str, optimizer: str, settings: Sequence[str]) -> tuple[str, ...]:
-    """Of a trial for a study of results, without what its grid sets."""
-    return (f"study={_study_of_trials(study)}", f"task={task}", f"optimizer={optimizer}", *settings)
-
-
-def _study_of_trials(study: str) -> str:
-    return TRIALS + study.removeprefix(RESULTS)
-
-
 def tune(methods: Sequence[Method]) -> int:
     """Run both stages and write what they choose; returns the exit status. Ctrl-C raises KeyboardInterrupt.
 
@@ -188,28 +141,32 @@ def tune(methods: Sequence[Method]) -> int:
     first = _trials({method: method.grid for method in methods})
     complete = {method: trials for method, trials in first.items() if len(trials) == SIZE}
     second = _trials({method: method.grid.around(_best(trials).point) for method, trials in complete.items()})
-    lost = 0
+    lost: set[Path] = set()
+    chosen: dict[Path, list[Choice]] = {}
     for method, trials in first.items():
         stage = second[method] if method in complete else trials
         if missing := SIZE - len(stage):
             say(
-                f"{missing} of {SIZE} trials of {method.optimizer} on {method.task} failed, or are under way elsewhere: "
-                "nothing is chosen; mend the cause, which is named above, or wait, and repeat"
+                f"{missing} of {SIZE} trials of {method} failed, or are under way elsewhere: nothing is chosen; "
+                "mend the cause, which is named above, or wait, and repeat"
             )
-            lost += 1
+            lost.add(method.file)
             continue
         # the best of the first stage is in both
         known = [trial.point for trial in trials]
         trials = [*trials, *(trial for trial in second[method] if trial.point not in known)]
         best = _best(trials)
         if not math.isfinite(best.validation):
-            say(f"no trial of {method.optimizer} on {method.task} has finite losses: nothing is chosen; mend its grid")
-            lost += 1
+            say(f"no trial of {method} has finite losses: nothing is chosen; mend its grid")
+            lost.add(method.file)
             continue
-        write_text(method.file, settings_text(method, best, trials))
-        say(
-            f"{method.optimizer} on {method.task}: {best.validation:.4f} on validation, {dict(best.point)}, {method.file}"
-        )
+        chosen.setdefault(method.file, []).append(Choice(method, best, trials))
+    for file, choices in chosen.items():
+        # settings of some of its variants would be taken for those of the others
+        if file not in lost:
+            write_text(file, settings_text(choices))
+            for choice in choices:
+                say(f"{choice.method}: {choice.best.validation:.4f} on validation, {dict(choice.best.point)}, {file}")
     return EXIT_STATUS["failed" if lost else "finished"]
 
 
@@ -257,29 +214,6 @@ def _diverged(record: RunRecord) -> bool:
 def _best(trials: Sequence[Trial]) -> Trial:
     """The first of those that no other is better than."""
     return max(trials, key=lambda trial: trial.worth)
-
-
-def settings_text(method: Method, best: Trial, trials: Sequence[Trial]) -> str:
-    """The settings file: the grid's settings with the best values, on top of what the trials were run with."""
-    command = f"study={method.study} task={method.task} optimizer={method.optimizer}"
-    arguments = " ".join([command, *(item for item in method.settings if not item.startswith(PLACES))])
-    edges = [
-        name
-        for name, value in best.point.items()
-        if value in (min(trial.point[name] for trial in trials), max(trial.point[name] for trial in trials))
-    ]
-    content = OmegaConf.create({"defaults": [f"/settings/{method.base}", "_self_"]} if method.base else {})
-    for name, value in best.point.items():
-        OmegaConf.update(content, name, value, force_add=True)
-    lines = [
-        "# @package _global_",
-        f"# python -m scripts.run {command}",
-        f"# Written by: python -m scripts.tune {arguments}",
-        f"# The best of {len(trials)} trials, {best.validation:.4f} on validation data (results/tables/tuning.csv).",
-        *(f"# {name} is the smallest or largest value that was tried." for name in edges),
-        OmegaConf.to_yaml(content),
-    ]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

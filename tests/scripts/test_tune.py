@@ -12,6 +12,7 @@ from polystep.bench.sweeps.plan import SweepRun
 from polystep.records import RunRecord, read_places
 from scripts import tune
 from scripts.console import CONFIGS, EXIT_STATUS, console, prepare
+from scripts.trials import _by_variant
 from tests.polystep.conftest import MakeRecord, make_record  # noqa: F401
 
 FAULTY = Path(__file__).with_name("faulty_configs")
@@ -72,7 +73,7 @@ def test_the_best_of_two_stages_is_written_and_used(command: Command, monkeypatc
     assert f"spsa on snn_digits: {best:.4f} on validation" in shown
     path = Path("own/settings/equal_evaluations/snn_digits/spsa.yaml")
     written = path.read_text()
-    assert f"The best of 17 trials, {best:.4f} on validation data" in written
+    assert f"# The best of 17 trials, {best:.4f} on validation data" in written
     assert "hydra" not in written and "elsewhere" not in written
 
     overrides = add_folder([item for item in SMALL if "candidate" not in item], Path("own"))
@@ -122,6 +123,44 @@ def test_the_best_of_two_stages_is_written_and_used(command: Command, monkeypatc
             in " ".join(shown.split())
         )
         assert stages == [1, lacking - 1] and not path.exists()
+
+
+def test_values_of_a_setting_of_the_task_are_tuned_apart(command: Command) -> None:
+    code, shown = command("optimizer=faulty", "task.decay_of=1,2")
+    assert code == 2 and "unknown setting task.decay_of" in shown
+    code, shown = command("optimizer=faulty", "threads=1,2")
+    assert code == 2 and "threads=1,2 has several values; one setting of the task may" in " ".join(shown.split())
+    assert command("optimizer=faulty", "task.validation_size=50,100")[0] == 0
+    assert len(trials()) == 2 * 17
+    written = Path("own/settings/equal_evaluations/snn_digits/faulty.yaml").read_text()
+    assert "task.batch_size=32" in written and "task.validation_size=50,100\n" in written
+    best = {
+        size: max(record.scores["validation_selected"] for record in trials() if size in _size_of(record))
+        for size in (50, 100)
+    }
+    for size, score in best.items():
+        assert f"# task.validation_size={size}: The best of 17 trials, {score:.4f} on validation data" in written
+    overrides = add_folder(["study=equal_evaluations", "task=snn_digits", "optimizer=faulty"], Path("own"))
+
+    def chosen(size: int) -> int:
+        config = Composer(CONFIGS).compose([*overrides, f"task.validation_size={size}"]).config
+        return int(config.evaluation.validations)
+
+    of_trials = {
+        size: {r.specification["evaluation"]["validations"] for r in trials() if size in _size_of(r)} for size in best
+    }
+    for size in best:
+        assert chosen(size) in of_trials[size]
+    assert chosen(10) == chosen(50) == chosen(99) and chosen(1000) == chosen(100)
+
+
+def _size_of(record: RunRecord) -> tuple[int]:
+    return (record.specification["task"]["validation_size"],)
+
+
+def test_settings_go_by_the_size_or_the_name_of_what_they_were_tuned_on() -> None:
+    assert _by_variant("task.n", ["500", "100"], [0.3, 0.1]) == "${by_size:${task.n},{0:0.1,500:0.3}}"
+    assert _by_variant("task.kind", ["int8", "float"], [2, 3]) == "${by_name:${task.kind},{int8:2,float:3}}"
 
 
 def test_trials_that_diverged_are_not_tried_again(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
