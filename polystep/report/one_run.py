@@ -12,6 +12,8 @@ Run = Mapping[str, Any]
 
 COMPLETE_SHARE = 0.99
 """A run that used less of its budget is not complete."""
+BUSY = 0.9
+"""A run against the clock that computed for a smaller share of its time shared its core, and had fewer seconds than it says."""
 DEFAULT, THEORY = "default settings", "conditions of the theorem"
 _AXES = {
     ("published", "first"): "published settings, first edition",
@@ -66,13 +68,19 @@ def context_of(run: Run) -> str:
 
 
 def budget_fault(run: Run) -> str:
-    """Why a run says nothing about its budget: it used less, or more where budgets are equal; empty where it is complete."""
+    """Why a run says nothing about its budget: it used less, or more where budgets are equal, or had not all the seconds that
+    passed; empty where it is complete.
+    """
     share = finite(run["used_share"]) or 0.0
     if run["protocol"] in EQUAL:
         limit, spent, _ = EQUAL[run["protocol"]]
         share = (finite(run[spent]) or 0.0) / (finite(run.get(limit)) or math.inf)
         if share > TOO_MUCH:
             return "more than its budget"
+    if run["protocol"] == "equal_seconds":
+        computed, passed = finite(run.get("cpu_seconds")), finite(run.get("wall_seconds"))
+        if computed is not None and passed and computed < BUSY * passed:
+            return "on a busy machine"
     if run["ended_by"] == "method":
         # it has nothing left to find, so the rest of its budget could change nothing
         return ""

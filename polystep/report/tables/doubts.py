@@ -18,11 +18,11 @@ _ROUNDING = {"first": 0.0, "revised": 0.0005}
 _NOISE = 0.5
 """By so much the load of a machine passes the number of its cores although it does nothing else."""
 _TRIALS = {
-    "equal_seconds": {"tuning_seconds"},
-    "equal_evaluations": {"tuning_evaluations", "tuning_seconds"},
-    "equal_steps": {"tuning_steps"},
+    "equal_seconds": ("tuning_seconds",),
+    "equal_evaluations": ("tuning_evaluations", "tuning_seconds"),
+    "equal_steps": ("tuning_steps",),
 }
-"""The studies whose trials choose settings for an equal budget."""
+"""The studies whose trials choose settings for an equal budget; those of a later one where a method has none of an earlier."""
 
 Doubtful = Callable[[Board, Group], bool]
 
@@ -109,7 +109,7 @@ def _doubts(material: Material) -> Iterator[tuple[str, str]]:
         "The best trial has the smallest or the largest value that was tried; better ones may lie beyond.",
         _edges(material),
     )
-    yield "Methods that are compared had unequal numbers of trials.", "; ".join(_unequal(trials))
+    yield "Methods that are compared had unequal numbers of trials.", "; ".join(_unequal(trials, equal))
     yield "A comparison has runs of several versions of the code.", _count(boards, _has_several_commits)
     yield (
         "The machine had more to do than it has cores when a run against the clock began or ended.",
@@ -149,13 +149,12 @@ def _loads(group: Group) -> list[tuple[float, float]]:
 
 
 def _trials_for(trials: Sequence[Group], group: Group) -> list[Group]:
-    """Trials of the group's method, for its kind of budget, on tasks of its family."""
-    studies = _TRIALS[str(group["protocol"])]
-    return [
-        trial
-        for trial in trials
-        if str(trial["study"]) in studies and all(trial[name] == group[name] for name in ("optimizer", "family"))
-    ]
+    """Trials that the group's settings come from: of its method on tasks of its family, for its kind of budget where there
+    are any.
+    """
+    alike = [trial for trial in trials if all(trial[name] == group[name] for name in ("optimizer", "family"))]
+    by_study = ([trial for trial in alike if trial["study"] == study] for study in _TRIALS[str(group["protocol"])])
+    return next(filter(None, by_study), [])
 
 
 def _is_borrowed(trials: Sequence[Group], group: Group) -> bool:
@@ -179,11 +178,15 @@ def _edges(material: Material) -> str:
     return "; ".join(f"{study}: {number} of {grids[study]} grids" for study, number in sorted(at_edge.items()))
 
 
-def _unequal(trials: Sequence[Group]) -> Iterator[str]:
-    """The studies and tasks whose methods had unequal numbers of trials of a budget, with those numbers."""
-    counts: dict[tuple[str, str, tuple[str, ...]], Counter[str]] = {}
-    for task, study, budget, method, _ in map(grid_of, trials):
-        counts.setdefault((study, task, budget), Counter())[method] += 1
-    for (study, task, _), numbers in sorted(counts.items()):
+def _unequal(trials: Sequence[Group], equal: Sequence[Board]) -> Iterator[str]:
+    """The comparisons whose methods had unequal numbers of trials, with those numbers; methods without any are named apart."""
+    for board in equal:
+        numbers = {}
+        for group in board.ranked:
+            known = _trials_for(trials, group)
+            grids = Counter(map(grid_of, [trial for trial in known if trial["task"] == group["task"]] or known))
+            if grids:
+                numbers[group.label] = max(grids.values())
         if len(set(numbers.values())) > 1:
-            yield f"{study} on {task}: {', '.join(f'{method} {number}' for method, number in sorted(numbers.items()))}"
+            listed = ", ".join(f"{method} {number}" for method, number in sorted(numbers.items()))
+            yield f"{board.axis}, {board.task}: {listed}"

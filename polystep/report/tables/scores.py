@@ -96,7 +96,9 @@ def _notes(material: Material, family: str, axis: str) -> list[str]:
     cut = [group for board in material.main[family, axis] for group in board.groups if not group.is_complete]
     if cut:
         names = ", ".join(f"{group.label} on {group['task']}" for group in cut)
-        notes.append(f"Without rank, because they used less or more than their budget: {names}.")
+        notes.append(
+            f"Without rank, because they used less or more than their budget, or ran on a busy machine: {names}."
+        )
     return notes
 
 

@@ -35,6 +35,8 @@ def make_row(method="polystep", seed=1, test=0.9, task="snn", axis="equal_second
         "steps": 100,
         "candidate_evaluations": 50_000,
         "step_seconds": 300.0,
+        "wall_seconds": 330.0,
+        "cpu_seconds": 325.0,
         "budget.seconds": 300.0,
         "budget.candidate_evaluations": 50_000,
         "budget.steps": 100,
