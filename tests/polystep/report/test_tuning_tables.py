@@ -77,7 +77,7 @@ def test_weak_spots_are_found_in_the_runs(made, make_run, make_trial):
         ("The settings of a", "equal seconds: 1 of 6 means (Networks 1)"),
         ("The settings of a", "equal seconds: 1 of 6 means (MAX-SAT 1)"),
         ("The best trial has", "tuning_seconds: 2 of 3 grids"),
-        ("Methods that are compared", "equal seconds, snn: polystep 2, spsa 3"),
+        ("Methods that are compared", "equal seconds, snn: PolyStep 2, spsa 3"),
         ("A comparison has runs", "equal seconds: 5 of 6 means (Networks 5)"),
         ("The machine had more", "equal seconds: 1 of 6 means (Networks 1)"),
         ("How much the machine", "equal seconds: 1 of 6 means (MAX-SAT 1)"),
