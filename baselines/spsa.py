@@ -37,9 +37,9 @@ class SPSA(TwoPointOptimizer):
         gamma: float = 0.101,
         subspace: Callable[..., Subspace] | None = None,
     ):
-        """`A`: stability constant; None for Spall's rule of a tenth of the steps, which are as many as the used share of the
-        budget makes of those taken so far; the first step then moves nothing. `subspace`: whose coordinates delta perturbs.
-        Raises ValueError.
+        """`A`: stability constant; None for Spall's rule of a tenth of all steps, estimated as the steps so far over the used
+        share of the budget; nothing is used at the first step, so it moves nothing. `subspace`: whose coordinates delta
+        perturbs. Raises ValueError.
         """
         super().__init__(layout, point, seed, subspace)
         self.a, self.c = positive(a, "a"), positive(c, "c")

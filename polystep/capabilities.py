@@ -1,4 +1,4 @@
-"""What some objectives offer besides losses: gradients, clauses to search, an environment to act in.
+"""What some objectives offer besides losses: gradients, noise on the units of a network, clauses to search, an environment.
 
 `capability(objective, Gradients)` finds it, however the objective is wrapped. A wrapper passes on what it is asked for, so a
 further capability is one more protocol here, and nothing else changes.

@@ -120,26 +120,31 @@ def optimizer_checks(factory: Callable[..., Optimizer], steps: int = 5) -> Itera
     def build(seed: int) -> Optimizer:
         return factory(layout=layout, point=start, seed=seed)
 
-    global_state = _global_random_state()
+    global_states = _global_random_states()
     optimizer = build(0)
     assert optimizer.solution.shape == start.shape, f"solution must have shape {tuple(start.shape)}"
     assert torch.equal(optimizer.solution, start), "before the first step the solution must be the starting point"
     yield "its solution is the starting point before the first step"
     trajectory = _trajectory(optimizer, 0, steps)
-    assert torch.isfinite(trajectory[-1]).all(), "the solution is not finite"
+    for step, reached in enumerate(trajectory):
+        assert torch.isfinite(reached).all(), f"the solution after step {step} is not finite: {_first_bad(reached)}"
     yield "the solution stays finite"
     assert torch.equal(start, torch.linspace(-0.5, 0.5, layout.size)), "the starting point was changed in place"
     yield "steps leave the starting point that it was given as it is"
-    assert torch.equal(torch.stack(trajectory), torch.stack(_trajectory(build(0), 0, steps))), (
-        "same seed, different steps"
-    )
+    for step, (reached, again) in enumerate(zip(trajectory, _trajectory(build(0), 0, steps), strict=True)):
+        assert torch.equal(reached, again), (
+            f"two optimisers with seed 0 part at step {step}; draw all random numbers from "
+            "polystep.random.named_generator(seed, ...)"
+        )
     yield f"the same seed gives the same {steps} steps"
     objective = QuadraticObjective()
     build(0).step(objective, 0.0)
     assert objective.spent != Spent(), "the first step evaluated neither candidates nor gradients through the objective"
     yield "the objective is charged for what a step evaluates"
     if objective.spent.candidate_evaluations:
-        assert not torch.equal(trajectory[-1], _trajectory(build(1), 0, steps)[-1]), "the seed changes nothing"
+        assert not torch.equal(trajectory[-1], _trajectory(build(1), 0, steps)[-1]), (
+            f"seeds 0 and 1 lead to the same point after {steps} steps; derive all draws from `seed`"
+        )
         yield "another seed gives other steps"
     for interrupted_after in range(steps):
         first = build(0)
@@ -160,7 +165,7 @@ def optimizer_checks(factory: Callable[..., Optimizer], steps: int = 5) -> Itera
         yield "a step whose evaluation fails can be repeated, as if nothing had been"
     else:
         assert not failing.asked, "an evaluation failed, but the step did not"
-    assert _global_random_state() == global_state, "the global random state was used"
+    _check_random_states(global_states)
     yield "the global random states of torch, numpy and Python are left alone"
 
 
@@ -177,7 +182,7 @@ def task_checks(factory: Callable[[int], Task], steps: int = 3) -> Iterator[str]
     Of gradients, where they are offered: shape, finiteness, charge, that all but smooth ones belong to the same loss, and that
     exact ones are its slope. Of the estimate by noise on units, where it is offered: shape, finiteness, charge, and the loss.
     """
-    global_state = _global_random_state()
+    global_states = _global_random_states()
     task, twin = factory(0), factory(0)
     point = task.initial_point(0)
     assert point.shape == (task.layout.size,), f"initial_point must have shape ({task.layout.size},)"
@@ -212,7 +217,7 @@ def task_checks(factory: Callable[[int], Task], steps: int = 3) -> Iterator[str]
         assert score == judge(point), f"{judge.__name__} gives another score for the same point"
     assert task.metric.direction in ("maximize", "minimize"), "metric.direction must be maximize or minimize"
     yield "the same point has the same validation and test score"
-    assert _global_random_state() == global_state, "the global random state was used"
+    _check_random_states(global_states)
     yield "the global random states of torch, numpy and Python are left alone"
 
 
@@ -222,7 +227,7 @@ def _check_objective(objective: Objective, candidates: Candidates) -> Tensor:
     assert losses.shape == (len(candidates),), f"losses must have shape ({len(candidates)},), got {tuple(losses.shape)}"
     expected = loss_dtype(objective)
     assert losses.dtype == expected, f"losses must be {expected}, as loss_dtype says, got {losses.dtype}"
-    assert torch.isfinite(losses).all(), "losses at the initial point are not finite"
+    assert torch.isfinite(losses).all(), f"losses at the initial point are not finite: {_first_bad(losses)}"
     assert torch.equal(losses[0], losses[2]), "equal candidates have different losses"
     charged = (objective.spent - before).candidate_evaluations
     assert charged == len(candidates), f"{len(candidates)} candidates were charged as {charged}"
@@ -246,7 +251,9 @@ def _check_gradient(
         f"the {kind} gradient has shape {tuple(gradient.shape)}, not that of the point"
     )
     assert gradient.dtype == torch.float32, f"the {kind} gradient must be float32, got {gradient.dtype}"
-    assert torch.isfinite(gradient).all(), f"the {kind} gradient at the initial point is not finite"
+    assert torch.isfinite(gradient).all(), (
+        f"the {kind} gradient at the initial point is not finite: {_first_bad(gradient)}"
+    )
     assert not (loss.requires_grad or gradient.requires_grad), f"the {kind} gradient keeps its graph"
     charged = objective.spent - before
     assert charged.backward_passes > 0, f"the {kind} gradient charged no backward passes"
@@ -271,7 +278,7 @@ def _check_perturbed_nodes(objective: Objective, noisy: PerturbedNodes, point: T
     before = objective.spent
     loss, estimate = noisy.perturb_nodes(point, 0.1, 2, named_generator(0, "noise of the conformance checks"))
     assert estimate.shape == point.shape, f"the estimate has shape {tuple(estimate.shape)}, not that of the point"
-    assert torch.isfinite(estimate).all(), "the estimate by noise on units is not finite"
+    assert torch.isfinite(estimate).all(), f"the estimate by noise on units is not finite: {_first_bad(estimate)}"
     charged = (objective.spent - before).candidate_evaluations
     assert charged == 3, f"a pass without noise and 2 with noise were charged as {charged} candidates"
     assert torch.allclose(loss, expected, rtol=1e-4, atol=1e-6), (
@@ -305,5 +312,20 @@ def _stored(state: Any, name: str = "the state") -> Any:
     return state
 
 
-def _global_random_state() -> bytes:
-    return pickle.dumps((torch.get_rng_state().numpy(), numpy.random.get_state(), random.getstate()))
+def _first_bad(values: Tensor) -> str:
+    """Where the first value is that is not finite."""
+    place = int((~torch.isfinite(values)).nonzero()[0])
+    return f"{float(values[place])} at index {place}"
+
+
+def _global_random_states() -> dict[str, bytes]:
+    """Those of torch, numpy and Python, as bytes that can be compared."""
+    states = {"torch": torch.get_rng_state().numpy(), "numpy": numpy.random.get_state(), "Python": random.getstate()}
+    return {library: pickle.dumps(state) for library, state in states.items()}
+
+
+def _check_random_states(before: dict[str, bytes]) -> None:
+    used = [library for library, state in _global_random_states().items() if state != before[library]]
+    assert not used, (
+        f"the global random state of {' and '.join(used)} was used; draw from polystep.random.named_generator(seed, ...)"
+    )

@@ -1,8 +1,8 @@
 """The three protocols that everything obeys: Optimizer, Objective, Task.
 
 An optimiser asks an objective for the losses of candidates and never sees a data loader, a validation or test set, or
-the ledger. A task hands out one objective per step and judges points. `polystep.conformance` checks both. What some
-objectives offer besides losses is in `polystep.capabilities`.
+the ledger. A task hands out one objective per step and judges points. `polystep.conformance` checks optimisers, and tasks with
+their objectives. What some objectives offer besides losses is in `polystep.capabilities`.
 """
 
 from abc import ABC, abstractmethod
