@@ -9,8 +9,9 @@ from torch import Tensor
 
 from polystep.capabilities import ClauseView, clauses_of
 from polystep.component import component
-from polystep.contracts import MissingPackageError, Objective, Spent, State, StepReport
+from polystep.contracts import Objective, Spent, State, StepReport
 from polystep.layout import ParameterLayout
+from polystep.packages import optional_package
 from polystep.validation import positive
 
 
@@ -28,13 +29,8 @@ class Rc2:
         """`point`: (n,). `seed`: not used, the method draws nothing. `seconds`: limit of the search itself.
         Raises MissingPackageError without python-sat.
         """
-        try:
-            # here, since records tell the versions of what is imported when a run begins
-            import pysat.examples.rc2  # noqa: F401
-        except ImportError:
-            raise MissingPackageError(
-                'optimizer=rc2 needs the package python-sat; install it with pip install -c constraints.txt -e ".[bench]"'
-            ) from None
+        # here, since records tell the versions of what is imported when a run begins
+        optional_package("pysat.examples.rc2", "optimizer=rc2", "python-sat", "bench")
         self.seconds = positive(seconds, "seconds")
         self._point = layout.copy_of(point)
         self._report: StepReport | None = None

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from polystep.ask_tell import NonFiniteLossError
 from polystep.capabilities import EnvironmentView, environment_of
-from polystep.contracts import MissingPackageError, Objective, State, StepReport
+from polystep.contracts import Objective, State, StepReport
 from polystep.layout import ParameterLayout
+from polystep.packages import optional_package
 from polystep.random import derive_seed
 
 PolicyGradient = Literal["exact", "straight_through"]
@@ -50,13 +51,7 @@ class StableBaselines(ABC):
         for name, count in (("environments", environments), ("environment_steps", environment_steps)):
             if count < 1:
                 raise ValueError(f"{name} must be at least 1, got {count}")
-        try:
-            import stable_baselines3  # noqa: F401
-        except ImportError as error:
-            raise MissingPackageError(
-                "optimizer=ppo and optimizer=dqn need Stable-Baselines3, which is not installed; install it with: "
-                'pip install -c constraints.txt -e ".[rl]"'
-            ) from error
+        optional_package("stable_baselines3", "optimizer=ppo, as optimizer=dqn,", "stable-baselines3", "rl")
         self._point, self._seed, self._step = layout.copy_of(point), seed, 0
         self._gradient, self._quantised_heads = gradient, quantised_heads
         self._environments, self._environment_steps = environments, environment_steps

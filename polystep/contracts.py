@@ -21,10 +21,6 @@ class ExpectedError(Exception):
     """A failure that a user can remedy; the message says how, and commands print it without a traceback."""
 
 
-class MissingPackageError(ExpectedError):
-    """An optional package is not installed; the message says how to install it."""
-
-
 State = dict[str, Any]
 """A nested dictionary of tensors and JSON values: what a checkpoint can hold."""
 

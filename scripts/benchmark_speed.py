@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from rich.console import Console
 
 from polystep.bench.launch import use_threads
 from polystep.candidates import Candidates, DenseCandidates
@@ -24,7 +23,7 @@ from polystep.contracts import ExpectedError
 from polystep.files import write_text
 from polystep.low_rank import LowRankCandidates
 from polystep.report.table import Row, Table, text_column, to_markdown, write_table
-from scripts.console import RESULTS, explain, guarded, positive_count
+from scripts.console import RESULTS, explain, guarded, positive_count, say
 from scripts.control_speed import control_speed_table
 from scripts.convolution_speed import NETWORKS as CONVOLUTIONAL
 from scripts.convolution_speed import convolution_speed_table
@@ -69,7 +68,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--output", type=Path, default=RESULTS / "tables", help="folder (default: %(default)s)")
     options = parser.parse_args(arguments)
-    console = Console(soft_wrap=True)
     try:
         # composed before minutes of measurements are lost
         batch = f"task.batch_size={options.batch_size}"
@@ -81,26 +79,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         use_threads(None)
         tables = []
         if control := [task for task in options.tasks if task in CONTROL]:
-            tables.append(control_speed_table(control, options.repeats, console))
+            tables.append(control_speed_table(control, options.repeats))
         if convolutional := [task for task in options.tasks if task in CONVOLUTIONAL]:
-            tables.append(convolution_speed_table(convolutional, options.batch_size, options.repeats, console))
+            tables.append(convolution_speed_table(convolutional, options.batch_size, options.repeats))
         if networks:
-            rows = [row for task, settings in networks.items() for row in _measure(task, *settings, options, console)]
+            rows = [row for task, settings in networks.items() for row in _measure(task, *settings, options)]
             tables.append(_table(rows, options))
         if STARTS in options.tasks:
-            tables.append(start_speed_table(NETWORKS, console))
+            tables.append(start_speed_table(NETWORKS))
         for table in tables:
             write_table(table, options.output)
             write_text(options.output / f"{table.name}.md", to_markdown(table))
     except ExpectedError as error:
         return explain(error)
     for table in tables:
-        console.print(to_markdown(table), markup=False, highlight=False)
+        say(to_markdown(table))
     return 0
 
 
 def _measure(
-    task_name: str, config: dict[str, Any], published: dict[str, Any], options: argparse.Namespace, console: Console
+    task_name: str, config: dict[str, Any], published: dict[str, Any], options: argparse.Namespace
 ) -> list[Row]:
     """Rows of one network: candidates and steps of the settings `config`, candidates also of the published settings."""
     count, repeats = options.candidates, options.repeats
@@ -118,7 +116,7 @@ def _measure(
     def add_rows(kind: str, measured: Candidates, paths: Sequence[str]) -> None:
         reference, functional_rate = None, None
         for path in paths:
-            console.print(f"{task_name}: {path}, {len(measured)} {kind}, {repeats} repeats", highlight=False)
+            say(f"{task_name}: {path}, {len(measured)} {kind}, {repeats} repeats")
             objective = tasks[path].next_objective()
             losses = objective.losses(measured)
             reference = losses if reference is None else reference

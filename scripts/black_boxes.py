@@ -18,7 +18,6 @@ from typing import Any
 import cma
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from baselines.cma_es import CMAES
 from baselines.openai_es import OpenAIES
@@ -27,7 +26,7 @@ from polystep.contracts import ExpectedError
 from polystep.factories import Factory
 from polystep.files import write_text
 from polystep.report.table import Row, Table, number_column, text_column, to_markdown, write_table
-from scripts.console import RESULTS, explain, guarded, positive_count
+from scripts.console import RESULTS, explain, guarded, positive_count, say
 
 DIMENSIONS = 20
 STEP = 0.5
@@ -67,14 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--output", type=Path, default=RESULTS / "tables", help="folder (default: %(default)s)")
     options = parser.parse_args(arguments)
-    console = Console(soft_wrap=True)
     starts = [np.random.default_rng(seed).uniform(-2, 2, DIMENSIONS) for seed in range(options.seeds)]
     rows: list[Row] = []
     try:
         if options.budget < 100:
             raise ExpectedError(f"--budget={options.budget} is too small; give at least 100")
         for title, values in _searches(starts, options.budget, options.authors_package):
-            console.print(f"{title}: {median(values):.2g} in the median", highlight=False)
+            say(f"{title}: {median(values):.2g} in the median")
             solved = sum(value < SOLVED for value in values)
             rows.append({"method": title, "median": median(values), "highest": max(values), "solved": solved})
         table = _table(rows, options)
@@ -82,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_text(options.output / f"{table.name}.md", to_markdown(table))
     except ExpectedError as error:
         return explain(error)
-    console.print(to_markdown(table), markup=False, highlight=False)
+    say(to_markdown(table))
     return 0
 
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from rich.console import Console
 from torch import Tensor, nn
 
 from polystep.algorithm import PolyStep
@@ -39,7 +38,7 @@ from polystep.evaluation.routing.network import RoutedNetwork
 from polystep.layout import ParameterLayout
 from polystep.low_rank import LowRankCandidates
 from polystep.report.table import Row, Table, number_column, text_column, to_markdown, write_table
-from scripts.console import explain, guarded, positive_count
+from scripts.console import explain, guarded, positive_count, say
 from scripts.convolution_speed import lenet
 from scripts.speed import CONTROL, NETWORKS, mirrored_noise, polystep_settings, whole_particles
 
@@ -125,7 +124,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--output", type=Path, help="folder for the table (default: it is only printed)")
     given = parser.parse_args(arguments)
-    console = Console(soft_wrap=True)
     try:
         options = Options(use_device(given.device), given.batch_size, given.candidates, given.variables, given.repeats)
         if unknown := [task for task in given.tasks if task not in TASKS]:
@@ -135,17 +133,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for measurement in _measure(task, options):
                 found.append(measurement)
                 row = measurement.row()
-                console.print(
+                say(
                     f"{row['task']}, {row['kind']}: {row['device']:,} a second on {given.device}, {row['cpu']:,} on the CPU, "
-                    f"{row['verdict']}",
-                    highlight=False,
+                    f"{row['verdict']}"
                 )
         table = _table(found, options)
         if given.output:
             write_table(table, given.output)
     except ExpectedError as error:
         return explain(error)
-    console.print(to_markdown(table), markup=False, highlight=False)
+    say(to_markdown(table))
     return int(not all(measurement.agrees for measurement in found))
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from rich.console import Console
 
 from polystep.candidates import DenseCandidates
 from polystep.report.table import Row, Table, number_column, text_column
+from scripts.console import say
 from scripts.speed import polystep_settings
 from tasks.control.task import EVALUATIONS
 
@@ -20,9 +20,9 @@ TRAINED_STEPS = 20
 """Steps of PolyStep before its candidates are measured, because only then episodes are as long as they mostly are."""
 
 
-def control_speed_table(tasks: Sequence[str], repeats: int, console: Console) -> Table:
+def control_speed_table(tasks: Sequence[str], repeats: int) -> Table:
     """Medians over `repeats` evaluations of the candidates of one PolyStep step, after compilation, by task and policy."""
-    rows = [row for task in tasks for kind in ACTIVATIONS for row in _measure(task, kind, repeats, console)]
+    rows = [row for task in tasks for kind in ACTIVATIONS for row in _measure(task, kind, repeats)]
     columns = (
         text_column("task", "Task"),
         text_column("activation", "Policy"),
@@ -41,7 +41,7 @@ def control_speed_table(tasks: Sequence[str], repeats: int, console: Console) ->
     return Table("control_speed", "Environment steps per second", columns, rows, notes)
 
 
-def _measure(task_name: str, activation: str, repeats: int, console: Console) -> list[Row]:
+def _measure(task_name: str, activation: str, repeats: int) -> list[Row]:
     config = polystep_settings(task_name, "default", f"task.activation={activation}")
     tasks = {path: instantiate(config["task"], evaluation=path) for path in EVALUATIONS}
     fused = tasks["fused"]
@@ -58,7 +58,7 @@ def _measure(task_name: str, activation: str, repeats: int, console: Console) ->
     measured["training"] = _rate(partial(_train, fused, optimizer), 10 * repeats)
     rows: list[Row] = []
     for path, (steps, rate) in measured.items():
-        console.print(f"{task_name}, {activation}, {path}: {rate:,.0f} environment steps per second", highlight=False)
+        say(f"{task_name}, {activation}, {path}: {rate:,.0f} environment steps per second")
         rows.append({"task": task_name, "activation": activation, "path": path,
                      "episodes": len(candidates) * config["task"]["episodes"], "steps": steps, "rate": round(rate),
                      "ratio": rate / measured["gymnasium"][1]})  # fmt: skip

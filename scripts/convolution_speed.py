@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from statistics import median
 
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 
 from polystep.algorithm import PolyStep
@@ -19,6 +18,7 @@ from polystep.evaluation.objective import Evaluator
 from polystep.layout import ParameterLayout
 from polystep.report.table import Row, Table, text_column
 from polystep.subspace import RowSubspace
+from scripts.console import say
 from scripts.speed import PATH_COLUMNS, THRESHOLDS
 
 
@@ -55,9 +55,9 @@ def lenet(activation: type[nn.Module]) -> nn.Sequential:
     return nn.Sequential(*first, *second, *linear)
 
 
-def convolution_speed_table(networks: Sequence[str], batch_size: int, repeats: int, console: Console) -> Table:
+def convolution_speed_table(networks: Sequence[str], batch_size: int, repeats: int) -> Table:
     """Medians over `repeats` evaluations of the candidates of one PolyStep step, after compilation, by network and layer."""
-    rows = [row for name in networks for row in _measure(name, batch_size, repeats, console)]
+    rows = [row for name in networks for row in _measure(name, batch_size, repeats)]
     columns = (
         text_column("network", "Network"),
         text_column("rows", "Rows of"),
@@ -72,7 +72,7 @@ def convolution_speed_table(networks: Sequence[str], batch_size: int, repeats: i
     return Table("convolution_speed", "Candidates per second, convolutions", columns, rows, notes)
 
 
-def _measure(name: str, batch_size: int, repeats: int, console: Console) -> list[Row]:
+def _measure(name: str, batch_size: int, repeats: int) -> list[Row]:
     generator = torch.Generator().manual_seed(0)
     lit = torch.rand(batch_size, 1, 28, 28, generator=generator) < 0.2
     inputs = torch.rand(lit.shape, generator=generator) * lit
@@ -98,7 +98,7 @@ def _measure(name: str, batch_size: int, repeats: int, console: Console) -> list
         measured = {path: _rate(evaluator, own.part(some), batch, 1) for path, evaluator in slower.items()}
         measured["fused"] = found[some], rate
         for path, (losses, each) in measured.items():
-            console.print(f"{name}, rows of {kind}, {path}: {each:,.0f} candidates per second", highlight=False)
+            say(f"{name}, rows of {kind}, {path}: {each:,.0f} candidates per second")
             expected, slowest = measured["functional"]
             rows.append({"network": name, "rows": kind, "path": path,
                          "candidates": len(own) if path == "fused" else SLOW, "rate": round(each),

@@ -12,7 +12,7 @@ from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
 from polystep.report.charts import Chart, Line, Panel, rows_of, styles_of
 from polystep.report.drawing import render
-from scripts.console import ROOT, explain, guarded
+from scripts.console import ROOT, explain, guarded, say
 
 DOCUMENT = ROOT / "polystep" / "EXAMPLES.md"
 FIGURE = ROOT / "results" / "figures" / "examples.svg"
@@ -65,16 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for example in examples():
             started = time.monotonic()
             course = run(example)
-            print(
-                f"{example.title}: {course.y_label} {course.y[-1]:.4g}, {time.monotonic() - started:.0f} s", flush=True
-            )
+            say(f"{example.title}: {course.y_label} {course.y[-1]:.4g}, {time.monotonic() - started:.0f} s")
             line = Line("PolyStep", styles_of(["polystep"])["polystep"], course.x, course.y)
             panels.append(Panel(example.title, (line,), x_label=course.x_label, y_label=course.y_label, log_x=False))
         with atomic_write(options.output) as file:
             file.write(render(Chart("examples", "Examples", "", rows_of(panels, 2)))["svg"])
     except ExpectedError as error:
         return explain(error)
-    print(f"wrote {options.output}")
+    say(f"wrote {options.output}")
     return 0
 
 

@@ -5,10 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from scripts.console import guarded
+from scripts.console import console, guarded, say
 from tasks.data import LOADERS, DataError, Dataset, UnknownDataset, find_loader
 from tasks.data.series import SERIES, Series
 
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnknownDataset as error:
         failures, status = [error], 2
     for failure in failures:
-        Console(stderr=True, soft_wrap=True).print(str(failure), markup=False, highlight=False)
+        say(str(failure))
     return status
 
 
@@ -44,11 +43,11 @@ def fetch(names: Sequence[str], data_dir: Path) -> list[DataError]:
     loaders = {name: SERIES.get(name) or find_loader(name) for name in names}
     failures = []
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=Console(soft_wrap=True), transient=True) as display:
+    with Progress(*columns, console=console, transient=True) as display:
 
         def show(line: str) -> None:
             display.update(row, description=line)
-            display.console.print(line, markup=False, highlight=False)
+            say(line)
 
         for name, load in loaders.items():
             row = display.add_task(f"{name}: looking in {data_dir}", total=None)

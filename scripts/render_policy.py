@@ -17,7 +17,7 @@ from polystep.bench.checkpoint import load_checkpoint
 from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
 from polystep.records import read_record
-from scripts.console import RESULTS, count, explain, guarded, positive_count
+from scripts.console import RESULTS, count, explain, guarded, positive_count, say
 from tasks.control.task import ControlTask
 
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
     except ExpectedError as error:
         return explain(error)
-    print(f"wrote {options.output}, {len(small)} pictures, {options.output.stat().st_size / 1000:.0f} kB")
+    say(f"wrote {options.output}, {len(small)} pictures, {options.output.stat().st_size / 1000:.0f} kB")
     return 0
 
 

@@ -11,23 +11,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rich.console import Console
-
 from polystep.contracts import ExpectedError
 from polystep.evaluation.kernel_cache import FOLDER_VARIABLE
 from polystep.report.table import Row, Table, number_column, text_column
+from scripts.console import say
 
 RUN = ("study=first", "optimizer=polystep", "budget.steps=1", "task.dataset=digits", "task.validation_size=200")
 """One step of the published settings, on images that every machine has: kernels do not depend on how many inputs there are."""
 
 
-def start_speed_table(networks: Sequence[str], console: Console) -> Table:
+def start_speed_table(networks: Sequence[str]) -> Table:
     """Of `networks`, each in two processes that share an empty folder of kernels."""
     rows: list[Row] = []
     for name in networks:
         with TemporaryDirectory() as folder:
             first, second = (_compilation_seconds(name, Path(folder), process) for process in ("first", "second"))
-        console.print(f"{name}: {first:.1f} s, then {second:.1f} s of compilation", highlight=False)
+        say(f"{name}: {first:.1f} s, then {second:.1f} s of compilation")
         rows.append({"task": name, "first": first, "second": second})
     columns = (
         text_column("task", "Task"),

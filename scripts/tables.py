@@ -8,7 +8,7 @@ from typing import Any
 from polystep.contracts import ExpectedError
 from polystep.report import load_runs
 from polystep.report.table import Table, to_markdown
-from scripts.console import RECORDS, explain
+from scripts.console import RECORDS, explain, say
 
 
 def table_parser(module: str, description: str) -> argparse.ArgumentParser:
@@ -21,7 +21,7 @@ def table_parser(module: str, description: str) -> argparse.ArgumentParser:
 def print_table(options: argparse.Namespace, table_of: Callable[[Any], Table]) -> int:
     """Exit status 0 when the table of the named runs was printed, 2 after an explained failure."""
     try:
-        print(to_markdown(table_of(load_runs(*options.records))))
+        say(to_markdown(table_of(load_runs(*options.records))))
     except ExpectedError as error:
         return explain(error)
     return 0

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from polystep.packages import optional_package
 from polystep.records import Row
 
 
@@ -101,12 +102,7 @@ class WandbObserver:
         mode: Literal["offline", "online"] = "offline",
         folder: str = "results/reproduction/wandb",
     ):
-        try:
-            import wandb
-        except ImportError:
-            raise ValueError(
-                "logger=wandb needs the package wandb; install it with: pip install -c constraints.txt -e '.[wandb]'"
-            ) from None
+        wandb = optional_package("wandb", "logger=wandb", "wandb", "wandb")
         # without it even an offline run makes a connection attempt
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self._wandb, self._project, self._mode, self._folder = wandb, project, mode, folder

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polystep.contracts import ExpectedError, MissingPackageError
+from polystep.contracts import ExpectedError
+from polystep.packages import MissingPackageError, optional_package
 from tasks.control.environments import Actions, BoxActions, DiscreteActions, FloatArray, Moves
 
 
@@ -63,18 +64,12 @@ class GymnasiumEnvironments:
         return Moves(self._observations.copy(), rewards, terminated, truncated)
 
     def _make(self) -> Any:
-        try:
-            import gymnasium
-        except ImportError as error:
-            raise MissingPackageError(
-                f"task.env={self.name} needs Gymnasium, which is not installed; install it with: "
-                'pip install -c constraints.txt -e ".[bench]"'
-            ) from error
+        gymnasium = optional_package("gymnasium", f"task.env={self.name}", "gymnasium", "bench")
         try:
             return gymnasium.make(self.name, max_episode_steps=self._horizon, disable_env_checker=True)
         except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
             remedy = (
-                '; install it with: pip install -c constraints.txt -e ".[mujoco]"' if "MuJoCo" in str(error) else ""
+                "; install it with: pip install -c constraints.txt -e '.[mujoco]'" if "MuJoCo" in str(error) else ""
             )
             raise MissingPackageError(
                 f"task.env={self.name} needs a package that is not installed: {error}{remedy}"

@@ -21,9 +21,10 @@ from polystep.bench.composition import compose_config
 from polystep.bench.launch import build_run
 from polystep.capabilities import CapabilityUnavailable
 from polystep.conformance import QuadraticObjective, SomeClauses
-from polystep.contracts import MissingPackageError, Spent
+from polystep.contracts import Spent
 from polystep.evaluation.compilation import CompilationClock
 from polystep.layout import ParameterLayout
+from polystep.packages import MissingPackageError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SOLVERS = {"probsat": ProbSat, "walksat": WalkSat}
@@ -360,7 +361,7 @@ class TestRc2:
     def test_says_what_to_install(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "pysat.examples.rc2", None)
         with pytest.raises(
-            MissingPackageError, match=r"needs the package python-sat; install it with pip .* \"\.\[bench\]\""
+            MissingPackageError, match=r"needs the package python-sat; install it with: pip .* .\.\[bench\]."
         ):
             Rc2(ParameterLayout({"x": (5,)}), torch.zeros(5), 0)
 

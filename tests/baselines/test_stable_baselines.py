@@ -1,8 +1,8 @@
 """PPO and DQN: they learn, or do not where no gradient flows; they resume exactly; and what they refuse."""
 
-import builtins
 import copy
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
 from polystep.bench.ledger import Ledger, MeteredObjective
 from polystep.capabilities import CapabilityUnavailable
 from polystep.conformance import QuadraticObjective
-from polystep.contracts import MissingPackageError
 from polystep.layout import ParameterLayout
+from polystep.packages import MissingPackageError
 from tasks.control.task import ControlTask
 
 LAYOUT = ParameterLayout({"first.weight": (6, 7), "first.bias": (6,), "second.weight": (4, 6), "second.bias": (4,)})
@@ -144,15 +144,10 @@ def test_continuous_actions_are_for_ppo():
 
 @pytest.mark.parametrize("kind", [PPO, DQN])
 def test_the_missing_extra_is_named(kind, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *rest, **more):
-        if name.partition(".")[0] == "stable_baselines3":
-            raise ImportError(name)
-        return real(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingPackageError, match=r'not installed; install it with: pip .* -e "\.\[rl\]"'):
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    with pytest.raises(
+        MissingPackageError, match=r"needs the package stable-baselines3; install it with: pip .* -e .\.\[rl\]."
+    ):
         kind(LAYOUT, START, 0)
 
 

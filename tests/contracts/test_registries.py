@@ -5,7 +5,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from polystep.conformance import check_optimizer
-from polystep.contracts import MissingPackageError
+from polystep.packages import MissingPackageError
 from scripts.check import checks
 from scripts.console import CONFIGS
 from tests.composition import COMPOSER

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from polystep.contracts import MissingPackageError
+from polystep.packages import MissingPackageError
 from tests.golden.trajectories import MEMBERS, STORED, optimizers, trajectory
 
 EXPECTED: dict[str, Any] = json.loads(STORED.read_text())

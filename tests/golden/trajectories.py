@@ -15,7 +15,7 @@ import torch
 from polystep.bench.launch import build_run
 from polystep.bench.specification import specification
 from polystep.capabilities import CapabilityUnavailable
-from polystep.contracts import MissingPackageError
+from polystep.packages import MissingPackageError
 from polystep.records import settings_id
 from tests.composition import COMPOSER, CONFIGS
 

@@ -2,7 +2,6 @@
 
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from polystep.bench.composition import compose_config
 from polystep.bench.launch import build_run
@@ -50,7 +49,7 @@ def test_what_cannot_be_shown_is_refused(finished, tmp_path, capsys):
 def test_every_path_is_measured(monkeypatch):
     monkeypatch.setattr(control_speed, "ACTIVATIONS", ("binary",))
     monkeypatch.setattr(control_speed, "TRAINED_STEPS", 0)
-    table = control_speed.control_speed_table(["cartpole"], 1, Console(quiet=True))
+    table = control_speed.control_speed_table(["cartpole"], 1)
     assert [row["path"] for row in table.rows] == ["gymnasium", "lockstep", "fused", "training"]
     played = [row["steps"] for row in table.rows]
     assert all(row["rate"] > 0 and row["episodes"] == 192 for row in table.rows)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from polystep.contracts import ExpectedError
 from scripts import start_speed
@@ -23,7 +22,7 @@ def test_the_second_process_reads_what_the_first_has_compiled(monkeypatch: pytes
 
     monkeypatch.setattr(start_speed, "RUN", (*CHEAP, *DIGITS))
     monkeypatch.setattr(start_speed, "_compilation_seconds", noted)
-    table = start_speed.start_speed_table(["mnist"], Console(quiet=True))
+    table = start_speed.start_speed_table(["mnist"])
     assert [(row["first"] > 0, row["second"] > 0) for row in table.rows] == [(True, True)]
     # what is compiled is written anew
     assert kept[0] and kept[0] == kept[1]
@@ -32,4 +31,4 @@ def test_the_second_process_reads_what_the_first_has_compiled(monkeypatch: pytes
 def test_a_run_that_fails_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start_speed, "RUN", ("optimizer=none",))
     with pytest.raises(ExpectedError, match=r"task=int8 optimizer=none .* ended with 2: .*none"):
-        start_speed.start_speed_table(["int8"], Console(quiet=True))
+        start_speed.start_speed_table(["int8"])

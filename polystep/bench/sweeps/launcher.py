@@ -1,12 +1,11 @@
 """What a launcher is: it computes the runs of a sweep or submits them to a queue; a run that dies does not end another one."""
 
-import importlib
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from polystep.bench.sweeps.folder import SweepFolder
 from polystep.bench.sweeps.plan import SweepRun
@@ -20,18 +19,7 @@ INTERRUPTED_STATUS = 130
 
 
 class LauncherUnavailable(ExpectedError):
-    """What a launcher needs is not installed or does not answer; the message says how to get it."""
-
-
-def package_of(launcher: str, package: str) -> Any:
-    """The package that a launcher needs; raises LauncherUnavailable where it is not installed."""
-    try:
-        return importlib.import_module(package)
-    except ImportError:
-        raise LauncherUnavailable(
-            f"launcher={launcher} needs the package {package}; install it with: "
-            f"pip install -c constraints.txt -e '.[{launcher}]'"
-        ) from None
+    """What a launcher needs does not answer; the message says how to get it."""
 
 
 class SweepObserver(Protocol):

@@ -10,6 +10,7 @@ from polystep.bench.sweeps import launcher
 from polystep.bench.sweeps.folder import SweepFolder
 from polystep.bench.sweeps.plan import SweepRun
 from polystep.machine import available_cores
+from polystep.packages import optional_package
 from polystep.validation import first_line
 
 RESTARTS = 1
@@ -64,7 +65,7 @@ class RayLauncher:
         # no reports to its makers, no token for a cluster of one's own
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        ray = launcher.package_of("ray", "ray")
+        ray = optional_package("ray", "launcher=ray", "ray", "ray")
         temporary = f"{launcher.folder_for_sockets()}/ray"
         own = {"num_cpus": available_cores(), "include_dashboard": False, "_temp_dir": temporary}
         try:

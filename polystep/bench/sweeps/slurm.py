@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from polystep.bench.sweeps.folder import SweepFolder
-from polystep.bench.sweeps.launcher import LauncherUnavailable, Perform, SweepObserver, module_folders, package_of
+from polystep.bench.sweeps.launcher import LauncherUnavailable, Perform, SweepObserver, module_folders
 from polystep.bench.sweeps.plan import SweepRun
+from polystep.packages import optional_package
 
 RESTARTS = 1000
 """How often a run may be continued in the next time slot."""
@@ -55,7 +56,7 @@ class SlurmLauncher:
 
     def launch(self, runs: Sequence[SweepRun], folder: SweepFolder, perform: Perform, observer: SweepObserver) -> None:
         """Submit one array for each number of cores and GPUs. Raises LauncherUnavailable."""
-        submitit = package_of("slurm", "submitit")
+        submitit = optional_package("submitit", "launcher=slurm", "submitit", "slurm")
         jobs: dict[str, tuple[str | None, Path | None]] = {}
         try:
             for (cores, gpus), group in itertools.groupby(sorted(runs, key=self._resources), self._resources):

@@ -1,6 +1,6 @@
 """Actions, hardened variants, and environments of Gymnasium that cannot be used or that fail."""
 
-import builtins
+import sys
 
 import gymnasium
 import numpy as np
@@ -8,7 +8,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
-from polystep.contracts import MissingPackageError
+from polystep.packages import MissingPackageError
 from tasks.control.environments import BoxActions, DiscreteActions, HardenedEnvironments
 from tasks.control.gymnasium_environments import EnvironmentFailure, GymnasiumEnvironments
 from tasks.control.policy import Policy
@@ -161,16 +161,6 @@ def test_unknown_environments_are_refused_with_known_ones(name, message):
 
 
 def test_missing_packages_are_named_with_the_install_command(monkeypatch):
-    real = builtins.__import__
-
-    def without(*absent):
-        def load(name, *rest, **more):
-            if name.partition(".")[0] in absent:
-                raise ImportError(f"No module named {name!r}")
-            return real(name, *rest, **more)
-
-        return load
-
     with pytest.raises(MissingPackageError, match=r"task\.env=no_such_package:Some-v0 needs .*no_such_package"):
         GymnasiumEnvironments("no_such_package:Some-v0", None)
     monkeypatch.setattr(
@@ -178,10 +168,12 @@ def test_missing_packages_are_named_with_the_install_command(monkeypatch):
         "make",
         lambda *_, **__: (_ for _ in ()).throw(gymnasium.error.DependencyNotInstalled("MuJoCo is not")),
     )
-    with pytest.raises(MissingPackageError, match=r'MuJoCo is not; install it with: pip .*\[mujoco\]"$'):
+    with pytest.raises(MissingPackageError, match=r"MuJoCo is not; install it with: pip .*\[mujoco\]'$"):
         GymnasiumEnvironments("HalfCheetah-v5", None)
-    monkeypatch.setattr(builtins, "__import__", without("gymnasium"))
-    with pytest.raises(MissingPackageError, match=r'needs Gymnasium.* pip install -c constraints.txt -e "\.\[bench\]"'):
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    with pytest.raises(
+        MissingPackageError, match=r"needs the package gymnasium; .* pip install -c constraints.txt -e .\.\[bench\]."
+    ):
         GymnasiumEnvironments("Pendulum-v1", None)
 
 

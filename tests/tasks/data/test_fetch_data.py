@@ -36,7 +36,7 @@ def test_expected_failure_gives_status_1_and_the_message(
     assert main(["--data-dir", str(tmp_path), "tiny"]) == 1
     captured = capsys.readouterr()
     assert "tiny: trying [the only] source" in captured.out
-    assert captured.err == f"tiny: not in {tmp_path}; no source [a] delivered it\n"
+    assert f"tiny: not in {tmp_path}; no source [a] delivered it\n" in captured.out
 
 
 def test_data_set_that_cannot_be_had_does_not_stop_the_next(
@@ -46,7 +46,7 @@ def test_data_set_that_cannot_be_had_does_not_stop_the_next(
     assert main(["--data-dir", str(tmp_path), "tiny", "digits"]) == 1
     captured = capsys.readouterr()
     assert "digits: ready" in captured.out
-    assert "tiny: not in" in captured.err
+    assert "tiny: not in" in captured.out
 
 
 def test_misspelt_name_is_found_before_anything_is_fetched(
@@ -56,4 +56,4 @@ def test_misspelt_name_is_found_before_anything_is_fetched(
     assert main(["--data-dir", str(tmp_path), "tiny", "mnits"]) == 2
     captured = capsys.readouterr()
     assert "trying" not in captured.out
-    assert "'mnits' is unknown" in captured.err
+    assert "'mnits' is unknown" in captured.out

@@ -55,7 +55,7 @@ def test_it_is_fetched_by_the_command_and_the_rest_goes_on_without_it(
     (folder / "etth1" / "ETTh1.csv").unlink()
     assert main(["--data-dir", str(folder), "etth1", "sines"]) == 1
     captured = capsys.readouterr()
-    assert "sines: ready, 720 training" in captured.out and "ETTh1.csv" in captured.err
+    assert "sines: ready, 720 training" in captured.out and "ETTh1.csv" in captured.out
 
 
 def test_fingerprints_tell_series_apart() -> None:

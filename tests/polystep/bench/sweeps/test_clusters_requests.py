@@ -31,7 +31,7 @@ def test_slurm_gets_memory_in_whole_megabytes(
                 SimpleNamespace(job_id=str(place), paths=SimpleNamespace(stdout=None)) for place in range(len(work))
             ]
 
-    monkeypatch.setattr(slurm, "package_of", lambda extra, name: SimpleNamespace(SlurmExecutor=Executor))
+    monkeypatch.setattr(slurm, "optional_package", lambda *_: SimpleNamespace(SlurmExecutor=Executor))
     run = SimpleNamespace(identity="x", cores=3, gpus=0)
     folder = SimpleNamespace(path=tmp_path, submit=lambda runs, jobs: None)
     SlurmLauncher(memory_gib=gib).launch([run], folder, print, SimpleNamespace())  # type: ignore[arg-type, list-item]
@@ -45,6 +45,6 @@ def test_ray_keeps_its_sockets_in_a_short_folder(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "environ", dict(os.environ))
     found: dict[str, Any] = {}
     stub = SimpleNamespace(init=lambda *address, **settings: found.update(settings))
-    monkeypatch.setattr(ray_cluster.launcher, "package_of", lambda extra, name: stub)
+    monkeypatch.setattr(ray_cluster, "optional_package", lambda *_: stub)
     RayLauncher()._connect()
     assert found["_temp_dir"] == "/tmp/ray"
