@@ -77,7 +77,7 @@ class Problem:
         self.occurrences, self.first = index
 
 
-class Search:
+class ChainSearch:
     """One chain at work on a problem, with what can be computed from its assignment."""
 
     def __init__(
@@ -153,7 +153,7 @@ class ClauseSearch(ABC):
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.flips_per_step, self.chains = flips_per_step, chains
         self._point, self._seed = layout.copy_of(point), seed
-        self._searches: list[Search] = []
+        self._searches: list[ChainSearch] = []
         self._chains: list[Chain] = []
 
     @abstractmethod
@@ -191,13 +191,13 @@ class ClauseSearch(ABC):
         best = clauses.scale * min(chain.best_cost for chain in self._chains)
         return StepReport(cost, {"best": best}, finished=best == 0), spent
 
-    def _search(self, problem: Problem, chain: Chain | None, number: int, clock: CompilationClock) -> Search:
+    def _search(self, problem: Problem, chain: Chain | None, number: int, clock: CompilationClock) -> ChainSearch:
         if number == 0:
             start = (self._point > 0).byte().cpu().numpy()
         else:
             generator = named_generator(self._seed, "start", number)
             start = torch.randint(2, (problem.variables,), generator=generator).byte().numpy()
-        return Search(problem, chain, start, derive_seed(self._seed, "flips", number), clock)
+        return ChainSearch(problem, chain, start, derive_seed(self._seed, "flips", number), clock)
 
     def state_dict(self) -> State:
         """The chains."""

@@ -14,7 +14,7 @@ from polystep.subspace import FullSpace, RowGroup, RowSubspace, Subspace
 from polystep.validation import SettingError, non_negative, positive, positive_schedule
 
 
-@component("deep_zero", version=1, title="DeepZero", family="two points")
+@component("deep_zero", version=1, title="DeepZero", family="finite differences")
 class DeepZero(PointOptimizer):
     """Measure the slope along each of a sparse set of parameters, and descend with momentum.
 

@@ -12,7 +12,7 @@ from polystep.schedule import Schedule
 from polystep.validation import SettingError, positive, positive_schedule
 
 
-@component("fzoo", version=1, title="FZOO", family="two points")
+@component("fzoo", version=1, title="FZOO", family="finite differences")
 class FZOO(PointOptimizer):
     """Descend one-sided differences along N sign vectors, divided by the standard deviation of the losses.
 

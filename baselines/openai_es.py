@@ -83,7 +83,7 @@ class OpenAIES(PointOptimizer):
             )
         super().__init__(layout, point)
         self._candidates: MirroredCandidates
-        self._spread: float
+        self._sigma_in_float32: float
         self._layout, self._noise = layout, noise
         self._seed, self._pairs = seed, population // 2
         self._sigma = positive_schedule(sigma, "sigma")
@@ -109,7 +109,7 @@ class OpenAIES(PointOptimizer):
         """Pair after pair, +sigma e before -sigma e."""
         numbers = [derive_seed(self._seed, "openai_es", self._step, pair) for pair in range(self._pairs)]
         seeds, sigma = torch.tensor(numbers), self._sigma.at(self._generation)
-        self._spread = float(torch.tensor(sigma))
+        self._sigma_in_float32 = float(torch.tensor(sigma))
         if self._noise is not None:
             self._candidates = self._noise.mirrored(self._layout, self._point, seeds, sigma)
         else:
@@ -122,7 +122,7 @@ class OpenAIES(PointOptimizer):
         if self._report_best:
             self._keep_best(losses)
         gradient = self._candidates.combine(pair_weights(self._utilities(losses.double())))
-        gradient /= len(losses) * self._spread
+        gradient /= len(losses) * self._sigma_in_float32
         before = self._point
         if self._update is None:
             rate = self._learning_rate.at(self._generation)

@@ -65,9 +65,12 @@ def read_domain(start: Any, bounds: Bounds | None, integrality: bool | Sequence[
         )
     _require(torch.isfinite(point), point, "start", "is not finite; give finite numbers")
     low, high = _read_bounds(bounds, point)
-    _require(
-        low < high, low, "bounds", "as the lower bound is not below the upper one; swap them or drop the coordinate"
-    )
+    for place, (lowest, highest) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
+        if lowest >= highest:
+            raise BlackBoxError(
+                f"bounds[{place}] = ({lowest:g}, {highest:g}): the lower bound must be below the upper one; swap them, or drop "
+                "the coordinate"
+            )
     inside = (low <= point) & (point <= high)
     _require(inside, point, "start", "lies outside its bounds; move the start or widen the bounds")
     try:

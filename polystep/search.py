@@ -73,7 +73,9 @@ class Search:
         self._message, self._success, self.finished = "", True, False
 
     def ask(self) -> Any:
-        """The points (N, D) to evaluate next: numpy, or torch where the start is a tensor."""
+        """The points (N, D) to evaluate next: numpy, or torch where the start is a tensor. Raises RuntimeError before `tell`
+        and after the end, BlackBoxError where the budget is less than a step, OptimizerError for a name that nothing has.
+        """
         if self.finished:
             raise RuntimeError("the search is finished and has no more points; read `result`")
         if self._asked is not None:
@@ -113,7 +115,9 @@ class Search:
         return candidates.part(slice(0))
 
     def tell(self, values: Any) -> None:
-        """Take the values (N,) of the points last asked for; NaN and infinite ones count as worse than all others."""
+        """Take the values (N,) of the points last asked for; NaN and infinite ones count as worse than all others. Raises
+        RuntimeError before `ask`, BlackBoxError for another number of values and where the start has none that is finite.
+        """
         if self._asked is None:
             raise RuntimeError("ask for points before telling their values")
         losses, points = read_values(values, self._asked), self._asked

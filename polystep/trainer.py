@@ -79,10 +79,12 @@ class Trainer:
         _warn_of_training_mode(model)
 
     def step(self, inputs: Any, targets: Any, used: float = 0.0) -> StepReport:
-        """One step of the optimiser on one batch; tensors or arrays, which are brought to the model's device.
+        """One step of the optimiser on one batch: inputs (B, ...) and targets (B, ...), tensors or arrays, which are brought to
+        the model's device.
 
         used: share of the training that is behind, from 0 to 1, which schedules follow. The report's loss is the mean loss of
-        the candidates.
+        the candidates. Raises TrainingError where the model or the loss cannot take the batch, where no candidate has a finite
+        loss, and where the model was changed from outside.
         """
         inputs, targets = self._batches.read((inputs, targets))
         self.check_parameters()
@@ -132,14 +134,17 @@ class Trainer:
         were best (save them with `model.state_dict()`); the trainer's state and further steps go on from the last ones.
         patience: validations in a row without a better one after which training stops. checkpoint: a file that is written at
         every validation and now and then; where it exists, training continues from it, with the data from their beginning.
-        progress: whether to show it on stderr.
+        progress: whether to show it on stderr. Raises TrainingError as `step` does, and for data that are empty or no pairs;
+        StorageError where the checkpoint cannot be read or written.
         """
         path = None if checkpoint is None else Path(checkpoint)
         fitting = Fitting(self, steps, validation, score, patience, path, Progress(progress))
         return fitting.run(self._batches.endless(batches))
 
     def evaluate(self, batches: Iterable[Any], measure: Measure | None = None) -> float:
-        """`measure`, or the loss, of the outputs and targets of all batches together, in eval mode."""
+        """`measure`, or the loss, of the outputs and targets of all batches together, in eval mode. Raises TrainingError where
+        there are none, or where it gives no number.
+        """
         outputs, targets = [], []
         for batch in all_of(batches):
             rows, wanted = self._batches.read(batch)
@@ -166,7 +171,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Continue where `state` was taken, with the same model, loss and optimiser."""
+        """Continue where `state` was taken, with the same model, loss and optimiser; raises TrainingError with others."""
         shapes, found = self._shapes(), state.get("parameters")
         if found != shapes:
             other = dict(found) if isinstance(found, dict) else {}

@@ -16,7 +16,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from polystep.bench.composition import compose_config
-from polystep.bench.profiles import profile_names
+from polystep.bench.studies import choice_files
 from polystep.evaluation.fused import FusedEvaluator
 from polystep.files import StorageError
 from scripts.console import COMMITTED, CONFIGS
@@ -128,7 +128,7 @@ def test_commands_are_understood(command: str) -> None:
         assert words[1] in TARGETS
         settings = dict(word.split("=", 1) for word in words[2:])
         assert settings.keys() <= {"PROFILE", "DRY_RUN"}
-        assert settings.get("PROFILE", "quick") in profile_names(CONFIGS)
+        assert settings.get("PROFILE", "quick") in choice_files([CONFIGS], "profile")
     elif words[0] == "pip":
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert not [name for name in re.findall(r"\[(\w+)\]", words[-1]) if name not in extras]

@@ -29,7 +29,9 @@ def save_checkpoint(path: Path, state: State) -> None:
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> State:
-    """The state in `path`; raises StorageError, naming the file, where it is truncated or altered."""
+    """The state in `path`; raises StorageError, naming the file, where there is none, and where it is truncated or altered."""
+    if not path.exists():
+        raise StorageError(f"there is no checkpoint {path}: records hold no points; repeat the run to have one")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

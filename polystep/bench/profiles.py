@@ -61,11 +61,6 @@ class Profile:
     seeds: list[int] | None = None
 
 
-def profile_names(*folders: Path) -> list[str]:
-    """The profiles that exist in folders of configurations."""
-    return list(choice_files(folders, "profile"))
-
-
 def read_profile(config_dir: Path, name: str, *others: Path) -> list[PlannedRun]:
     """The runs of a profile, seed by seed, so that an early stop leaves whole comparisons. `others`: further folders.
 

@@ -13,7 +13,7 @@ from numba import njit
 
 from baselines import clause_kernels as kernels
 from baselines import clause_search
-from baselines.clause_search import Problem, Search
+from baselines.clause_search import ChainSearch, Problem
 from baselines.probsat import ProbSat, draw_by_break
 from baselines.rc2 import Rc2
 from baselines.walksat import WalkSat, break_least_or_walk
@@ -107,7 +107,7 @@ def test_kept_scores_equal_fresh_ones(clauses, name, flips, seed):
     optimizer = solver(name, clauses, seed)
     clock = CompilationClock()
     problem = Problem(clauses, clock)
-    search = Search(problem, None, np.zeros(clauses.variables, np.uint8), seed, clock)
+    search = ChainSearch(problem, None, np.zeros(clauses.variables, np.uint8), seed, clock)
     kernel = kernels.build_search(type(optimizer).choose, clauses.weights is not None, clauses.hard is not None)
     # so that it is kept
     clock.compile(kernel, *search.arguments(optimizer.parameters(), np.empty(0, np.int32)))
@@ -115,7 +115,7 @@ def test_kept_scores_equal_fresh_ones(clauses, name, flips, seed):
         done, visits = search.run(kernel, flips, optimizer.parameters())
         assert (done < flips) == (flips > 0 and search.cost == 0 and done < flips)
         assert visits <= done * (len(clauses.starts) - 1)
-        fresh = Search(problem, None, search.chain.values, seed, clock)
+        fresh = ChainSearch(problem, None, search.chain.values, seed, clock)
         assert np.array_equal(search._satisfiers, fresh._satisfiers)
         assert np.array_equal(search._breaks, fresh._breaks)
         assert search.cost == fresh.cost == clauses.cost(search.chain.values)

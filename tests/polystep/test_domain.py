@@ -111,8 +111,8 @@ def test_useless_starts_are_refused(start: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("bounds", "message"),
     [
-        ([(0, 3), (3, 0)], r"bounds\[1\] = 3 as the lower bound is not below the upper one; swap them"),
-        ([(0, 3), (1, 1)], r"bounds\[1\] = 1 .* drop the coordinate"),
+        ([(0, 3), (3, 0)], r"bounds\[1\] = \(3, 0\): the lower bound must be below the upper one; swap them"),
+        ([(0, 3), (1, 1)], r"bounds\[1\] = \(1, 1\): .* drop the coordinate"),
         ([(0, 3)], "one pair .* or 2 of them"),
         ([(0, 3), (0, 1, 2)], "one pair .* or 2 of them"),
         (5, "one pair .* or 2 of them"),
@@ -120,7 +120,7 @@ def test_useless_starts_are_refused(start: Any, message: str) -> None:
         ([(0, 3), (2, None)], r"start\[1\] = 1 lies outside its bounds; move the start"),
         ([(0, 3), (0, math.nan)], r"bounds\[1\] .* not a pair of numbers"),
         ([(0, 3), ("a", "b")], "bounds must consist of real numbers"),
-        ([np.array(3.0), np.array(2.0)], r"bounds\[0\] = 3 as the lower bound is not below the upper one"),
+        ([np.array(3.0), np.array(2.0)], r"bounds\[0\] = \(3, 2\): the lower bound must be below the upper one"),
     ],
 )
 def test_useless_bounds_are_refused(bounds: Any, message: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from polystep.bench.profiles import profile_names
+from polystep.bench.studies import choice_files
 from polystep.records import RunRecord, read_record
 from scripts import report, reproduce, sweep
 from scripts.console import CONFIGS
@@ -99,5 +99,5 @@ def test_a_wrong_setting_shows_before_anything_is_computed(command: Reproduce, o
 
 def test_an_unknown_profile_is_answered_with_the_valid_ones(command: Reproduce, capsys: Any) -> None:
     assert reproduce.main(["--profile", "unknown"]) == 2
-    names = ", ".join(profile_names(CONFIGS))
+    names = ", ".join(choice_files([CONFIGS], "profile"))
     assert capsys.readouterr().out == f"error: profile unknown does not exist; choose one of {names}\n"

@@ -105,7 +105,8 @@ def test_what_is_no_checkpoint_is_refused(path: Path, content: bytes | None) -> 
     path.parent.mkdir()
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(StorageError, match=f"checkpoint {path} cannot be read"):
+    what = f"there is no checkpoint {path}" if content is None else f"checkpoint {path} cannot be read"
+    with pytest.raises(StorageError, match=what):
         load_checkpoint(path)
 
 

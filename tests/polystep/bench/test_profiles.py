@@ -8,8 +8,9 @@ import pytest
 
 from polystep.bench import launch
 from polystep.bench.launch import build_run
-from polystep.bench.profiles import profile_names, read_profile
+from polystep.bench.profiles import read_profile
 from polystep.bench.schema import ConfigError
+from polystep.bench.studies import choice_files
 from tests.composition import COMPOSER, CONFIGS
 
 BUILT: set[tuple[str, ...]] = set()
@@ -51,7 +52,7 @@ def test_without_seeds_runs_have_that_of_their_study(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["unknown", "../profile/quick", ""])
 def test_unknown_profiles_are_answered_with_the_valid_ones(name: str) -> None:
-    names = ", ".join(profile_names(CONFIGS))
+    names = ", ".join(choice_files([CONFIGS], "profile"))
     with pytest.raises(ConfigError, match=f"profile {name} does not exist; choose one of {names}"):
         read_profile(CONFIGS, name)
 
@@ -84,7 +85,7 @@ def test_two_profiles_of_one_name_are_refused(tmp_path: Path) -> None:
         read_profile(CONFIGS, "quick", tmp_path)
 
 
-@pytest.mark.parametrize("name", profile_names(CONFIGS))
+@pytest.mark.parametrize("name", choice_files([CONFIGS], "profile"))
 def test_every_run_of_every_profile_can_be_built(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "use_threads", lambda threads: None)
     planned = read_profile(CONFIGS, name)

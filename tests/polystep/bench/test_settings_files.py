@@ -7,9 +7,9 @@ from omegaconf import OmegaConf
 
 from polystep.bench.composition import Composer, compose_config
 from polystep.bench.launch import altered_overrides
-from polystep.bench.profiles import profile_names, read_profile
+from polystep.bench.profiles import read_profile
 from polystep.bench.schema import ConfigError
-from polystep.bench.studies import ANY_OPTIMIZER, ANY_TASK, names_in, serving_files, settings_files
+from polystep.bench.studies import ANY_OPTIMIZER, ANY_TASK, choice_files, names_in, serving_files, settings_files
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 FILES = settings_files(CONFIGS)
@@ -142,6 +142,6 @@ def test_profiles_alter_the_budget_of_no_published_policy_gradient() -> None:
     for activation, steps in (("float", 1_000_000), ("int8", 20_000), ("binary", 20_000)):
         overrides = ["study=first", "task=cartpole", "optimizer=dqn", f"task.activation={activation}"]
         assert compose_config(CONFIGS, overrides).config.budget.environment_steps == steps
-    planned = [run.overrides for name in profile_names(CONFIGS) for run in read_profile(CONFIGS, name)]
+    planned = [run.overrides for name in choice_files([CONFIGS], "profile") for run in read_profile(CONFIGS, name)]
     published = [run for run in planned if "study=first" in run and {"optimizer=ppo", "optimizer=dqn"} & {*run}]
     assert published and not any("budget" in override for run in published for override in run)
