@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
+from polystep.report.claims.intervals import at_best
 from polystep.report.groups import Board, Group
 from polystep.report.material import DOUBTS, Material, family_section
 from polystep.report.published import EDITIONS, published_headline
@@ -46,9 +47,9 @@ def tables(material: Material) -> Iterator[Table]:
         note = (
             f"Of {len(judged)} means of complete runs with published settings, several seeds, and a published mean and spread, "
             f"those that are more than {_MANY_DEVIATIONS} published standard deviations away, rounding allowed for, and whose "
-            "95 % interval (Student's t) does not hold the published mean. No deviations: all published seeds are equal. Here: "
-            "the checkpoint that validation chose; of returns the last policy. Claims that are not confirmed are in the first "
-            "table of this report."
+            "95 % interval (Student's t) does not hold the published mean. No deviations: all published seeds are equal or "
+            "perfect. Here: the checkpoint that validation chose; of returns the last policy. Claims that are not confirmed are "
+            "in the first table of this report."
         )
         title = "Published numbers that reruns do not repeat"
         yield Table("apart", title, columns, rows, (note,), DOUBTS, summary=True)
@@ -75,7 +76,9 @@ def _apart(group: Group) -> Row | None:
     if distance <= _MANY_DEVIATIONS * published.std or low <= published.mean <= high:
         return {}
     sign = 1 if test.mean > published.mean else -1
-    deviations = sign * distance / published.std if published.std else None
+    # the spread of perfect scores says nothing about how often one fails
+    is_perfect = at_best(published.mean, finite(group["best"]))
+    deviations = sign * distance / published.std if published.std and not is_perfect else None
     row = group_row(group, test=group.score)
     return {
         **row,

@@ -48,9 +48,9 @@ def test_returns_are_judged_by_the_last_policy(made, make_run):
     assert made(*runs)["apart"].rows == []
 
 
-@pytest.mark.parametrize(("task", "deviations"), [("cartpole", -98.97 / 0.0481), ("cartpole_int8", None)])
-def test_returns_that_reach_the_best_one_are_judged_by_their_mean(made, make_run, task, deviations):
-    # the first edition has 499.97 +- 0.05 on CartPole, and 500 +- 0 with the int8 policy
+@pytest.mark.parametrize("task", ["cartpole", "cartpole_int8"])
+def test_returns_that_reach_the_best_one_are_judged_by_their_mean(made, make_run, task):
+    # the first edition has 499.97 +- 0.05 on CartPole, and 500 +- 0 with the int8 policy: no spread to count distances by
     shown = {
         "protocol": "published",
         "edition": "first",
@@ -62,7 +62,7 @@ def test_returns_that_reach_the_best_one_are_judged_by_their_mean(made, make_run
     lasts = [500.0] * 10 + [9.0, 150.0, 220.0, 235.0]
     runs = [make_run(task, "polystep", seed, test_last=last, **shown) for seed, last in enumerate(lasts)]
     (row,) = made(*runs)["apart"].rows
-    assert row["deviations"] == pytest.approx(deviations, rel=0.01) if deviations else row["deviations"] is None
+    assert row["deviations"] is None
     solved = [make_run(task, "polystep", seed, test_last=500.0, **shown) for seed in range(10)]
     assert made(*solved)["apart"].rows == []
 
