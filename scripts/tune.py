@@ -28,7 +28,7 @@ from polystep.bench.sweeps.plan import SweepRun, plan_runs
 from polystep.bench.sweeps.run_status import find_run_statuses
 from polystep.contracts import ExpectedError
 from polystep.files import write_text
-from polystep.records import RunRecord, read_places
+from polystep.records import TOO_MUCH, RunRecord, read_places
 from scripts.console import (
     COMMITTED,
     CONFIGS,
@@ -186,8 +186,20 @@ def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]]:
     found: dict[Method, list[Trial]] = {method: [] for method in grids}
     for method, point, run in planned:
         if (record := records.get(identities[run])) is not None:
+            _check_spending(method, record)
             found[method].append(_trial(point, record))
     return found
+
+
+def _check_spending(method: Method, record: RunRecord) -> None:
+    """ConfigError where a trial had more candidates than those of other methods, because its steps are so large."""
+    limit, spent = record.specification["budget"].get("candidate_evaluations"), record.counters["candidate_evaluations"]
+    if limit is not None and spent > TOO_MUCH * limit:
+        place = f"configs/settings/{study_of_trials(method.study)}/{method.task}/{method.optimizer}.yaml"
+        raise ConfigError(
+            f"a trial of {method} took {spent:,} candidates of {limit:,}, more than other methods have; give its steps fewer "
+            f"candidates, in {place}"
+        )
 
 
 def _trial(point: Point, record: RunRecord) -> Trial:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from polystep.bench.composition import Composer, add_folder
+from polystep.bench.schema import ConfigError
 from polystep.bench.sweeps.plan import SweepRun
 from polystep.records import RunRecord, read_places
 from scripts import tune
@@ -238,6 +239,23 @@ def test_patterns_match_methods_of_ones_own(command: Command) -> None:
 def test_a_folder_of_ones_own_cannot_hide_settings_of_the_suite(command: Command) -> None:
     code, shown = command("study=equal_seconds", "task=acrobot", "optimizer=polystep")
     assert code == 2 and "leave out --config-dir to choose them anew" in " ".join(shown.split())
+
+
+def test_trials_of_large_steps_that_pass_the_budget_are_refused(make_record: MakeRecord) -> None:  # noqa: F811
+    method = tune.Method("equal_evaluations", "snn", "spsa", "", (), tune.Grid({}), None, Path())
+    plain = make_record()
+    specification = plain.specification | {"budget": {"candidate_evaluations": 10_000}}
+
+    def spent(candidates: int) -> RunRecord:
+        counters = plain.counters | {"candidate_evaluations": candidates}
+        return make_record(specification=specification, counters=counters)
+
+    tune._check_spending(method, spent(10_400))
+    with pytest.raises(
+        ConfigError, match="a trial of spsa on snn took 12,288 candidates of 10,000, more than other methods"
+    ):
+        tune._check_spending(method, spent(12_288))
+    tune._check_spending(method, make_record())
 
 
 def test_settings_that_diverge_are_trials_and_the_worst(make_record: MakeRecord) -> None:  # noqa: F811

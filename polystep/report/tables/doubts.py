@@ -48,8 +48,8 @@ def tables(material: Material) -> Iterator[Table]:
             f"Of {len(judged)} means of complete runs with published settings, several seeds, and a published mean and spread, "
             f"those that are more than {_MANY_DEVIATIONS} published standard deviations away, rounding allowed for, and whose "
             "95 % interval (Student's t) does not hold the published mean. No deviations: all published seeds are equal or "
-            "perfect. Here: the checkpoint that validation chose; of returns the last policy. Claims that are not confirmed are "
-            "in the first table of this report."
+            "perfect. Here: the checkpoint that validation chose; of returns the last policy. Claims that are not confirmed "
+            "are in the first table of this report."
         )
         title = "Published numbers that reruns do not repeat"
         yield Table("apart", title, columns, rows, (note,), DOUBTS, summary=True)
