@@ -32,7 +32,7 @@ _RUN_COLUMNS = (
     number_column("candidate_evaluations", "Candidates"),
     number_column("step_seconds", "Step seconds", "seconds"),
     number_column("wall_seconds", "Wall seconds", "seconds"),
-    text_column("started", "Started"),
+    Column("Started", lambda run: plain(run["started"])[:16].replace("T", " ")),
     text_column("run_id", "Record"),
 )
 _SHARED_COLUMNS = (

@@ -17,7 +17,7 @@ _KNOWN_BY = {
 }
 _LEFT_OUT = ("history", "test_curve", "diagnostics", "packages", "error", "uses", "altered")
 """Columns of runs that hold no number or text."""
-_IN_RECORDS = ("task_title", "method_title", "method_family", "settings_id", "source", "started")
+_IN_RECORDS = ("name", "task_title", "method_title", "method_family", "settings_id", "source", "started")
 """Columns that only the records have: others say the same, or nobody asks a table for them."""
 
 
