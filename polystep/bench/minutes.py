@@ -15,8 +15,8 @@ BESIDE = "beside steps"
 
 
 class RecordedMinutes:
-    """Median wall minutes of finished runs of equal settings (whatever the seed), and of alike runs those of their steps per
-    unit that they spent, and those beside steps.
+    """Median minutes that finished runs of equal settings (whatever the seed) take on an idle machine, and of alike runs those
+    of their steps per unit that they spent, and those beside steps.
 
     Alike, the closest first: same task and optimiser with all settings; same settings of the task and same components of the
     optimiser, whose cost hardly depends on their radii and rates; same settings of the task, and same names of study and
@@ -29,9 +29,10 @@ class RecordedMinutes:
         found: dict[Any, list[float]] = defaultdict(list)
         for _, record in read_places(*(place for place in places if place.exists())):
             if isinstance(record, RunRecord) and record.status == "finished":
-                minutes = record.wall_seconds / 60
+                share = _share_of_machine(record)
+                minutes = share * record.wall_seconds / 60
                 found[record.cell_id].append(minutes)
-                of_steps = record.step_seconds / 60
+                of_steps = share * record.step_seconds / 60
                 alike = _alike(record.specification, record.names)
                 for known_by in (*alike, _names(record.names), ANYTHING):
                     found[known_by, BESIDE].append(minutes - of_steps)
@@ -61,6 +62,18 @@ class RecordedMinutes:
                 # the run ends at the first limit
                 return beside + min(expected)
         return None
+
+
+def _share_of_machine(record: RunRecord) -> float:
+    """The share of a run's time in which it had the cores that it asked for: of one thread that in which it computed, else
+    what the load left to it.
+    """
+    context = record.context
+    if context["threads"] == 1 and record.cpu_seconds is not None and record.wall_seconds > 0:
+        return min(1.0, record.cpu_seconds / record.wall_seconds)
+    loads = [load for name in ("load_before", "load_after") if (load := context.get(name)) is not None]
+    cores = context.get("cores") or 1
+    return float(cores / max([cores, *loads]))
 
 
 def _alike(specification: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, ...]:

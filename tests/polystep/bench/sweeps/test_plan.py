@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_minutes_are_learnt_from_records(tmp_path: Path, make_record: MakeRecord
     assert known.minutes is None
     settings = resolve_settings(*compose_config(CONFIGS, known.planned.overrides))
     for wall_seconds in (60.0, 120.0, 240.0):
-        record = make_record(specification=specification(settings), seed=1, wall_seconds=wall_seconds)
+        record = make_record(specification=specification(settings), seed=1, wall_seconds=wall_seconds, cpu_seconds=None)
         write_record(tmp_path / str(wall_seconds), record)
     overrides = ["task=maxsat", "task.variables=100", "seed=1,2", f"records={tmp_path}"]
     runs = plan_sweep(CONFIGS, None, overrides)
@@ -98,9 +99,33 @@ def test_minutes_are_learnt_from_records(tmp_path: Path, make_record: MakeRecord
     assert limited.minutes == pytest.approx(1.5 + (120 - 3) / 60) and other.minutes is None
     # of the same task and optimiser where there are any
     names = {"task": "snn_digits", "optimizer": "polystep", "study": "other"}
-    write_record(tmp_path / "same", make_record(names=names, wall_seconds=33.0))
+    write_record(tmp_path / "same", make_record(names=names, wall_seconds=33.0, cpu_seconds=None))
     (limited,) = plan_sweep(CONFIGS, None, ["task=snn_digits", "budget.seconds=90", f"records={tmp_path}"])
     assert limited.minutes == pytest.approx(2.0)
+
+
+def test_minutes_are_those_of_a_machine_that_does_nothing_else(tmp_path: Path, make_record: MakeRecord) -> None:
+    (planned,) = plan_sweep(CONFIGS, None, ["task=maxsat", "task.variables=100"])
+    settings = resolve_settings(*compose_config(CONFIGS, planned.planned.overrides))
+
+    def minutes(cpu_seconds: float | None, **context: Any) -> float | None:
+        plain = make_record()
+        record = make_record(
+            specification=specification(settings),
+            wall_seconds=600.0,
+            cpu_seconds=cpu_seconds,
+            context=plain.context | context,
+        )
+        write_record(tmp_path / "run", record)
+        (run,) = plan_sweep(CONFIGS, None, ["task=maxsat", "task.variables=100", f"records={tmp_path}"])
+        return run.minutes
+
+    assert minutes(240.0) == pytest.approx(4.0), "the rest of the time another process had its core"
+    assert minutes(700.0) == pytest.approx(10.0)
+    # what several threads compute says nothing about the time that they waited
+    assert minutes(240.0, threads=2) == pytest.approx(10.0)
+    assert minutes(None, load_after=4.0) == pytest.approx(5.0), "twice as much to do as there are cores"
+    assert minutes(None, load_before=None, load_after=None) == pytest.approx(10.0)
 
 
 def test_minutes_of_other_settings_go_by_what_is_spent(tmp_path: Path, make_record: MakeRecord) -> None:
@@ -112,7 +137,8 @@ def test_minutes_of_other_settings_go_by_what_is_spent(tmp_path: Path, make_reco
     # four fifths in steps
     clocks = dict.fromkeys(CLOCKS, 0.0) | {"evaluation": 48.0}
     write_record(
-        tmp_path / "default", make_record(specification=decisive, names=names, wall_seconds=60.0, clocks=clocks)
+        tmp_path / "default",
+        make_record(specification=decisive, names=names, wall_seconds=60.0, cpu_seconds=None, clocks=clocks),
     )
 
     def minutes(*overrides: str) -> float | None:
@@ -143,7 +169,7 @@ def test_minutes_of_runs_that_are_alike_come_before_those_of_the_same_names(
         settings = resolve_settings(*compose_config(CONFIGS, overrides(100, *changes)))
         decisive = specification(settings) | {"protocol": "tuning"}
         clocks = dict.fromkeys(CLOCKS, 0.0) | {"evaluation": seconds}
-        record = make_record(specification=decisive, names=names, wall_seconds=seconds, clocks=clocks)
+        record = make_record(specification=decisive, names=names, wall_seconds=seconds, cpu_seconds=None, clocks=clocks)
         write_record(tmp_path / str(seconds), record)
 
     def minutes(*arguments: str) -> float | None:
