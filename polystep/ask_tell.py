@@ -1,13 +1,13 @@
-"""PointOptimizer: the bookkeeping that every ask/tell method shares, so that a method is its mathematics alone."""
+"""Optimisers that see losses alone, and the bookkeeping that they share, so that a method is its mathematics alone."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from polystep.candidates import Candidates
-from polystep.contracts import AskTellOptimizer, State, StepReport
+from polystep.contracts import Objective, State, StepReport
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, restore_generator
 from polystep.schedule import Moment
@@ -17,6 +17,31 @@ from polystep.validation import SettingError
 
 class NonFiniteLossError(ArithmeticError):
     """Every candidate of a step has a NaN or infinite loss, so nothing tells where to go."""
+
+
+class AskTellOptimizer(ABC):
+    """Base of optimisers that see losses only: `step` is ask, evaluate, tell."""
+
+    @abstractmethod
+    def ask(self, used: float) -> Candidates:
+        """The candidates of the next step, before which the share `used` of the budget is used; possibly none."""
+
+    @abstractmethod
+    def tell(self, losses: Tensor) -> StepReport:
+        """Take the losses of the candidates last asked for and move."""
+
+    def abandon(self) -> None:  # noqa: B027
+        """Forget that candidates were asked for, so that the step can be begun again; for methods that remember it."""
+
+    def step(self, objective: Objective, used: float) -> StepReport:
+        """Ask, evaluate, tell; where that fails or is interrupted, the step can be repeated, with the same candidates."""
+        candidates = self.ask(used)
+        try:
+            losses = objective.losses(candidates) if len(candidates) else torch.empty(0)
+            return self.tell(losses)
+        except BaseException:
+            self.abandon()
+            raise
 
 
 class PointOptimizer(AskTellOptimizer):

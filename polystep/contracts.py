@@ -5,7 +5,6 @@ the ledger. A task hands out one objective per step and judges points. `polystep
 their objectives. What some objectives offer besides losses is in `polystep.capabilities`.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -202,28 +201,3 @@ class DiagnosableTask(Task, Protocol):
     def diagnostics(self, point: Tensor) -> Mapping[str, Any]:
         """JSON values by name, empty where there is nothing to say; read after training, without the test set."""
         ...
-
-
-class AskTellOptimizer(ABC):
-    """Base of optimisers that see losses only: `step` is ask, evaluate, tell."""
-
-    @abstractmethod
-    def ask(self, used: float) -> Candidates:
-        """The candidates of the next step, before which the share `used` of the budget is used; possibly none."""
-
-    @abstractmethod
-    def tell(self, losses: Tensor) -> StepReport:
-        """Take the losses of the candidates last asked for and move."""
-
-    def abandon(self) -> None:  # noqa: B027
-        """Forget that candidates were asked for, so that the step can be begun again; for methods that remember it."""
-
-    def step(self, objective: Objective, used: float) -> StepReport:
-        """Ask, evaluate, tell; where that fails or is interrupted, the step can be repeated, with the same candidates."""
-        candidates = self.ask(used)
-        try:
-            losses = objective.losses(candidates) if len(candidates) else torch.empty(0)
-            return self.tell(losses)
-        except BaseException:
-            self.abandon()
-            raise

@@ -135,7 +135,7 @@ def build(factory: Factory, layout: ParameterLayout, point: Tensor, seed: int) -
     if not hasattr(built, "step"):
         raise OptimizerError(
             f"{type(built).__name__} is no optimizer: it must have step; derive it from AskTellOptimizer of "
-            "polystep.contracts, which makes step of ask and tell"
+            "polystep.ask_tell, which makes step of ask and tell"
         )
     return built
 
@@ -148,6 +148,6 @@ def build_search(factory: Factory, layout: ParameterLayout, point: Tensor, seed:
     if not isinstance(built, AskTell):
         raise OptimizerError(
             f"{type(built).__name__} cannot search a black box: it must have ask and tell, as AskTellOptimizer of "
-            "polystep.contracts has"
+            "polystep.ask_tell has"
         )
     return built

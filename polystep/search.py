@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polystep.ask_tell import NonFiniteLossError
+from polystep.ask_tell import AskTellOptimizer, NonFiniteLossError
 from polystep.candidates import Candidates
-from polystep.contracts import AskTellOptimizer
 from polystep.domain import BlackBoxError, Bounds, read_domain
 from polystep.factories import AskTell, Factory, build_search, for_black_boxes, optimizer_factory
 from polystep.layout import ParameterLayout

@@ -10,8 +10,9 @@ import torch
 
 from baselines.adam import Adam
 from polystep import PolyStep, Search, minimize
+from polystep.ask_tell import AskTellOptimizer
 from polystep.candidates import Candidates, DenseCandidates
-from polystep.contracts import AskTellOptimizer, State, StepReport
+from polystep.contracts import State, StepReport
 from polystep.domain import BlackBoxError
 from polystep.factories import OptimizerError
 

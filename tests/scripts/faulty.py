@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from polystep.ask_tell import NonFiniteLossError
+from polystep.ask_tell import AskTellOptimizer, NonFiniteLossError
 from polystep.candidates import Candidates, DenseCandidates
-from polystep.contracts import AskTellOptimizer, State, StepReport
+from polystep.contracts import State, StepReport
 from polystep.layout import ParameterLayout
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polystep.ask_tell import AskTellOptimizer
 from polystep.bench.checkpoint import load_checkpoint
 from polystep.bench.runner import RunOutcome
 from polystep.candidates import Candidates, DenseCandidates
 from polystep.component import component
-from polystep.contracts import AskTellOptimizer, Metric, Spent, State, StepReport, TaskInfo
+from polystep.contracts import Metric, Spent, State, StepReport, TaskInfo
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
 from polystep.records import read_record
