@@ -9,7 +9,7 @@ from polystep.component import component
 from polystep.contracts import Objective, State, StepReport
 from polystep.layout import ParameterLayout
 from polystep.schedule import Moment, Schedule
-from polystep.validation import non_negative, positive, positive_schedule
+from polystep.validation import non_negative, positive, positive_schedule, share_below_one
 
 
 @component("adam", version=1, title="Adam", family="gradients")
@@ -37,9 +37,7 @@ class Adam:
         """`point`: start (D,), not changed. `seed`: not used, the method draws nothing. `gradient`: the kind of gradient
         that is followed; the first step raises CapabilityUnavailable where the task does not offer it.
         """
-        for name, beta in (("beta1", beta1), ("beta2", beta2)):
-            if not 0 <= beta < 1:
-                raise ValueError(f"{name} must lie in [0, 1), got {beta}")
+        share_below_one(beta1=beta1, beta2=beta2)
         self._kind: GradientKind = gradient
         self._described = f"the {gradient} gradient"
         self._learning_rate = positive_schedule(learning_rate, "learning_rate", may_vanish=True)

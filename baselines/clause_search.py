@@ -18,6 +18,7 @@ from polystep.contracts import Objective, Spent, State, StepReport
 from polystep.evaluation.compilation import CompilationClock
 from polystep.layout import ParameterLayout
 from polystep.random import derive_seed, named_generator
+from polystep.validation import at_least
 
 
 @dataclass
@@ -148,9 +149,7 @@ class ClauseSearch(ABC):
         self, layout: ParameterLayout, point: Tensor, seed: int, *, flips_per_step: int = 100_000, chains: int = 1
     ):
         """`point`: start (n,), not changed."""
-        for name, value in (("flips_per_step", flips_per_step), ("chains", chains)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        at_least(1, flips_per_step=flips_per_step, chains=chains)
         self.flips_per_step, self.chains = flips_per_step, chains
         self._point, self._seed = layout.copy_of(point), seed
         self._searches: list[ChainSearch] = []

@@ -20,7 +20,7 @@ from polystep.contracts import State
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
 from polystep.subspace import Subspace
-from polystep.validation import SettingError, positive
+from polystep.validation import SettingError, one_of, positive
 
 FULL_BELOW = 1000
 """Parameters from which on "auto" means a diagonal covariance, as in the published runs."""
@@ -55,10 +55,8 @@ class CMAES(PointOptimizer):
         """
         if population is not None and population < 4:
             raise ValueError(f"population must be at least 4, or null for 4 + 3 ln D, got {population}")
-        if covariance not in ("auto", "full", "diagonal"):
-            raise ValueError(f"covariance must be 'auto', 'full' or 'diagonal', got {covariance!r}")
-        if report not in ("mean", "best_ever"):
-            raise ValueError(f"report must be 'mean' or 'best_ever', got {report!r}")
+        one_of(("auto", "full", "diagonal"), covariance=covariance)
+        one_of(("mean", "best_ever"), report=report)
         super().__init__(layout, point)
         self._subspace, self._origin = search_space(subspace, layout, self._point, seed), self._point
         self._start = self._point.cpu().double().numpy()

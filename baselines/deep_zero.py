@@ -11,7 +11,7 @@ from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 from polystep.schedule import Schedule
 from polystep.subspace import FullSpace, RowGroup, RowSubspace, Subspace
-from polystep.validation import SettingError, non_negative, positive, positive_schedule
+from polystep.validation import SettingError, at_least, non_negative, positive, positive_schedule, share_below_one
 
 
 @component("deep_zero", version=1, title="DeepZero", family="finite differences")
@@ -44,10 +44,8 @@ class DeepZero(PointOptimizer):
         """`share`: of the parameters that S holds, above 0 and at most 1. `radius`: of the probes. Raises SettingError."""
         if not 0 < share <= 1:
             raise SettingError(f"share must be above 0 and at most 1, which is all parameters, got {share}")
-        if not 0 <= momentum < 1:
-            raise SettingError(f"momentum must lie in [0, 1), got {momentum}")
-        if redraw_every < 1:
-            raise SettingError(f"redraw_every must be at least 1, got {redraw_every}")
+        share_below_one(momentum=momentum)
+        at_least(1, redraw_every=redraw_every)
         super().__init__(layout, point)
         self._seed = seed
         self._radius = positive(radius, "radius")

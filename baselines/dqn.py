@@ -10,7 +10,7 @@ from polystep.capabilities import CapabilityUnavailable
 from polystep.component import component
 from polystep.contracts import State
 from polystep.layout import ParameterLayout
-from polystep.validation import positive
+from polystep.validation import at_least, positive
 
 _TRANSITION = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
@@ -74,8 +74,7 @@ class DQN(StableBaselines):
             )
         if not 0 <= exploration_end <= 1:
             raise ValueError(f"exploration_end must lie in [0, 1], got {exploration_end}")
-        if learning_starts < 0:
-            raise ValueError(f"learning_starts must be at least 0, got {learning_starts}")
+        at_least(0, learning_starts=learning_starts)
         self._exploration = exploration_steps, exploration_end
         self._learning_rate = positive(learning_rate, "learning_rate")
         self._settings = {

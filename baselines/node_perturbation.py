@@ -9,7 +9,7 @@ from polystep.contracts import Objective
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 from polystep.schedule import Schedule
-from polystep.validation import SettingError, positive
+from polystep.validation import at_least, positive
 
 
 @component("node_perturbation", version=1, title="Node perturbation", family="noise on units")
@@ -37,8 +37,7 @@ class NodePerturbation(Adam):
         epsilon: float = 1e-8,
     ):
         """`point`: start (D,), not changed. `deviation`: of the noise. `passes`: with noise, a step."""
-        if passes < 1:
-            raise SettingError(f"optimizer.passes must be at least 1, got {passes}")
+        at_least(1, passes=passes)
         super().__init__(layout, point, seed, learning_rate=learning_rate, beta1=beta1, beta2=beta2, epsilon=epsilon)
         self._seed, self._deviation, self._passes = seed, positive(deviation, "deviation"), passes
         self._described = "the estimated gradient"

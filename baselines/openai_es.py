@@ -19,7 +19,7 @@ from polystep.random import derive_seed
 from polystep.schedule import Moment, Schedule
 from polystep.subspace import Subspace
 from polystep.update import Update
-from polystep.validation import SettingError, non_negative, positive_schedule
+from polystep.validation import SettingError, non_negative, one_of, positive_schedule
 
 Shaping = Literal["ranks", "ranks_by_position", "z_score"]
 _UTILITIES = {"ranks": centred_ranks, "ranks_by_position": centred_ranks_by_position, "z_score": z_scores}
@@ -65,8 +65,7 @@ class OpenAIES(PointOptimizer):
         check_population(population)
         if shaping not in _UTILITIES:
             raise ValueError(f"shaping must be 'ranks', 'ranks_by_position' or 'z_score', got {shaping!r}")
-        if report not in ("mean", "best_ever"):
-            raise ValueError(f"report must be 'mean' or 'best_ever', got {report!r}")
+        one_of(("mean", "best_ever"), report=report)
         if subspace is not None and noise is not None:
             raise SettingError(
                 "subspace and noise both say how perturbations are drawn; give one of optimizer.subspace and optimizer.noise"

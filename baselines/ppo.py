@@ -7,7 +7,7 @@ from torch import Tensor
 from baselines.stable_baselines import PolicyGradient, StableBaselines
 from polystep.component import component
 from polystep.layout import ParameterLayout
-from polystep.validation import positive
+from polystep.validation import at_least, positive
 
 
 @component("ppo", version=1, title="PPO", family="reinforcement learning")
@@ -48,8 +48,7 @@ class PPO(StableBaselines):
                 f"batch_size must lie between 2 and environments x environment_steps, {environments * environment_steps}, "
                 f"got {batch_size}"
             )
-        if epochs < 1:
-            raise ValueError(f"epochs must be at least 1, got {epochs}")
+        at_least(1, epochs=epochs)
         self._learning_rate = positive(learning_rate, "learning_rate")
         self._batch_size, self._epochs = batch_size, epochs
 

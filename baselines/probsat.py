@@ -12,7 +12,7 @@ from baselines.clause_kernels import ONE, uniform
 from baselines.clause_search import ClauseSearch
 from polystep.component import component
 from polystep.layout import ParameterLayout
-from polystep.validation import positive
+from polystep.validation import one_of, positive
 
 LONGEST_TABLE = 1024
 
@@ -57,8 +57,7 @@ class ProbSat(ClauseSearch):
     ):
         """`point`: start (n,), not changed."""
         super().__init__(layout, point, seed, flips_per_step=flips_per_step, chains=chains)
-        if function not in ("polynomial", "exponential"):
-            raise ValueError(f"function must be polynomial or exponential, got {function!r}")
+        one_of(("polynomial", "exponential"), function=function)
         broken = np.arange(LONGEST_TABLE)
         if function == "polynomial":
             chances = (positive(epsilon, "epsilon") + broken.astype(np.float64)) ** -positive(base, "base")

@@ -18,6 +18,7 @@ from polystep.contracts import Objective, State, StepReport
 from polystep.layout import ParameterLayout
 from polystep.packages import optional_package
 from polystep.random import derive_seed
+from polystep.validation import at_least, one_of
 
 PolicyGradient = Literal["exact", "straight_through"]
 
@@ -46,11 +47,8 @@ class StableBaselines(ABC):
         ever learnt. `environments`: how many are played side by side. `environment_steps`: per step, in each of them. Raises
         MissingPackageError.
         """
-        if gradient not in ("exact", "straight_through"):
-            raise ValueError(f"gradient must be 'exact' or 'straight_through', got {gradient!r}")
-        for name, count in (("environments", environments), ("environment_steps", environment_steps)):
-            if count < 1:
-                raise ValueError(f"{name} must be at least 1, got {count}")
+        one_of(("exact", "straight_through"), gradient=gradient)
+        at_least(1, environments=environments, environment_steps=environment_steps)
         optional_package("stable_baselines3", "optimizer=ppo, as optimizer=dqn,", "stable-baselines3", "rl")
         self._point, self._seed, self._step = layout.copy_of(point), seed, 0
         self._gradient, self._quantised_heads = gradient, quantised_heads

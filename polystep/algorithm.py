@@ -18,7 +18,7 @@ from polystep.random import generator_state, named_generator, restore_generator
 from polystep.schedule import Moment, Schedule, as_schedule
 from polystep.subspace import RowSubspace, Subspace
 from polystep.update import Adaptive, Coasting, Update
-from polystep.validation import non_negative, schedule_of_positive
+from polystep.validation import at_least, non_negative, one_of, schedule_of_positive
 from polystep.weighting import LinearWeighting, Softmax, Weighting
 
 
@@ -75,17 +75,12 @@ class PolyStep(PointOptimizer):
         displacement, one a particle. `non_finite_floor`: what a candidate without a finite loss costs at least; None:
         a million, as in the first edition, but nothing with LinearWeighting, where it would throw the particle.
         """
-        if probes < 1:
-            raise ValueError(f"probes must be at least 1, got {probes}")
-        if probe_placement not in ("outermost", "interior"):
-            raise ValueError(f"probe_placement must be 'outermost' or 'interior', got {probe_placement!r}")
+        at_least(1, probes=probes)
+        one_of(("outermost", "interior"), probe_placement=probe_placement)
         if biased_rotation not in (False, True, "nearest_vertex"):
             raise ValueError(f"biased_rotation must be false, true or 'nearest_vertex', got {biased_rotation!r}")
-        if jitter_law not in get_args(JitterLaw):
-            raise ValueError(f"jitter_law must be one of {', '.join(get_args(JitterLaw))}, got {jitter_law!r}")
-        for name, interval in (("redraw_every", redraw_every), ("forget_every", forget_every)):
-            if interval < 0:
-                raise ValueError(f"{name} must be at least 0, got {interval}")
+        one_of(get_args(JitterLaw), jitter_law=jitter_law)
+        at_least(0, redraw_every=redraw_every, forget_every=forget_every)
         for name, width in (("probe_jitter", probe_jitter), ("step_jitter", step_jitter)):
             check_jitter(name, width)
             if width and coasting is not None and coasting.period > 1:

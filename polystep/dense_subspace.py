@@ -11,6 +11,7 @@ from polystep.layout import ParameterLayout
 from polystep.low_rank import product_by_terms
 from polystep.random import named_generator
 from polystep.subspace import Subspace
+from polystep.validation import one_of
 
 
 @component("dense", version=1)
@@ -36,8 +37,7 @@ class DenseSubspace(Subspace):
         """
         if coordinates is not None and not 1 <= coordinates <= layout.size:
             raise ValueError(f"coordinates must lie in 1..{layout.size}, the number of parameters, got {coordinates}")
-        if basis not in ("gaussian", "orthonormal"):
-            raise ValueError(f"basis must be 'gaussian' or 'orthonormal', got {basis!r}")
+        one_of(("gaussian", "orthonormal"), basis=basis)
         count = coordinates or min(max(layout.size // 20, 64), 4096, layout.size)
         super().__init__(layout, particle_dimension, count)
         self._seed, self._kind, self._device = seed, basis, torch.device(device)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
+from polystep.validation import at_least
 
 COMBINED = 256
 """Candidates whose directions `LowRankCandidates.combine` draws at a time."""
@@ -79,8 +80,7 @@ class LowRankCandidates:
             raise ValueError(
                 f"seeds and scale must both have shape (N,), got {tuple(seeds.shape)}, {tuple(scale.shape)}"
             )
-        if rank < 1:
-            raise ValueError(f"rank must be at least 1, got {rank}")
+        at_least(1, rank=rank)
         self.base, self.layout, self.seeds, self.scale, self.rank = base, layout, seeds, scale, rank
         self.input_bases = input_bases or {}
         self.places = torch.arange(len(seeds)) if places is None else places

@@ -7,6 +7,7 @@ from polystep.component import component
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 from polystep.subspace import FullSpace
+from polystep.validation import at_least
 
 
 @component("sampled", version=1)
@@ -27,8 +28,7 @@ class SampledSpace(FullSpace):
         one_in: int = 3,
         device: torch.device | str = "cpu",
     ):
-        if one_in < 1:
-            raise ValueError(f"one_in must be at least 1, got {one_in}")
+        at_least(1, one_in=one_in)
         super().__init__(layout, particle_dimension, seed, device)
         self.one_in = one_in
         self._all = self.particles

@@ -19,6 +19,7 @@ from polystep.component import component
 from polystep.layout import Entry, ParameterLayout
 from polystep.random import named_generator
 from polystep.sparse_product import SparseProduct
+from polystep.validation import at_least
 
 Placement = Literal["element", "dense", "sparse"]
 
@@ -30,8 +31,7 @@ class Subspace(ABC):
 
     def __init__(self, layout: ParameterLayout, particle_dimension: int, coordinates: int):
         """`coordinates`: how many there are; the last particle is padded with coordinates that change nothing."""
-        if particle_dimension < 1:
-            raise ValueError(f"particle_dimension must be at least 1, got {particle_dimension}")
+        at_least(1, particle_dimension=particle_dimension)
         if particle_dimension > coordinates:
             raise ValueError(
                 f"particle_dimension {particle_dimension} is larger than the {coordinates} coordinates of "
@@ -220,8 +220,7 @@ class HybridSubspace(Subspace):
         """`projection_seed`: fixes the projections across run seeds; None derives them from the run seed. `cap`: about how
         many coordinates there may be at most.
         """
-        if rank < 1:
-            raise ValueError(f"rank must be at least 1, got {rank}")
+        at_least(1, rank=rank)
         counts = [_hybrid_coordinates(entry, rank) for entry in layout.entries]
         if at_most_elements:
             counts = [min(count, entry.size) for count, entry in zip(counts, layout.entries, strict=True)]

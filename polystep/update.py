@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polystep.component import component
 from polystep.schedule import Moment, Schedule
-from polystep.validation import non_negative, positive, schedule_of_positive
+from polystep.validation import at_least, non_negative, positive, schedule_of_positive, share_below_one
 
 
 class Update(Protocol):
@@ -97,8 +97,7 @@ class Momentum:
         for name, beta in (("start", start), ("end", end)):
             if not 0 <= beta < 1:
                 raise ValueError(f"momentum {name} must lie in [0, 1), got {beta}")
-        if warmup_steps < 1:
-            raise ValueError(f"warmup_steps must be at least 1, got {warmup_steps}")
+        at_least(1, warmup_steps=warmup_steps)
         self.start, self.end, self.warmup_steps = start, end, warmup_steps
         self._velocity: Tensor | None = None
 
@@ -138,9 +137,7 @@ class Adaptive:
         epsilon: float = 1e-12,
         weight_decay: float = 0.0,
     ):
-        for name, beta in (("beta1", beta1), ("beta2", beta2)):
-            if not 0 <= beta < 1:
-                raise ValueError(f"{name} must lie in [0, 1), got {beta}")
+        share_below_one(beta1=beta1, beta2=beta2)
         self.learning_rate = schedule_of_positive(learning_rate, "learning_rate")
         # a coordinate that has never moved has no other scale
         self.epsilon = positive(epsilon, "epsilon")

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 
@@ -26,6 +26,28 @@ def non_negative(value: float, name: str) -> float:
     if not 0 <= value < math.inf:
         raise SettingError(f"{name} must be a number of at least 0, got {value}")
     return value
+
+
+def at_least(least: int, **settings: float) -> None:
+    """SettingError for the first of the settings, given by their names, that is below `least`."""
+    for name, value in settings.items():
+        if not value >= least:
+            raise SettingError(f"{name} must be at least {least}, got {value}")
+
+
+def share_below_one(**settings: float) -> None:
+    """SettingError for the first of the settings, given by their names, that is not in [0, 1)."""
+    for name, value in settings.items():
+        if not 0 <= value < 1:
+            raise SettingError(f"{name} must lie in [0, 1), got {value}")
+
+
+def one_of(choices: Sequence[str], **settings: str) -> None:
+    """SettingError for the first of the settings, given by their names, that is none of `choices`."""
+    for name, value in settings.items():
+        if value not in choices:
+            *others, last = map(repr, choices)
+            raise SettingError(f"{name} must be {', '.join(others)} or {last}, got {value!r}")
 
 
 def one_line(error: BaseException) -> str:

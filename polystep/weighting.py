@@ -8,6 +8,7 @@ from torch import Tensor
 
 from polystep.component import component
 from polystep.random import generator_state, named_generator, restore_generator
+from polystep.validation import at_least
 
 
 class Weighting(Protocol):
@@ -86,8 +87,7 @@ class Cheapest(Memoryless):
     """
 
     def __init__(self, count: int = 1):
-        if count < 1:
-            raise ValueError(f"count must be at least 1, got {count}")
+        at_least(1, count=count)
         self.count = count
 
     def weights(self, costs: Tensor, temperature: float) -> Tensor:
@@ -110,8 +110,7 @@ class PartlyDrawn(Softmax):
 
     def __init__(self, seed: int, drawn: int = 16):
         """`drawn`: at most so many rows of a step, and at most half of them."""
-        if drawn < 1:
-            raise ValueError(f"drawn must be at least 1, got {drawn}")
+        at_least(1, drawn=drawn)
         self.drawn = drawn
         self._generator = named_generator(seed, "drawn vertices")
 
@@ -149,8 +148,7 @@ class Sinkhorn:
     def __init__(
         self, iterations: int = 50, tolerance: float = 1e-6, relaxation: float = 1.0, column_penalty: float = math.inf
     ):
-        if iterations < 1:
-            raise ValueError(f"iterations must be at least 1, got {iterations}")
+        at_least(1, iterations=iterations)
         if not 0.5 <= relaxation <= 1.95:
             raise ValueError(f"relaxation must lie in [0.5, 1.95], got {relaxation}")
         if not column_penalty >= 0:

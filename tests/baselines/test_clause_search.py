@@ -256,7 +256,7 @@ def test_settings_of_all_searches(name, arguments, message):
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("probsat", {"function": "linear"}, "function must be polynomial or exponential, got 'linear'"),
+        ("probsat", {"function": "linear"}, "function must be 'polynomial' or 'exponential', got 'linear'"),
         ("probsat", {"base": 0.0}, "base must be a number above 0"),
         ("probsat", {"function": "exponential", "base": 0.9}, "base must be a finite number above 1, .*, got 0.9"),
         ("probsat", {"epsilon": -1.0}, "epsilon must be a number above 0"),

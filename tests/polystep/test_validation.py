@@ -6,7 +6,15 @@ import pytest
 
 from polystep.contracts import ExpectedError
 from polystep.schedule import Constant, LinearOverSteps, Moment
-from polystep.validation import SettingError, non_negative, positive, positive_schedule
+from polystep.validation import (
+    SettingError,
+    at_least,
+    non_negative,
+    one_of,
+    positive,
+    positive_schedule,
+    share_below_one,
+)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf, -math.inf])
@@ -45,3 +53,16 @@ def test_schedule_is_watched_at_every_step() -> None:
     falling = positive_schedule(LinearOverSteps(1.0, -1.0, 4), "rate", may_vanish=True)
     with pytest.raises(SettingError, match=r"rate must be at least 0 at every step, got -0\.5 at step 3"):
         falling.at(Moment(3, 0.0))
+
+
+def test_settings_out_of_range_are_named_with_what_is_allowed() -> None:
+    at_least(1, steps=1, passes=3)
+    share_below_one(beta=0.0)
+    one_of(("mean", "median"), report="mean")
+    with pytest.raises(SettingError, match="passes must be at least 1, got 0"):
+        at_least(1, steps=1, passes=0)
+    for value in (1.0, -0.1, math.nan):
+        with pytest.raises(SettingError, match=rf"beta must lie in \[0, 1\), got {value}"):
+            share_below_one(beta=value)
+    with pytest.raises(SettingError, match="report must be 'mean', 'median' or 'best', got 'worst'"):
+        one_of(("mean", "median", "best"), report="worst")
