@@ -15,6 +15,7 @@ from polystep.bench.composition import compose_config
 from polystep.bench.launch import resolve_settings
 from polystep.contracts import ExpectedError
 from polystep.evaluation.sharded import ProcessLost, joined_processes, place_among_processes
+from scripts import sweep
 from scripts.console import (
     CONFIGS,
     EXIT_STATUS,
@@ -28,13 +29,19 @@ from scripts.console import (
     show_data_sources,
 )
 
+MULTIRUN = {"-m", "--multirun"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit status."""
+    """The command; with Hydra's flag -m it is scripts.sweep."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if MULTIRUN.intersection(arguments):
+        return sweep.main([argument for argument in arguments if argument not in MULTIRUN])
     parser = argparse.ArgumentParser(prog="python -m scripts.run", description="Train one optimiser on one task.")
     parser.add_argument("settings", nargs="*", metavar="setting=value", help="task=NAME, optimizer=NAME, seed=1, ...")
     add_config_dir(parser)
     parser.add_argument("--cfg", "-c", choices=["job"], help="show the settings of the run, and compute nothing")
+    parser.add_argument("--multirun", "-m", action="store_true", help="several runs, as scripts.sweep makes them")
     options = parser.parse_intermixed_args(arguments)
     try:
         console.quiet = place_among_processes().rank != 0

@@ -7,6 +7,7 @@ from itertools import groupby
 from polystep.report.claims.intervals import at_best
 from polystep.report.groups import Board, Group
 from polystep.report.material import DOUBTS, Material, family_section
+from polystep.report.one_run import settings_of
 from polystep.report.published import EDITIONS, published_headline
 from polystep.report.rows import METHOD, SEEDS, TASK, group_row, interval_of
 from polystep.report.table import Row, Table, number_column, spread_column, text_column
@@ -161,8 +162,13 @@ def _trials_for(trials: Sequence[Group], group: Group) -> list[Group]:
 
 
 def _is_borrowed(trials: Sequence[Group], group: Group) -> bool:
-    tasks = {str(trial["task"]) for trial in _trials_for(trials, group)}
-    return bool(tasks) and str(group["task"]) not in tasks
+    known = _trials_for(trials, group)
+    return bool(known) and not any(_problem(trial) == _problem(group) for trial in known)
+
+
+def _problem(group: Group) -> str:
+    """The task, whichever instance: trials have formulas of their own, of the same size."""
+    return str(group["task"]).partition("_seed")[0]
 
 
 def _chosen_on_it(trials: Sequence[Group], group: Group) -> bool:
@@ -184,12 +190,21 @@ def _edges(material: Material) -> str:
 def _unequal(trials: Sequence[Group], equal: Sequence[Board]) -> Iterator[str]:
     """The comparisons whose methods had unequal numbers of trials, with those numbers; methods without any are named apart."""
     for board in equal:
-        numbers = {}
-        for group in board.ranked:
-            known = _trials_for(trials, group)
-            grids = Counter(map(grid_of, [trial for trial in known if trial["task"] == group["task"]] or known))
-            if grids:
-                numbers[group.label] = max(grids.values())
+        numbers = {group.label: count for group in board.ranked if (count := _trials_behind(trials, group))}
         if len(set(numbers.values())) > 1:
             listed = ", ".join(f"{method} {number}" for method, number in sorted(numbers.items()))
             yield f"{board.axis}, {board.task}: {listed}"
+
+
+def _trials_behind(trials: Sequence[Group], group: Group) -> int:
+    """How many trials the group's settings were chosen by: those of the grid that has them, else of the largest one."""
+    known = _trials_for(trials, group)
+    grids: dict[object, list[Group]] = {}
+    for trial in [trial for trial in known if _problem(trial) == _problem(group)] or known:
+        grids.setdefault(grid_of(trial), []).append(trial)
+    own = [grid for grid in grids.values() if any(_settings(trial) == _settings(group) for trial in grid)]
+    return max(map(len, own or grids.values()), default=0)
+
+
+def _settings(group: Group) -> dict[str, str]:
+    return {name: value for name, value in settings_of(group.runs[0]).items() if name.startswith("optimizer.")}

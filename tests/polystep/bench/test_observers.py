@@ -100,7 +100,7 @@ def test_wandb_goes_online_where_asked(wandb: list[tuple[str, Any]], tmp_path: P
 
 def test_a_missing_wandb_names_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(ValueError, match=r"install it with: pip install -c constraints.txt -e '\.\[wandb\]'"):
+    with pytest.raises(MissingPackageError, match=r"install it with: pip install -c constraints.txt -e '\.\[wandb\]'"):
         WandbObserver()
 
 

@@ -84,6 +84,18 @@ def test_weak_spots_are_found_in_the_runs(made, make_run, make_trial):
     ]
 
 
+def test_trials_on_another_formula_of_the_same_size_are_no_loan(made, make_run, make_trial):
+    doubt = "The settings of a mean were chosen on another task of its family."
+    runs = [make_run("maxsat_100v", "polystep", seed) for seed in range(5)]
+
+    def loans(task):
+        trials = [make_trial(task, "polystep", rate, family="maxsat") for rate in (1.0, 2.0)]
+        shown = made(*runs, *trials)["doubts"]
+        return doubt in {row["doubt"] for row in shown.rows}
+
+    assert not loans("maxsat_100v_seed7") and loans("maxsat_1000v_seed7") and loans("maxsat_1000v")
+
+
 def test_comparisons_with_an_edition_s_own_settings_need_no_trials(made, make_run):
     runs = [make_run("snn", "polystep", seed, protocol="equal_steps", edition="revised") for seed in range(5)]
     assert "doubts" not in made(*runs)
