@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from polystep.bench.observers import ConsoleObserver, WandbObserver
+from polystep.packages import MissingPackageError
 
 ROW = {"step": 5, "loss": 1.5, "validation": 0.25, "seconds": 10.0, "candidate_evaluations": 100}
 METRICS = {"validation_selected": 0.25, "test_selected": 0.5, "test_last": None, "selected_step": 5}
