@@ -88,7 +88,9 @@ def test_hydras_flag_of_the_run_command_is_a_sweep(
     assert run.main() == 0 and "Sweep: 4 runs" in capfd.readouterr().out
     monkeypatch.setattr(sys, "argv", ["run", "-m", *SMALL, "optimizer=glob(nothing*)"])
     assert run.main() == 2
-    assert capfd.readouterr().out == "error: optimizer=glob(nothing*) stands for no value\n"
+    assert (
+        capfd.readouterr().out == "error: optimizer=glob(nothing*) stands for no value; leave it out, or list values\n"
+    )
 
 
 def test_runs_that_die_or_raise_stop_no_other_are_reported_and_retried(command: Command) -> None:
