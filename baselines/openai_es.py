@@ -63,8 +63,7 @@ class OpenAIES(PointOptimizer):
         steps are read at g. `update`: has a rate, read at g - 1, and a decay of its own. Raises ValueError.
         """
         check_population(population)
-        if shaping not in _UTILITIES:
-            raise ValueError(f"shaping must be 'ranks', 'ranks_by_position' or 'z_score', got {shaping!r}")
+        one_of((*_UTILITIES,), shaping=shaping)
         one_of(("mean", "best_ever"), report=report)
         if subspace is not None and noise is not None:
             raise SettingError(

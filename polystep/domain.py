@@ -65,12 +65,12 @@ def read_domain(start: Any, bounds: Bounds | None, integrality: bool | Sequence[
         )
     _require(torch.isfinite(point), point, "start", "is not finite; give finite numbers")
     low, high = _read_bounds(bounds, point)
-    for place, (lowest, highest) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
-        if lowest >= highest:
-            raise BlackBoxError(
-                f"bounds[{place}] = ({lowest:g}, {highest:g}): the lower bound must be below the upper one; swap them, or drop "
-                "the coordinate"
-            )
+    if bool((low >= high).any()):
+        place = int((low >= high).nonzero()[0])
+        raise BlackBoxError(
+            f"bounds[{place}] = ({float(low[place]):g}, {float(high[place]):g}): the lower bound must be below the upper one; "
+            "swap them, or drop the coordinate"
+        )
     inside = (low <= point) & (point <= high)
     _require(inside, point, "start", "lies outside its bounds; move the start or widen the bounds")
     try:

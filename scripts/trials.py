@@ -19,9 +19,10 @@ def study_of_trials(study: str) -> str:
     return TRIALS + study.removeprefix(RESULTS)
 
 
-def trial_overrides(study: str, task: str, optimizer: str, settings: Sequence[str]) -> tuple[str, ...]:
-    """Of a trial for a study of results, without what its grid sets."""
-    return (f"study={study_of_trials(study)}", f"task={task}", f"optimizer={optimizer}", *settings)
+def trial_overrides(study: str, task: str, optimizer: str, variant: str, settings: Sequence[str]) -> tuple[str, ...]:
+    """Of a trial for a study of results, without what its grid sets; variant: empty where there is one alone."""
+    names = (f"study={study_of_trials(study)}", f"task={task}", f"optimizer={optimizer}")
+    return (*names, *settings, *filter(None, [variant]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +45,7 @@ class Method:
 
     def run(self, point: Point) -> PlannedRun:
         """One trial."""
-        fixed = [self.variant] if self.variant else []
-        without_grid = trial_overrides(self.study, self.task, self.optimizer, [*self.settings, *fixed])
+        without_grid = trial_overrides(self.study, self.task, self.optimizer, self.variant, self.settings)
         return PlannedRun((*without_grid, *(f"{name}={value}" for name, value in point.items())))
 
     @property

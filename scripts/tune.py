@@ -113,7 +113,7 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
             )
         served, is_own = serving_files(files, study_of_trials(study), task, optimizer)
         base = name_of_settings(served[0]) if is_own else None
-        value_of = partial(_value_of, trial_overrides(study, task, optimizer, [*fixed, variant] if variant else fixed))
+        value_of = partial(_value_of, trial_overrides(study, task, optimizer, variant, fixed))
         grid = read_grid(grids[study, task, optimizer], value_of)
         method = Method(study, task, optimizer, variant, fixed, grid, base, folders[0])
         own = files.get((study, task, optimizer), method.file)
