@@ -30,8 +30,8 @@ class Method:
     """An optimiser on a task, the grid of its settings, and the folder of configurations that they are written into.
 
     study: of the results. variant: the value of the setting of the task that tells it apart, where several are given, as
-    task.variables=100. settings: what trials are run with beside it and the grid. base: the settings file of the trials, as
-    Hydra names it, if they have one.
+    task.variables=100. settings: what trials are run with beside it and the grid. seeds: of every trial. base: the settings
+    file of the trials, as Hydra names it, if they have one.
     """
 
     study: str
@@ -40,13 +40,15 @@ class Method:
     variant: str
     settings: tuple[str, ...]
     grid: Grid
+    seeds: Sequence[int]
     base: str | None
     folder: Path
 
-    def run(self, point: Point) -> PlannedRun:
-        """One trial."""
+    def runs(self, point: Point) -> list[PlannedRun]:
+        """One trial, a run for each seed."""
         without_grid = trial_overrides(self.study, self.task, self.optimizer, self.variant, self.settings)
-        return PlannedRun((*without_grid, *(f"{name}={value}" for name, value in point.items())))
+        settings = (*without_grid, *(f"{name}={value}" for name, value in point.items()))
+        return [PlannedRun((*settings, f"seed={seed}")) for seed in self.seeds]
 
     @property
     def file(self) -> Path:
@@ -61,8 +63,9 @@ class Method:
 class Trial:
     """A trial that came to its end: its settings, its best validation, and what makes one trial better than another.
 
-    worth: that validation, so that larger is better; then, among equal ones, how early it came: minus its share of all steps.
-    Settings that lead to losses that are not finite have no validation, which is the worst.
+    validation: the mean over seeds. worth: that, so that larger is better; then, among equal ones, how early it came: minus its
+    share of all steps, of the slowest seed. Settings that lead to losses that are not finite with any seed have no validation,
+    which is the worst.
     """
 
     point: Point
@@ -86,7 +89,8 @@ class Choice:
             if value in (min(tried := [trial.point[name] for trial in self.trials]), max(tried))
         ]
         at_edge = f"; at the edge of what was tried: {', '.join(edges)}" if edges else ""
-        return f"The best of {len(self.trials)} trials, {self.best.validation:.4f} on validation data{at_edge}"
+        seeds = f", mean of {len(self.method.seeds)} seeds" if len(self.method.seeds) > 1 else ""
+        return f"The best of {len(self.trials)} trials, {self.best.validation:.4f} on validation data{seeds}{at_edge}"
 
 
 def settings_text(choices: Sequence[Choice]) -> str:
@@ -97,7 +101,8 @@ def settings_text(choices: Sequence[Choice]) -> str:
     command = f"study={method.study} task={method.task} optimizer={method.optimizer}"
     settings = [item for item in method.settings if not item.startswith(PLACES)]
     name, values = variants[0].partition("=")[0], [variant.partition("=")[2] for variant in variants]
-    arguments = " ".join([command, *settings, *([f"{name}={','.join(values)}"] if name else [])])
+    seeds = [f"--seeds {len(method.seeds)}"] if len(method.seeds) > 1 else []
+    arguments = " ".join([command, *settings, *([f"{name}={','.join(values)}"] if name else []), *seeds])
     content = OmegaConf.create({"defaults": [f"/settings/{method.base}", "_self_"]} if method.base else {})
     for setting in choices[0].best.point:
         found = [choice.best.point[setting] for choice in choices]

@@ -1,11 +1,12 @@
 """Choose settings by two-stage grids:  python -m scripts.tune study=equal_seconds task=snn optimizer=spsa,mezo
 
 Nine trials with the values of configs/grid/STUDY/TASK/OPTIMIZER.yaml, then eight new ones around the best, for every method.
-Trials are runs of the study that is named tuning_ instead of equal_, on a seed that no result uses, judged on validation data
-alone. Of trials with equal validation the one counts that reached it after the smallest share of its steps, for a solved task
-has many. The best settings are written to configs/settings/STUDY/TASK/OPTIMIZER.yaml. Of several values of one setting of the
-task, such as task.variables=100,500, each gets trials of its own, and the file holds the settings of each. Finished trials are
-not repeated. Exit status: 0 all settings are chosen, by as many trials for each method; 1 some are not; 130 interrupted.
+Trials are runs of the study that is named tuning_ instead of equal_, on seeds that no result uses, judged on validation data
+alone: by the mean of --seeds runs each, where one run says little. Of trials with equal validation the one counts that reached
+it after the smallest share of its steps, for a solved task has many. The best settings are written to
+configs/settings/STUDY/TASK/OPTIMIZER.yaml. Of several values of one setting of the task, such as task.variables=100,500, each
+gets trials of its own, and the file holds the settings of each. Finished runs are not repeated. Exit status: 0 all settings are
+chosen, by as many trials for each method; 1 some are not; 130 interrupted.
 """
 
 import argparse
@@ -15,8 +16,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from statistics import fmean
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from polystep.ask_tell import NonFiniteLossError
 from polystep.bench.composition import compose_config, expand_sweep, names_folders
@@ -37,6 +39,7 @@ from scripts.console import (
     explain,
     guarded,
     overrides_of,
+    positive_count,
     say,
 )
 from scripts.sweep import launch, show_plan
@@ -54,16 +57,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "apart; others hold for all trials",
     )
     add_config_dir(parser)
+    parser.add_argument(
+        "--seeds",
+        type=positive_count,
+        default=1,
+        help="runs of each trial, with one seed after another; their mean counts",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show the plan of the first stage only")
     options = parser.parse_intermixed_args(arguments)
     try:
-        methods = find_methods(
-            overrides_of(options), [CONFIGS] if options.config_dir is None else [options.config_dir, CONFIGS]
-        )
+        folders = [CONFIGS] if options.config_dir is None else [options.config_dir, CONFIGS]
+        methods = find_methods(overrides_of(options), folders, options.seeds)
         if options.dry_run:
-            runs = plan_runs(
-                CONFIGS, [method.run(point) for method in methods for point in method.grid.points], COMMITTED
-            )
+            planned = [run for method in methods for point in method.grid.points for run in method.runs(point)]
+            runs = plan_runs(CONFIGS, planned, COMMITTED)
             show_plan("First of two equal stages", runs, find_run_statuses(runs))
             return EXIT_STATUS["finished"]
         return tune(methods)
@@ -73,8 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_STATUS["interrupted"]
 
 
-def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Method]:
-    """The methods that a command line names; folders: of configurations, the one to write into first. Raises ConfigError."""
+def find_methods(overrides: Sequence[str], folders: Sequence[Path], seeds: int = 1) -> list[Method]:
+    """The methods that a command line names; folders: of configurations, the one to write into first; seeds: how many runs a
+    trial has. Raises ConfigError.
+    """
     groups = {"study", "task", "optimizer"}
     others = tuple(item for item in overrides if item.partition("=")[0] not in groups)
     chosen = [item for item in overrides if item not in others]
@@ -83,9 +92,9 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
             f"{beside[0]} would hold for the trials alone; write it into configs/settings/{TRIALS}.../TASK/OPTIMIZER.yaml, "
             "which the chosen settings are built on"
         )
-    if seeds := [item for item in others if item.lstrip("+~").startswith("seed=")]:
+    if seeded := [item for item in others if item.lstrip("+~").startswith("seed=")]:
         raise ConfigError(
-            f"{seeds[0]} is the seed of results; trials have one of their own, which configs/study/{TRIALS}... sets"
+            f"{seeded[0]} is the seed of results; trials have their own, from that of configs/study/{TRIALS}... on"
         )
     if missing := groups - {item.partition("=")[0] for item in chosen}:
         raise ConfigError(
@@ -113,9 +122,10 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
             )
         served, is_own = serving_files(files, study_of_trials(study), task, optimizer)
         base = name_of_settings(served[0]) if is_own else None
-        value_of = partial(_value_of, trial_overrides(study, task, optimizer, variant, fixed))
-        grid = read_grid(grids[study, task, optimizer], value_of)
-        method = Method(study, task, optimizer, variant, fixed, grid, base, folders[0])
+        config = compose_config(CONFIGS, trial_overrides(study, task, optimizer, variant, fixed)).config
+        grid = read_grid(grids[study, task, optimizer], partial(_value_of, config))
+        of_trials = range(config.seed, config.seed + seeds)
+        method = Method(study, task, optimizer, variant, fixed, grid, of_trials, base, folders[0])
         own = files.get((study, task, optimizer), method.file)
         if own != method.file and own.parent.name == task:
             raise ConfigError(f"{own} holds these settings already; leave out --config-dir to choose them anew")
@@ -123,8 +133,8 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path]) -> list[Meth
     return methods
 
 
-def _value_of(overrides: Sequence[str], setting: str) -> float:
-    value = OmegaConf.select(compose_config(CONFIGS, overrides).config, setting)
+def _value_of(config: DictConfig, setting: str) -> float:
+    value = OmegaConf.select(config, setting)
     if not isinstance(value, int | float):
         raise ConfigError(
             f"{setting} is {value!r} without a grid, of which there are no multiples; give values instead"
@@ -172,8 +182,8 @@ def tune(methods: Sequence[Method]) -> int:
 
 def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]]:
     """Those of a stage that came to their end, computed where they are not there yet."""
-    planned = [(method, point, method.run(point)) for method, grid in grids.items() for point in grid.points]
-    runs = plan_runs(CONFIGS, [run for *_, run in planned], COMMITTED)
+    planned = [(method, point, method.runs(point)) for method, grid in grids.items() for point in grid.points]
+    runs = plan_runs(CONFIGS, [run for *_, of_point in planned for run in of_point], COMMITTED)
     identities = {run.planned: run.identity for run in runs}
     statuses, records = find_run_statuses(runs), _ended(runs)
     # a trial that diverged has failed and has its result: nothing is to be done again
@@ -184,10 +194,12 @@ def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]]:
             raise KeyboardInterrupt
         records = _ended(runs)
     found: dict[Method, list[Trial]] = {method: [] for method in grids}
-    for method, point, run in planned:
-        if (record := records.get(identities[run])) is not None:
+    for method, point, of_point in planned:
+        ended = [record for run in of_point if (record := records.get(identities[run])) is not None]
+        for record in ended:
             _check_spending(method, record)
-            found[method].append(_trial(point, record))
+        if len(ended) == len(of_point):
+            found[method].append(_trial(point, ended))
     return found
 
 
@@ -202,13 +214,16 @@ def _check_spending(method: Method, record: RunRecord) -> None:
         )
 
 
-def _trial(point: Point, record: RunRecord) -> Trial:
-    validation = record.scores.get("validation_selected")
-    if not isinstance(validation, int | float) or not math.isfinite(validation):
+def _trial(point: Point, records: Sequence[RunRecord]) -> Trial:
+    """What the runs of a point, one for each seed, come to."""
+    found = [record.scores.get("validation_selected") for record in records]
+    scores = [score for score in found if isinstance(score, int | float) and math.isfinite(score)]
+    if len(scores) < len(records):
         return Trial(point, math.nan, (-math.inf, 0.0))
-    score = -validation if record.metric["direction"] == "minimize" else validation
-    share = record.scores["selected_step"] / max(record.counters["steps"], 1)
-    return Trial(point, validation, (score, -share))
+    validation = fmean(scores)
+    sign = -1 if records[0].metric["direction"] == "minimize" else 1
+    share = max(record.scores["selected_step"] / max(record.counters["steps"], 1) for record in records)
+    return Trial(point, validation, (sign * validation, -share))
 
 
 def _ended(runs: Sequence[SweepRun]) -> dict[str, RunRecord]:

@@ -195,7 +195,7 @@ def test_the_plan_computes_nothing(command: Command) -> None:
         ),
         (["study=default", "optimizer=spsa"], "study=default cannot be tuned for; choose one of equal_evaluations"),
         ([], "optimizer must be chosen"),
-        (["optimizer=spsa", "seed=42"], "seed=42 is the seed of results; trials have one of their own"),
+        (["optimizer=spsa", "seed=42"], "seed=42 is the seed of results; trials have their own, from that of"),
     ],
 )
 def test_what_cannot_be_tuned_is_named(command: Command, arguments: list[str], fault: str) -> None:
@@ -242,7 +242,7 @@ def test_a_folder_of_ones_own_cannot_hide_settings_of_the_suite(command: Command
 
 
 def test_trials_of_large_steps_that_pass_the_budget_are_refused(make_record: MakeRecord) -> None:  # noqa: F811
-    method = tune.Method("equal_evaluations", "snn", "spsa", "", (), tune.Grid({}), None, Path())
+    method = tune.Method("equal_evaluations", "snn", "spsa", "", (), tune.Grid({}), [7], None, Path())
     plain = make_record()
     specification = plain.specification | {"budget": {"candidate_evaluations": 10_000}}
 
@@ -263,8 +263,28 @@ def test_settings_that_diverge_are_trials_and_the_worst(make_record: MakeRecord)
     diverged = make_record(status="failed", scores={}, error=error)
     killed = make_record(status="failed", scores={}, error=error | {"type": "OSError"})
     assert tune._diverged(diverged) and not tune._diverged(killed) and not tune._diverged(make_record())
-    worst, other = (tune._trial({"optimizer.c": c}, record) for c, record in ((1.0, diverged), (2.0, make_record())))
+    worst, other = (
+        tune._trial({"optimizer.c": c}, records)
+        for c, records in ((1.0, [make_record(), diverged]), (2.0, [make_record()]))
+    )
     assert tune._best([worst, other]) is other
+
+
+def test_a_trial_of_several_seeds_counts_by_their_mean_and_the_slowest(make_record: MakeRecord) -> None:  # noqa: F811
+    def record(validation: float, step: int) -> RunRecord:
+        scores = {"validation_selected": validation, "selected_step": step}
+        return make_record(scores=scores, counters=make_record().counters | {"steps": 10})
+
+    trial = tune._trial({"optimizer.c": 1.0}, [record(0.9, 2), record(0.5, 8)])
+    assert trial.validation == pytest.approx(0.7) and trial.worth == pytest.approx((0.7, -0.8))
+
+
+def test_trials_of_several_seeds_begin_at_that_of_the_study(command: Command) -> None:
+    assert command("optimizer=faulty", "--seeds", "2")[0] == 0
+    assert len(trials()) == 2 * 17 and {record.seed for record in trials()} == {7, 8}
+    written = Path("own/settings/equal_evaluations/snn_digits/faulty.yaml").read_text()
+    assert "optimizer=faulty" in written and " --seeds 2\n" in written
+    assert "# The best of 17 trials, " in written and " on validation data, mean of 2 seeds" in written
 
 
 def test_of_equally_good_trials_the_one_that_was_so_good_first_is_chosen() -> None:
