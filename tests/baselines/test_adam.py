@@ -15,7 +15,8 @@ from polystep.bench.launch import build_run
 from polystep.bench.ledger import BudgetError
 from polystep.candidates import Candidates
 from polystep.capabilities import CapabilityUnavailable
-from polystep.conformance import QuadraticObjective, check_optimizer
+from polystep.conformance import check_optimizer
+from polystep.conformance.objectives import QuadraticObjective
 from polystep.contracts import Spent
 from polystep.layout import ParameterLayout
 from polystep.schedule import Cosine, LinearOverSteps, Moment

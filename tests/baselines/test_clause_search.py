@@ -20,7 +20,7 @@ from baselines.walksat import WalkSat, break_least_or_walk
 from polystep.bench.composition import compose_config
 from polystep.bench.launch import build_run
 from polystep.capabilities import CapabilityUnavailable
-from polystep.conformance import QuadraticObjective, SomeClauses
+from polystep.conformance.objectives import QuadraticObjective, SomeClauses
 from polystep.contracts import Spent
 from polystep.evaluation.compilation import CompilationClock
 from polystep.layout import ParameterLayout

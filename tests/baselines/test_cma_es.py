@@ -15,7 +15,7 @@ from torch import Tensor
 
 from baselines.cma_es import CMAES
 from polystep import machine
-from polystep.conformance import FailingObjective
+from polystep.conformance.objectives import FailingObjective
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 

@@ -9,7 +9,7 @@ from baselines.node_perturbation import NodePerturbation
 from polystep.bench.composition import compose_config
 from polystep.bench.launch import build_run
 from polystep.capabilities import CapabilityUnavailable
-from polystep.conformance import QuadraticObjective
+from polystep.conformance.objectives import QuadraticObjective
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 from polystep.validation import SettingError

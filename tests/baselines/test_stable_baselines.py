@@ -14,7 +14,7 @@ from polystep.ask_tell import NonFiniteLossError
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
 from polystep.bench.ledger import Ledger, MeteredObjective
 from polystep.capabilities import CapabilityUnavailable
-from polystep.conformance import QuadraticObjective
+from polystep.conformance.objectives import QuadraticObjective
 from polystep.layout import ParameterLayout
 from polystep.packages import MissingPackageError
 from tasks.control.task import ControlTask

@@ -20,7 +20,7 @@ from polystep.capabilities import (
     environment_of,
     gradients_of,
 )
-from polystep.conformance import QuadraticObjective
+from polystep.conformance.objectives import QuadraticObjective
 from polystep.contracts import Spent
 from polystep.evaluation.sharded import Processes, ShardedObjective
 from polystep.records import CLOCKS

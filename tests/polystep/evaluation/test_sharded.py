@@ -15,7 +15,7 @@ from polystep.bench.composition import compose_config
 from polystep.bench.launch import build_run
 from polystep.candidates import DenseCandidates
 from polystep.capabilities import clauses_of, environment_of, gradients_of
-from polystep.conformance import QuadraticObjective
+from polystep.conformance.objectives import QuadraticObjective
 from polystep.contracts import ExpectedError, Spent
 from polystep.evaluation.sharded import (
     SET_BY_TORCHRUN,
