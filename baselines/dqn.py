@@ -65,9 +65,7 @@ class DQN(StableBaselines):
             "target_every": target_every,
             "exploration_steps": exploration_steps,
         }
-        for name, count in counts.items():
-            if count < 1:
-                raise ValueError(f"{name} must be at least 1, got {count}")
+        at_least(1, **counts)
         if environment_steps % train_every:
             raise ValueError(
                 f"environment_steps must be a multiple of train_every, {train_every}, got {environment_steps}"

@@ -12,7 +12,7 @@ from polystep.layout import Entry, ParameterLayout
 from polystep.low_rank import LowRankCandidates
 from polystep.random import derive_seed, named_generator
 from polystep.schedule import Schedule
-from polystep.validation import SettingError, positive_schedule
+from polystep.validation import at_least, one_of, positive_schedule
 
 Shaping = Literal["z_score", "ranks", "signs"]
 _UTILITIES = {"z_score": z_scores, "ranks": centred_ranks, "signs": pair_signs}
@@ -49,11 +49,10 @@ class EGGROLL(PointOptimizer):
         PolyStep paper has "signs" and the rank of its subspace. Raises SettingError.
         """
         check_population(population)
-        if shaping not in _UTILITIES:
-            raise SettingError(f"shaping must be 'z_score', 'ranks' or 'signs', got {shaping!r}")
-        for name, value in (("rank", rank), ("input_directions", input_directions)):
-            if value is not None and value < 1:
-                raise SettingError(f"{name} must be at least 1, got {value}")
+        one_of((*_UTILITIES,), shaping=shaping)
+        at_least(1, rank=rank)
+        if input_directions is not None:
+            at_least(1, input_directions=input_directions)
         super().__init__(layout, point)
         self._layout, self._seed, self._pairs, self._rank = layout, seed, population // 2, rank
         self._sigma = positive_schedule(sigma, "sigma")

@@ -12,13 +12,13 @@ from polystep.candidates import ParticleCandidates
 from polystep.component import component
 from polystep.contracts import State
 from polystep.geometry import Polytope, bias_rotations, haar_rotations, polytope_vertices, turn_nearest_vertices
-from polystep.jitter import JitterLaw, check_jitter, jitter_factors
+from polystep.jitter import JitterLaw, jitter_factors
 from polystep.layout import ParameterLayout
 from polystep.random import generator_state, named_generator, restore_generator
 from polystep.schedule import Moment, Schedule, as_schedule
 from polystep.subspace import RowSubspace, Subspace
 from polystep.update import Adaptive, Coasting, Update
-from polystep.validation import at_least, non_negative, one_of, schedule_of_positive
+from polystep.validation import at_least, non_negative, one_of, schedule_of_positive, share_below_one
 from polystep.weighting import LinearWeighting, Softmax, Weighting
 
 
@@ -81,8 +81,8 @@ class PolyStep(PointOptimizer):
             raise ValueError(f"biased_rotation must be false, true or 'nearest_vertex', got {biased_rotation!r}")
         one_of(get_args(JitterLaw), jitter_law=jitter_law)
         at_least(0, redraw_every=redraw_every, forget_every=forget_every)
+        share_below_one(probe_jitter=probe_jitter, step_jitter=step_jitter)
         for name, width in (("probe_jitter", probe_jitter), ("step_jitter", step_jitter)):
-            check_jitter(name, width)
             if width and coasting is not None and coasting.period > 1:
                 raise ValueError(
                     f"{name}={width} needs steps that evaluate, but coasting has a period of {coasting.period}; set the "

@@ -9,12 +9,6 @@ from torch import Tensor
 JitterLaw = Literal["smooth", "uniform"]
 
 
-def check_jitter(name: str, width: float) -> None:
-    """Raise ValueError for a width whose factors could be zero or negative."""
-    if not 0 <= width < 1:
-        raise ValueError(f"{name} must lie in [0, 1), got {width}")
-
-
 def jitter_factors(count: int, width: float, law: JitterLaw, generator: torch.Generator) -> Tensor:
     """Independent 1 + eta with eta from (-width, width), shape (count,), on the generator's device.
 

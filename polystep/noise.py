@@ -12,7 +12,7 @@ from polystep.layout import ParameterLayout
 from polystep.low_rank import LowRankCandidates
 from polystep.random import named_generator
 from polystep.subspace import RowSubspace
-from polystep.validation import SettingError
+from polystep.validation import at_least
 
 
 class MirroredCandidates(Candidates, Protocol):
@@ -39,7 +39,7 @@ class LowRankNoise:
     rank: int = 1
 
     def __post_init__(self) -> None:
-        _check_rank(self.rank)
+        at_least(1, **{"noise.rank": self.rank})
 
     def mirrored(self, layout: ParameterLayout, base: Tensor, seeds: Tensor, sigma: float) -> LowRankCandidates:
         """Pairs base +- sigma e_i."""
@@ -59,7 +59,7 @@ class RowNoise:
     rank: int = 16
 
     def __post_init__(self) -> None:
-        _check_rank(self.rank)
+        at_least(1, **{"noise.rank": self.rank})
 
     def mirrored(self, layout: ParameterLayout, base: Tensor, seeds: Tensor, sigma: float) -> "MirroredRows":
         """Pairs base +- sigma e_i."""
@@ -93,8 +93,3 @@ class MirroredRows(ParticleCandidates):
         coordinates = self.direction.new_zeros(self.subspace.particles, self.subspace.particle_dimension)
         moves = weights.to(self.direction).unsqueeze(1) * self.direction
         return self.subspace.lift(coordinates.index_add_(0, self.particle, moves)).to(self.base.dtype)
-
-
-def _check_rank(rank: int) -> None:
-    if rank < 1:
-        raise SettingError(f"noise.rank must be at least 1, got {rank}")

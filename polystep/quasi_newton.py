@@ -8,7 +8,7 @@ from torch import Tensor
 
 from polystep.component import component
 from polystep.schedule import Moment
-from polystep.validation import non_negative, positive
+from polystep.validation import at_least, non_negative, positive
 
 
 @component("quasi_newton", version=1)
@@ -26,8 +26,7 @@ class QuasiNewton:
         """`radius`: the first trust radius. `caution`: above 0, radii shrink where directions are random, as under noise."""
         self._first_radius, self._gain = positive(radius, "radius"), positive(gain, "gain")
         self._caution = non_negative(caution, "caution")
-        if memory < 1:
-            raise ValueError(f"memory must be at least 1 pair, got {memory}")
+        at_least(1, memory=memory)
         self._memory = memory
         self._pairs: list[tuple[Tensor, Tensor]] = []
         self._last: tuple[Tensor, Tensor, Tensor] | None = None

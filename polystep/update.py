@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polystep.component import component
 from polystep.schedule import Moment, Schedule
-from polystep.validation import at_least, non_negative, positive, schedule_of_positive, share_below_one
+from polystep.validation import at_least, non_negative, one_of, positive, schedule_of_positive, share_below_one
 
 
 class Update(Protocol):
@@ -63,9 +63,7 @@ class Clipped:
 
     def __init__(self, bound: float = 1.0, rule: Update | None = None):
         """`rule`: whose movement is cut; None: `Plain`."""
-        if not bound > 0:
-            raise ValueError(f"bound must be positive, got {bound}")
-        self.bound, self.rule = bound, rule or Plain()
+        self.bound, self.rule = positive(bound, "bound"), rule or Plain()
 
     def move(self, displacement: Tensor, now: Moment, point: Tensor) -> Tensor:
         """The movement that ends in the box."""
@@ -94,9 +92,7 @@ class Momentum:
     """
 
     def __init__(self, start: float = 0.5, end: float = 0.95, warmup_steps: int = 49):
-        for name, beta in (("start", start), ("end", end)):
-            if not 0 <= beta < 1:
-                raise ValueError(f"momentum {name} must lie in [0, 1), got {beta}")
+        share_below_one(**{"momentum start": start, "momentum end": end})
         at_least(1, warmup_steps=warmup_steps)
         self.start, self.end, self.warmup_steps = start, end, warmup_steps
         self._velocity: Tensor | None = None
@@ -184,12 +180,9 @@ class Coasting:
     """
 
     def __init__(self, period: int = 3, decay: float = 0.7, direction: Literal["transport", "total"] = "transport"):
-        if period < 1:
-            raise ValueError(f"coasting period must be at least 1, got {period}")
-        if direction not in ("transport", "total"):
-            raise ValueError(f"coasting direction must be 'transport' or 'total', got {direction!r}")
-        if not 0 <= decay < 1:
-            raise ValueError(f"coasting decay must lie in [0, 1), got {decay}")
+        at_least(1, **{"coasting period": period})
+        one_of(("transport", "total"), **{"coasting direction": direction})
+        share_below_one(**{"coasting decay": decay})
         self.period, self.decay, self.direction = period, decay, direction
         self._average: Tensor | None = None
 

@@ -27,6 +27,7 @@ from polystep.evaluation.routing.incremental import RoutedEvaluator
 from polystep.evaluation.routing.network import RoutedNetwork, utilisation
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
+from polystep.validation import one_of
 from tasks.data import Dataset, load_dataset
 from tasks.independent_rows import IndependentRows
 from tasks.networks.initialisation import build_without_randomness, starting_point
@@ -131,8 +132,7 @@ class ClassificationTask:
             NodePerturber(self._module, mean_cross_entropy, self.layout) if has_nodes(self._module) else None
         )
         self._split(data, held_out, seed)
-        if sampling not in SAMPLINGS:
-            raise ValueError(f"task.sampling must be {' or '.join(SAMPLINGS)}, got {sampling!r}")
+        one_of((*SAMPLINGS,), **{"task.sampling": sampling})
         self._batches = SAMPLINGS[sampling](len(self._train[1]), batch_size, seed, self._device)
 
     @property
@@ -179,8 +179,7 @@ class ClassificationTask:
         self._batches.load_state_dict(state)
 
     def _build_evaluator(self, evaluation: str) -> Evaluator:
-        if evaluation not in ("fused", "incremental", "functional"):
-            raise ValueError(f"task.evaluation must be fused, incremental or functional, got {evaluation!r}")
+        one_of(("fused", "incremental", "functional"), **{"task.evaluation": evaluation})
         if isinstance(self._module, OffersEvaluator) and evaluation != "functional":
             return self._module.evaluator(self.layout)
         if self._layered is None and evaluation != "functional":

@@ -16,6 +16,7 @@ from polystep.evaluation.functional import FunctionalEvaluator, outputs_at
 from polystep.evaluation.gradients import GradientEvaluator
 from polystep.evaluation.objective import BatchObjective, Evaluator
 from polystep.layout import ParameterLayout
+from polystep.validation import one_of
 from tasks.data.series import load_series
 from tasks.networks.initialisation import build_without_randomness, starting_point
 from tasks.shuffled_rows import ShuffledRows
@@ -72,8 +73,7 @@ class ForecastingTask:
         """`name`, `title`: what records and reports call the task. `series`: etth1, or sines, which needs no file.
         `evaluation`: the path that computes losses; both agree.
         """
-        if evaluation not in ("incremental", "functional"):
-            raise ValueError(f"task.evaluation must be incremental or functional, got {evaluation!r}")
+        one_of(("incremental", "functional"), **{"task.evaluation": evaluation})
         data = load_series(series, Path(data_dir), logging.getLogger(__name__).info)
         self.fingerprint = data.fingerprint
         self._device, self._history = torch.device(device), history

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from polystep.validation import at_least
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -19,9 +21,7 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         given = {name: value for name, value in vars(self).items() if value is not None}
-        for name, value in given.items():
-            if value < 1:
-                raise ValueError(f"evaluation.{name} must be at least 1, got {value}")
+        at_least(1, **{f"evaluation.{name}": value for name, value in given.items()})
         intervals = {name: given[name] for name in ("validate_every", "validations") if name in given}
         if len(intervals) != 1:
             raise ValueError(

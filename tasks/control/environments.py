@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from polystep.validation import at_least, positive
+
 FloatArray = NDArray[np.float32]
 
 
@@ -100,10 +102,10 @@ class HardenedEnvironments:
         """`bounds`: greatest absolute value of each of the O observed numbers; None: the environment's own. None for
         `levels` or `reward_step` leaves these as they are. Raises ValueError for values that make no bins.
         """
-        if levels is not None and levels < 1:
-            raise ValueError(f"task.observation_levels must be at least 1, got {levels}")
-        if reward_step is not None and not 0 < reward_step < np.inf:
-            raise ValueError(f"task.reward_step must be a number above 0, got {reward_step}")
+        if levels is not None:
+            at_least(1, **{"task.observation_levels": levels})
+        if reward_step is not None:
+            positive(reward_step, "task.reward_step")
         self.actions = environments.actions
         self.low, self.high = environments.low, environments.high
         if bounds is not None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from polystep.layout import ParameterLayout
+from polystep.validation import at_least, one_of
 
 Activation = Literal["float", "int8", "binary"]
 Int8Scale = Literal["row", "candidate"]
@@ -31,12 +32,9 @@ class Policy:
         int8_scale: Int8Scale = "row",
     ):
         """Raises ValueError for unknown activations and scales."""
-        if hidden < 1:
-            raise ValueError(f"task.hidden must be at least 1, got {hidden}")
-        if activation not in ("float", "int8", "binary"):
-            raise ValueError(f"task.activation must be float, int8 or binary, got {activation!r}")
-        if int8_scale not in ("row", "candidate"):
-            raise ValueError(f"task.int8_scale must be row or candidate, got {int8_scale!r}")
+        at_least(1, **{"task.hidden": hidden})
+        one_of(("float", "int8", "binary"), **{"task.activation": activation})
+        one_of(("row", "candidate"), **{"task.int8_scale": int8_scale})
         self.observations, self.outputs, self.hidden, self.activation = observations, outputs, hidden, activation
         self.couples_episodes = activation == "int8" and int8_scale == "candidate"
         self.layout = ParameterLayout(

@@ -11,6 +11,7 @@ from torch import Tensor
 from polystep.component import component
 from polystep.contracts import Metric, State, TaskInfo
 from polystep.random import derive_seed
+from polystep.validation import at_least, one_of
 from tasks.control.environments import Environments, HardenedEnvironments
 from tasks.control.gymnasium_environments import GymnasiumEnvironments
 from tasks.control.objective import ControlObjective, episode_seeds
@@ -67,17 +68,15 @@ class ControlTask:
         `reward_step`: see `HardenedEnvironments`. `evaluation`: the path that computes returns; all agree. "fused" cannot
         couple episodes or harden and falls back to "lockstep", and both, where there is no simulator, to "gymnasium".
         """
-        for name, count in (
-            ("episodes", episodes),
-            ("validation_episodes", validation_episodes),
-            ("test_episodes", test_episodes),
-        ):
-            if count < 1:
-                raise ValueError(f"task.{name} must be at least 1, got {count}")
-        if horizon is not None and horizon < 1:
-            raise ValueError(f"task.horizon must be at least 1, got {horizon}")
-        if evaluation not in EVALUATIONS:
-            raise ValueError(f"task.evaluation must be {', '.join(EVALUATIONS)}, got {evaluation!r}")
+        counts = {
+            "task.episodes": episodes,
+            "task.validation_episodes": validation_episodes,
+            "task.test_episodes": test_episodes,
+        }
+        at_least(1, **counts)
+        if horizon is not None:
+            at_least(1, **{"task.horizon": horizon})
+        one_of(EVALUATIONS, **{"task.evaluation": evaluation})
         known = SIMULATORS.get(env)
         bounds = None if observation_levels is None else observation_bounds
         changed = {

@@ -15,6 +15,7 @@ from polystep.component import component
 from polystep.contracts import Metric, State, TaskInfo
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
+from polystep.validation import at_least, one_of
 from tasks.maxsat.cache import kept_instance
 from tasks.maxsat.clauses import Clauses
 from tasks.maxsat.dimacs import read_dimacs
@@ -70,12 +71,10 @@ class MaxSatTask:
         hard clause costs, in the unit of the weights; None: more than all soft clauses. `evaluation`: the path that computes
         losses; both agree, "fused" runs on the CPU only and falls back to "torch" elsewhere.
         """
-        if cost not in ("count", "fraction"):
-            raise ValueError(f"task.cost must be count or fraction, got {cost!r}")
-        if hard_weight is not None and hard_weight < 1:
-            raise ValueError(f"task.hard_weight must be at least 1, got {hard_weight}")
-        if evaluation not in ("fused", "torch"):
-            raise ValueError(f"task.evaluation must be fused or torch, got {evaluation!r}")
+        one_of(("count", "fraction"), **{"task.cost": cost})
+        if hard_weight is not None:
+            at_least(1, **{"task.hard_weight": hard_weight})
+        one_of(("fused", "torch"), **{"task.evaluation": evaluation})
         self.formula = _load(instance, Path(data_dir), variables, ratio, instance_seed)
         self.layout = ParameterLayout({"assignment": (self.formula.variables,)})
         self.info = _info(self.formula, instance, ratio, instance_seed)

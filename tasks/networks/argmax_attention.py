@@ -10,6 +10,7 @@ from polystep.capabilities import GradientKind
 from polystep.component import component
 from polystep.evaluation.activations import CrossEntropy, Identity, ReLU
 from polystep.evaluation.routing.network import Linear, Route, RoutedNetwork
+from polystep.validation import at_least
 from tasks.networks.initialisation import initialise_linear_layers
 from tasks.networks.selection import Selection, largest, largest_straight_through, softmax
 
@@ -47,10 +48,7 @@ class ArgmaxAttentionNetwork(nn.Module):
 
     def __init__(self, inputs: int = 784, classes: int = 10, hidden: int = 128, slots: int = 8):
         super().__init__()
-        if hidden < 1 or slots < 1:
-            raise ValueError(
-                f"the attention network needs at least 1 hidden unit and 1 slot, got hidden={hidden}, slots={slots}"
-            )
+        at_least(1, hidden=hidden, slots=slots)
         self.hidden = nn.Linear(inputs, hidden)
         self.attention = DiscreteAttention(hidden, slots)
         self.output = nn.Linear(hidden, classes)

@@ -10,6 +10,7 @@ from polystep.component import component
 from polystep.evaluation.layered import LayeredNetwork
 from polystep.evaluation.parts import TransformedLinear
 from polystep.evaluation.sequential import layered_network
+from polystep.validation import at_least
 from tasks.networks.initialisation import initialise_linear_layers
 
 SCALE = 0.01
@@ -62,8 +63,7 @@ class Int8Network(nn.Sequential):
     """Linear, ReLU, quantised linear, ReLU, Linear. Source: EDITIONS.md, networks."""
 
     def __init__(self, inputs: int = 784, classes: int = 10, hidden: int = 128):
-        if hidden < 1:
-            raise ValueError(f"the int8 network needs at least 1 hidden unit, got hidden={hidden}")
+        at_least(1, hidden=hidden)
         super().__init__(
             nn.Linear(inputs, hidden),
             nn.ReLU(),

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from polystep.capabilities import GradientKind
 from polystep.component import component
 from polystep.layout import ParameterLayout
+from polystep.validation import at_least
 from tasks.networks.initialisation import initialise_linear_layers
 from tasks.networks.recurrent_evaluation import RecurrentEvaluator
 
@@ -25,8 +26,7 @@ class LongShortTermMemory(nn.Module):
 
     def __init__(self, horizon: int, hidden: int = 64):
         """`horizon`: numbers that are forecast. `hidden`: numbers in the state."""
-        if hidden < 1:
-            raise ValueError(f"hidden must be at least 1, got {hidden}")
+        at_least(1, hidden=hidden)
         super().__init__()
         self.hidden = hidden
         self.input_gates = nn.Linear(1, 4 * hidden)

@@ -10,6 +10,7 @@ from polystep.capabilities import GradientKind
 from polystep.component import component
 from polystep.evaluation.activations import CrossEntropy, ReLU
 from polystep.evaluation.routing.network import Linear, Route, RoutedNetwork
+from polystep.validation import at_least
 from tasks.networks.initialisation import initialise_linear_layers
 from tasks.networks.selection import Selection, largest, largest_straight_through, softmax
 
@@ -26,10 +27,7 @@ class MixtureOfExperts(nn.Module):
 
     def __init__(self, inputs: int = 784, classes: int = 20, hidden: int = 128, experts: int = 4):
         super().__init__()
-        if hidden < 1 or experts < 1:
-            raise ValueError(
-                f"the mixture needs at least 1 hidden unit and 1 expert, got hidden={hidden}, experts={experts}"
-            )
+        at_least(1, hidden=hidden, experts=experts)
         self.hidden = nn.Linear(inputs, hidden)
         self.gate = nn.Linear(hidden, experts)
         self.experts = nn.ModuleList(

@@ -10,6 +10,7 @@ from polystep.capabilities import GradientKind
 from polystep.component import component
 from polystep.evaluation.activations import CrossEntropy
 from polystep.evaluation.layered import Layer, LayeredNetwork
+from polystep.validation import at_least
 from tasks.networks.differentiable_spikes import simulate_smooth, simulate_surrogate
 from tasks.networks.initialisation import initialise_linear_layers
 from tasks.networks.leaky_integrate_and_fire import (
@@ -28,10 +29,7 @@ class SpikingNetwork(nn.Module):
 
     def __init__(self, inputs: int = 784, classes: int = 10, hidden: int = 128, steps: int = 15, decay: float = 0.95):
         super().__init__()
-        if hidden < 1 or steps < 1:
-            raise ValueError(
-                f"the spiking network needs at least 1 hidden unit and 1 step, got hidden={hidden}, steps={steps}"
-            )
+        at_least(1, hidden=hidden, steps=steps)
         if not 0 < decay <= 1:
             raise ValueError(f"decay must lie in (0, 1], got {decay}")
         self.fc1 = nn.Linear(inputs, hidden)

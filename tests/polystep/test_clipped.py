@@ -34,5 +34,5 @@ def test_inner_rule_keeps_its_memory_through_states() -> None:
 
 @pytest.mark.parametrize("bound", [0.0, -1.0, float("nan")])
 def test_bound_must_be_positive(bound: float) -> None:
-    with pytest.raises(ValueError, match="bound must be positive"):
+    with pytest.raises(ValueError, match="bound must be a number above 0"):
         Clipped(bound)

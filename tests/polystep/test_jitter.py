@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from polystep.jitter import check_jitter, jitter_factors
+from polystep.jitter import jitter_factors
 
 COUNT = 200_000
 
@@ -33,9 +33,3 @@ def test_shares_follow_the_density(law: str) -> None:
         expected = float(density[places < bound].sum() / density.sum())
         spread = math.sqrt(expected * (1 - expected) / COUNT)
         assert float((eta < bound).double().mean()) == pytest.approx(expected, abs=5 * spread)
-
-
-@pytest.mark.parametrize("width", [-0.1, 1.0, math.nan])
-def test_factors_must_stay_positive(width: float) -> None:
-    with pytest.raises(ValueError, match=r"step_jitter must lie in \[0, 1\)"):
-        check_jitter("step_jitter", width)

@@ -132,7 +132,7 @@ def test_independent_batches_are_drawn_from_the_training_part(build: Build) -> N
 
 
 def test_samplings_that_do_not_exist_are_refused(build: Build) -> None:
-    with pytest.raises(ValueError, match="sampling must be shuffled or independent, got 'sorted'"):
+    with pytest.raises(ValueError, match="sampling must be 'shuffled' or 'independent', got 'sorted'"):
         build(sampling="sorted")
 
 

@@ -86,7 +86,7 @@ def test_an_error_is_better_the_smaller_it_is() -> None:
         ({"history": 200, "horizon": 41}, r"together at most 240.*got 200 and 41"),
         ({"horizon": 0}, "must be at least 1"),
         ({"batch_size": 710}, r"task\.batch_size must lie in 1\.\.709, got 710"),
-        ({"evaluation": "fused"}, "task.evaluation must be incremental or functional, got 'fused'"),
+        ({"evaluation": "fused"}, "task.evaluation must be 'incremental' or 'functional', got 'fused'"),
     ],
 )
 def test_wrong_settings_are_named(settings: dict[str, Any], message: str) -> None:

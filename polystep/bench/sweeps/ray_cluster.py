@@ -11,7 +11,7 @@ from polystep.bench.sweeps.folder import SweepFolder
 from polystep.bench.sweeps.plan import SweepRun
 from polystep.machine import available_cores
 from polystep.packages import optional_package
-from polystep.validation import first_line
+from polystep.validation import at_least, first_line
 
 RESTARTS = 1
 """How often a run whose process or machine died is tried again at once."""
@@ -27,8 +27,7 @@ class RayLauncher:
         """`address`: of an existing cluster, such as auto or host:6379; null starts Ray on this machine. `cores`: of a run that
         does not say how many threads it uses.
         """
-        if cores < 1:
-            raise ValueError(f"launcher.cores must be at least 1, got {cores}")
+        at_least(1, **{"launcher.cores": cores})
         self._address, self._cores = address, cores
 
     def launch(

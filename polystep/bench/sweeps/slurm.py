@@ -11,6 +11,7 @@ from polystep.bench.sweeps.folder import SweepFolder
 from polystep.bench.sweeps.launcher import LauncherUnavailable, Perform, SweepObserver, module_folders
 from polystep.bench.sweeps.plan import SweepRun
 from polystep.packages import optional_package
+from polystep.validation import at_least
 
 RESTARTS = 1000
 """How often a run may be continued in the next time slot."""
@@ -35,9 +36,7 @@ class SlurmLauncher:
         """`minutes`: time limit of a job. `cores`: of a run that does not say how many threads it uses. `at_a_time`: runs of
         an array. `options`: any others of sbatch, by their long names.
         """
-        for name, value in (("minutes", minutes), ("cores", cores), ("at_a_time", at_a_time)):
-            if value < 1:
-                raise ValueError(f"launcher.{name} must be at least 1, got {value}")
+        at_least(1, **{"launcher.minutes": minutes, "launcher.cores": cores, "launcher.at_a_time": at_a_time})
         self._cores = cores
         memory = f"{round(1024 * memory_gib)}M" if memory_gib else None
         chosen = {"partition": partition, "account": account, "mem": memory}

@@ -79,8 +79,8 @@ def test_a_hidden_vector_of_zeros_stays_zero():
     ("settings", "message"),
     [
         ({"hidden": 0}, "task.hidden must be at least 1, got 0"),
-        ({"activation": "int4"}, "task.activation must be float, int8 or binary, got 'int4'"),
-        ({"int8_scale": "batch"}, "task.int8_scale must be row or candidate"),
+        ({"activation": "int4"}, "task.activation must be 'float', 'int8' or 'binary', got 'int4'"),
+        ({"int8_scale": "batch"}, "task.int8_scale must be 'row' or 'candidate'"),
     ],
 )
 def test_wrong_settings_are_refused(settings, message):

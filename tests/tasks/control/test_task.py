@@ -171,7 +171,7 @@ def test_what_is_changed_of_an_environment_makes_it_another_problem():
         ({"validation_episodes": 0}, "task.validation_episodes must be at least 1"),
         ({"test_episodes": -1}, "task.test_episodes must be at least 1, got -1"),
         ({"horizon": 0}, "task.horizon must be at least 1, got 0"),
-        ({"evaluation": "slow"}, "task.evaluation must be fused, lockstep, gymnasium, got 'slow'"),
+        ({"evaluation": "slow"}, "task.evaluation must be 'fused', 'lockstep' or 'gymnasium', got 'slow'"),
         ({"env": "CartPole-v7"}, "task.env=CartPole-v7 is no environment"),
         ({"observation_levels": 4, "observation_bounds": [1, "a"]}, "task.observation_bounds must be 4 numbers"),
     ],

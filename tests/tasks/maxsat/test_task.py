@@ -135,9 +135,9 @@ def test_large_instances_are_kept(tmp_path):
     ("settings", "message"),
     [
         ({"instance": "papr"}, "task.instance=papr is neither a file nor one of paper, random, planted"),
-        ({"cost": "sum"}, "task.cost must be count or fraction"),
+        ({"cost": "sum"}, "task.cost must be 'count' or 'fraction'"),
         ({"hard_weight": 0}, "task.hard_weight must be at least 1"),
-        ({"evaluation": "slow"}, "task.evaluation must be fused or torch"),
+        ({"evaluation": "slow"}, "task.evaluation must be 'fused' or 'torch'"),
         ({"variables": 2}, "need as many variables, got 2"),
     ],
 )

@@ -69,7 +69,7 @@ def test_a_batch_of_one_and_a_single_slot() -> None:
     assert network(torch.zeros(1, 20)).shape == (1, 5)
 
 
-@pytest.mark.parametrize(("hidden", "slots"), [(0, 8), (8, 0)])
-def test_bad_sizes_are_named(hidden: int, slots: int) -> None:
-    with pytest.raises(ValueError, match=f"got hidden={hidden}, slots={slots}"):
-        ArgmaxAttentionNetwork(hidden=hidden, slots=slots)
+@pytest.mark.parametrize("size", ["hidden", "slots"])
+def test_bad_sizes_are_named(size: str) -> None:
+    with pytest.raises(ValueError, match=f"{size} must be at least 1, got 0"):
+        ArgmaxAttentionNetwork(**{size: 0})

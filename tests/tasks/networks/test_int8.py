@@ -114,5 +114,5 @@ def test_paths_agree_at_rounding_boundaries() -> None:
 
 
 def test_too_few_units_are_named() -> None:
-    with pytest.raises(ValueError, match="at least 1 hidden unit, got hidden=0"):
+    with pytest.raises(ValueError, match="hidden must be at least 1, got 0"):
         Int8Network(hidden=0)
