@@ -29,7 +29,7 @@ _VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_RUN)
 _COLUMNS = (
     text_column("task", "Task"),
     *(spread_column(edition, f"published, {title}") for edition, title in EDITIONS.items()),
-    spread_column("default", "our settings"),
+    spread_column("default", "default settings"),
     spread_column("equal_seconds", "equal seconds"),
     number_column("seconds", "seconds each", "seconds"),
     headline.method_column("rival", "best black-box rival, equal seconds"),
@@ -37,9 +37,9 @@ _COLUMNS = (
 )
 _CLAIMANTS = {"first": "the first edition", "revised": "the revised edition", "ours": "this project"}
 _NOTES = (
-    "All columns but the last two are PolyStep's scores: test accuracy, share of satisfied clauses, or return; mean ± standard "
-    "deviation over seeds, n if there are fewer than five. Our settings: study=default. Equal seconds: every method has as "
-    "many, on one core. The task maxsat_100v is task=maxsat task.variables=100, cartpole_int8 is task=cartpole "
+    "PolyStep's scores, but for the last two columns: test accuracy, share of satisfied clauses, or return; mean ± standard "
+    "deviation over seeds, n if there are fewer than five. Default settings: ours, study=default. Equal seconds: every method "
+    "has as many, on one core. The task maxsat_100v is task=maxsat task.variables=100, cartpole_int8 is task=cartpole "
     "task.activation=int8.",
 )
 
@@ -86,7 +86,7 @@ def results_block(records: Path) -> str:
     ]
     columns = [text_column("edition", "Claims of"), *(number_column(verdict, verdict) for verdict in _VERDICTS)]
     figures = [
-        f"![{for_markdown(chart.title)}](results/figures/{chart.name}.svg)\n"
+        f"![{for_markdown(chart.title)}](results/figures/{chart.name}.svg)<br>{for_markdown(' '.join(chart.notes))}\n"
         for chart in (*five_networks.charts(material), *claims.charts(material))
     ]
     scores = [replace(table, columns=_COLUMNS, notes=_NOTES) for table in headline.tables(material)]

@@ -13,7 +13,7 @@ Numbers = Sequence[float] | NDArray[numpy.float64]
 # Paul Tol's muted palette without its sand, too pale for lines, and six more.
 COLOURS = (
     *("#4b3aa8", "#CC6677", "#117733", "#4aa9d8", "#AA4499", "#999933", "#44AA99", "#882255"),
-    *("#EE7733", "#0077BB", "#8a6d3b", "#661100", "#8f83d6", "#e58fa6"),
+    *("#EE7733", "#0077BB", "#8a6d3b", "#661100", "#7a808a", "#e58fa6"),
 )
 # Methods share a colour only where no figure has both: those that use gradients, clauses or an environment.
 _KNOWN = {
@@ -21,7 +21,8 @@ _KNOWN = {
     **{"eggroll": 10, "openai_es_rows": 11, "adam": 7, "adam_surrogate": 8, "adam_straight_through": 9},
     **{"polystep_dense": 12, "openai_es_adam": 13, "walksat": 7, "probsat": 8, "rc2": 9, "ppo": 7, "dqn": 8},
 }
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# Readers who cannot tell colours apart go by these: one for each known method.
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h", "d", "8", "x", "+", "1", "2", "3")
 
 
 class Style(NamedTuple):
@@ -33,7 +34,7 @@ class Style(NamedTuple):
 
 @dataclass(frozen=True)
 class Line:
-    """A curve with a band from `low` to `high`. steps: values hold until the next; published: drawn in ink, open markers."""
+    """A curve with a band from `low` to `high`. steps: values hold until the next; dashed: with open markers, too."""
 
     label: str
     style: Style
@@ -42,7 +43,7 @@ class Line:
     low: Numbers = ()
     high: Numbers = ()
     steps: bool = True
-    published: bool = False
+    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Bar:
-    """A horizontal bar or, with `low` and `high`, an interval with a dot; `points` are single seeds."""
+class Dot:
+    """A value in a row of its own, with the interval from `low` to `high`; `points` are single seeds; published: drawn open."""
 
     label: str
     value: float | None
@@ -64,17 +65,18 @@ class Bar:
     low: float | None = None
     high: float | None = None
     points: Numbers = ()
+    marker: str = "o"
     published: bool = False
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes with lines or bars. linear_within: of bars, x is logarithmic beyond this distance from zero."""
+    """One pair of axes with lines or dots. linear_within: of dots, x is logarithmic beyond this distance from zero."""
 
     title: str
     lines: tuple[Line, ...] = ()
     marks: tuple[Mark, ...] = ()
-    bars: tuple[Bar, ...] = ()
+    dots: tuple[Dot, ...] = ()
     x_label: str = ""
     y_label: str = ""
     log_x: bool = True
@@ -85,7 +87,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure: rows of panels, all of lines or all of bars. summary: shown by REPORT.md, else by the page alone."""
+    """A figure: rows of panels, all of lines or all of dots. summary: shown by REPORT.md, else by the page alone."""
 
     name: str
     title: str

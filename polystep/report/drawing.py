@@ -1,4 +1,4 @@
-"""The one place where matplotlib draws: grouped curves and grouped bars, as SVG and PDF."""
+"""The one place where matplotlib draws: grouped curves and grouped dots, as SVG and PDF."""
 
 import io
 import math
@@ -6,7 +6,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
-from polystep.report.charts import Bar, Chart, Line
+from polystep.report.charts import Chart, Dot, Line
 from polystep.report.svg import GRID, GROUND, INK, compact
 from polystep.report.text import for_figure, short_number
 
@@ -63,7 +63,7 @@ def render(chart: Chart) -> dict[Kind, bytes]:
         # a letter that the font lacks is drawn as a box, or by the reader's own fonts
         warnings.filterwarnings("ignore", "Glyph")
         figure = Figure()
-        (_draw_bars if any(panel.bars for row in chart.rows for panel in row) else _draw_curves)(figure, chart)
+        (_draw_dots if any(panel.dots for row in chart.rows for panel in row) else _draw_curves)(figure, chart)
         for kind in kinds:
             output = io.BytesIO()
             figure.savefig(output, format=kind, metadata=_UNDATED[kind])
@@ -112,11 +112,11 @@ def _draw_curves(figure: "Figure", chart: Chart) -> None:
             axes.set_yscale("log" if panel.log_y else "linear")
             for line in panel.lines:
                 handles.setdefault(line.label, _draw_line(axes, line))
-            for mark in panel.marks:
+            for place, mark in enumerate(panel.marks):
                 look: Any = {"color": INK, "marker": mark.marker, "markerfacecolor": GROUND, "linestyle": ""}
-                axes.plot(
-                    [1.0], [mark.y], transform=axes.get_yaxis_transform(), clip_on=False, markersize=6, zorder=5, **look
-                )
+                # beside one another, as values may be equal
+                at_edge: Any = {"transform": axes.get_yaxis_transform(), "clip_on": False, "zorder": 5}
+                axes.plot([1.0 + 0.05 * place], [mark.y], markersize=6, **at_edge, **look)
                 handles.setdefault(mark.label, Line2D([], [], **look))
             if panel.level is not None:
                 axes.axhline(panel.level, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
@@ -135,7 +135,7 @@ def _set_size_and_title(figure: "Figure", width: float, height: float, title: st
 
 
 def _draw_line(axes: "Axes", line: Line) -> Any:
-    colour = INK if line.published else line.style.colour
+    colour = line.style.colour
     if len(line.low):
         axes.fill_between(
             line.x, line.low, line.high, step="post" if line.steps else None, color=colour, alpha=0.15, linewidth=0
@@ -145,12 +145,14 @@ def _draw_line(axes: "Axes", line: Line) -> Any:
         line.y,
         color=colour,
         linewidth=1.5,
-        linestyle=(0, (4, 2)) if line.published else "solid",
+        linestyle=(0, (4, 2)) if line.dashed else "solid",
         drawstyle="steps-post" if line.steps else "default",
         marker=line.style.marker,
-        markersize=3.6,
+        # a single point has no line that shows it
+        markersize=3.6 if len(line.x) > 1 else 7,
+        zorder=2 if len(line.x) > 1 else 4,
         markevery=0.2 if line.steps else 1,
-        markerfacecolor=GROUND if line.published else colour,
+        markerfacecolor=GROUND if line.dashed else colour,
     )
     return drawn
 
@@ -176,14 +178,14 @@ def _label_logarithms(axis: "Axis") -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(float(f"{value:.6g}"))))
 
 
-def _draw_bars(figure: "Figure", chart: Chart) -> None:
-    """The grouped-bar figure: horizontal bars or intervals, labels on the left, single seeds as dots."""
+def _draw_dots(figure: "Figure", chart: Chart) -> None:
+    """The figure of grouped dots: values with intervals in rows, labels on the left."""
     columns = max(len(row) for row in chart.rows)
-    deepest = [max(max(len(panel.bars) for panel in row), 1) for row in chart.rows]
-    longest = max(len(bar.label) for row in chart.rows for panel in row for bar in panel.bars)
+    deepest = [max(max(len(panel.dots) for panel in row), 1) for row in chart.rows]
+    longest = max(len(dot.label) for row in chart.rows for panel in row for dot in panel.dots)
     label_width = 0.062 * max(min(longest, 60), 12) + 0.15
     width = columns * (label_width + 2.9) + 0.2
-    heights = [0.6 + 0.21 * bars for bars in deepest]
+    heights = [0.68 + 0.21 * dots for dots in deepest]
     height = 0.55 + sum(heights)
     _set_size_and_title(figure, width, height, chart.title)
     top = height - 0.55
@@ -194,7 +196,7 @@ def _draw_bars(figure: "Figure", chart: Chart) -> None:
             axes = figure.add_axes(place)
             axes.set_title(for_figure(panel.title), loc="left", pad=3)
             axes.grid(axis="x", color=GRID, linewidth=0.7)
-            ends = (end for bar in panel.bars for end in (bar.value, bar.low, bar.high) if end is not None)
+            ends = (end for dot in panel.dots for end in (dot.value, dot.low, dot.high) if end is not None)
             if panel.linear_within is not None and max(map(abs, ends), default=0.0) > panel.linear_within:
                 axes.set_xscale("symlog", linthresh=panel.linear_within)
                 axes.xaxis.set_major_formatter(lambda value, _: short_number(value))
@@ -202,22 +204,19 @@ def _draw_bars(figure: "Figure", chart: Chart) -> None:
             axes.tick_params(axis="y", length=0)
             axes.set_ylim(deepest[row] - 0.5, -0.5)
             axes.set_xlabel(for_figure(panel.x_label), labelpad=1)
-            axes.set_yticks(range(len(panel.bars)), [for_figure(bar.label) for bar in panel.bars])
-            for spot, bar in enumerate(panel.bars):
-                _draw_bar(axes, spot, bar)
+            axes.set_yticks(range(len(panel.dots)), [for_figure(dot.label) for dot in panel.dots])
+            for spot, dot in enumerate(panel.dots):
+                _draw_dot(axes, spot, dot)
             if panel.level is not None:
                 axes.axvline(panel.level, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
         top -= heights[row]
 
 
-def _draw_bar(axes: "Axes", spot: int, bar: Bar) -> None:
-    if bar.low is not None and bar.high is not None:
-        axes.plot([bar.low, bar.high], [spot, spot], color=bar.colour, linewidth=2.2, alpha=0.65, solid_capstyle="butt")
-        if bar.value is not None:
-            axes.plot([bar.value], [spot], "o", color=bar.colour, markersize=4.5)
-    elif bar.value is not None and bar.published:
-        axes.barh(spot, bar.value, 0.62, color="none", edgecolor=INK, linewidth=0.8, hatch="////")
-    elif bar.value is not None:
-        axes.barh(spot, bar.value, 0.62, color=bar.colour)
-    if len(bar.points):
-        axes.plot(bar.points, [spot] * len(bar.points), "o", color=INK, markersize=2.4, alpha=0.7)
+def _draw_dot(axes: "Axes", spot: int, dot: Dot) -> None:
+    if dot.low is not None and dot.high is not None:
+        axes.plot([dot.low, dot.high], [spot, spot], color=dot.colour, linewidth=2.2, alpha=0.65, solid_capstyle="butt")
+    if len(dot.points):
+        axes.plot(dot.points, [spot] * len(dot.points), "|", color=INK, markersize=6, alpha=0.7)
+    if dot.value is not None:
+        face = GROUND if dot.published else dot.colour
+        axes.plot([dot.value], [spot], dot.marker, color=dot.colour, markersize=5, markerfacecolor=face)

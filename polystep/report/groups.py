@@ -29,6 +29,8 @@ from polystep.report.one_run import (
 from polystep.report.text import Spread, finite, number_text, plain
 
 LONGEST_LABEL = 60
+_COUNTED = {"equal_evaluations": " candidates", "equal_steps": " steps"}
+"""What is counted under a protocol, after the number."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,10 @@ class Group:
     @property
     def budget(self) -> str:
         """The value of that setting, for readers."""
-        return number_text(self[self.limit], EQUAL[self["protocol"]][-1]) if self.limit else ""
+        if not self.limit:
+            return ""
+        protocol = self["protocol"]
+        return number_text(self[self.limit], EQUAL[protocol][-1]) + _COUNTED.get(protocol, "")
 
     @property
     def context(self) -> str:

@@ -19,6 +19,7 @@ _AXES = {
     ("published", "first"): "published settings, first edition",
     ("published", "revised"): "published settings, revised edition",
     ("equal_seconds", None): "equal seconds",
+    ("equal_evaluations", "revised"): "equal evaluations, revised edition",
     ("equal_evaluations", None): "equal evaluations",
     ("equal_steps", None): "equal steps",
     ("default", None): DEFAULT,

@@ -147,7 +147,8 @@ def _editions(material: Material) -> list[tuple[str, dict[str, list[dict[str, st
     """Verdicts by edition: for each claim, by axis, its verdict and the numbers and reason behind it."""
     claims: dict[str, dict[str, list[dict[str, str]]]] = {edition: {} for edition in EDITIONS}
     for row in [] if material.verdicts is None else material.verdicts.to_dict("records"):
-        details = f"{value_text(row)}; {row['source'] or 'no'} runs; {row['reason']}".rstrip("; ")
+        source = f"{row['source']} runs" if row["source"] else ""
+        details = "; ".join(filter(None, [row["condition"], value_text(row), source, row["reason"]]))
         axis = plain(row["axis"]).replace("_", " ")
         shown = {"axis": axis, "verdict": row["verdict"], "details": plain(details, 400)}
         claims[row["edition"]].setdefault(plain(row["statement"], 300), []).append(shown)

@@ -8,6 +8,11 @@ from polystep.report.charts import COLOURS
 
 INK, GRID, GROUND = "#1d2126", "#d9d6d0", "#fffffe"
 """Text, grid and background; the page replaces them by its own (`for_page`)."""
+_ON_PAGE = {
+    **{INK: "currentColor", GRID: "var(--faint)", GROUND: "none", COLOURS[0]: "var(--own)"},
+    # too dark for a dark page
+    **{"#882255": "var(--wine)", "#661100": "var(--rust)"},
+}
 _FONT = "font-family: 'DejaVu Sans', sans-serif; "
 
 
@@ -37,9 +42,10 @@ def for_page(svg: bytes, title: str) -> str:
     text = text[text.index("<svg") :]
     width, height = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)[0]
     label = escape(title, quote=True)
-    head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}" style="max-width:{float(width) * 1.34:.0f}px">'
+    sizes = f"max-width:{float(width) * 1.34:.0f}px;--least:{float(width):.0f}px"
+    head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}" style="{sizes}">'
     text = head + text[text.index(">") + 1 :]
-    for colour, shown in ((INK, "currentColor"), (GRID, "var(--faint)"), (GROUND, "none"), (COLOURS[0], "var(--own)")):
+    for colour, shown in _ON_PAGE.items():
         text = text.replace(colour, shown)
     return text
 

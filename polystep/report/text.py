@@ -80,6 +80,9 @@ def spread_text(spread: Spread | None, unit: Any) -> str:
         return MISSING
     known = [number for number in (finite(spread.mean), finite(spread.std)) if number is not None]
     texts, symbol = _digits(known, unit)
+    if spread.std and not texts[-1].strip("0."):
+        # seeds differ, though by less than is shown
+        texts[-1] = f"<{texts[-1][:-1]}1"
     return " ± ".join(texts) + symbol + (f" (n={spread.n})" if spread.n < ENOUGH_SEEDS else "")
 
 

@@ -127,7 +127,9 @@ def _panel(rows: Sequence[Row], laws: Sequence[Row], quantity: str) -> Panel:
             for value in values
         ]
         expected = [len(own) / sum(own) for own in chances]
-        lines.append(Line(f"{law['law']} law", Style(COLOURS[place], "s"), values, expected, steps=False))
+        lines.append(
+            Line(f"{law['law']} law", Style(COLOURS[place], "s"), values, expected, steps=False, dashed=place > 1)
+        )
     return Panel("", tuple(lines), x_label=TITLES[quantity], y_label="1 / chance of a step", log_y=True)
 
 

@@ -114,7 +114,7 @@ class StepSeconds:
             for colour, task in enumerate(self.widths)
         ]
         sizes, seconds = zip(*self.published, strict=True)
-        lines.append(Line(PUBLISHED, Style(COLOURS[1], "s"), sizes, seconds, steps=False, published=True))
+        lines.append(Line(PUBLISHED, Style(COLOURS[1], "s"), sizes, seconds, steps=False, dashed=True))
         panel = Panel("", tuple(lines), x_label="parameters", y_label="seconds of a step", log_y=True)
         return Section(
             "Time of a training step",

@@ -71,9 +71,10 @@ def measure(runs: Sequence[Run], score: Score, axis: str, seeds: Sequence[int]) 
         return Measured({}, f"no finished run of {score}, {axis}", "", [])
     faults = [fault(run, score.where) for run in found]
     complete = [run for run, why in zip(found, faults, strict=True) if not why]
-    left_out = ", ".join(f"{number} {why}" for why, number in Counter(filter(None, faults)).items())
+    counted = Counter(filter(None, faults)).items()
+    left_out = ", ".join(f"{why} ({number} run{'s' if number > 1 else ''})" for why, number in counted)
     if not complete:
-        return Measured({}, f"{score}, {axis}: no complete run ({left_out})", "", found)
+        return Measured({}, f"{score}, {axis}: no complete run; left out: {left_out}", "", found)
     cells = len({run["cell_id"] for run in complete})
     note = f"{score}: the latest of {cells} settings counts" if cells > 1 else ""
     settings = [run for run in complete if run["cell_id"] == complete[-1]["cell_id"]]

@@ -27,9 +27,11 @@ def charts(material: Material) -> Iterator[Chart]:
     if shown:
         axes = " and ".join(axis for axis in _AXES if any(board.axis == axis for board in shown))
         note = (
-            "Validation error while training, mean over seeds; bands from the lowest to the highest seed. Best black-box "
-            "rival: of the methods that use losses alone, the one with the best validation score. On the right edge: "
-            "published test errors of PolyStep (first edition: the best of all looks at the test set)."
+            "Validation error while training, mean over seeds; bands from the lowest to the highest seed. Best other "
+            "black-box method: of those that use losses alone, besides PolyStep and finite differences of the same candidates, "
+            "the one with the best validation score. Sample forwards: forward passes x data rows; the backward passes of "
+            "gradients come on top. On the right edge: published test errors of PolyStep (first edition: the best of all looks "
+            "at the test set)."
         )
         rows = tuple(tuple(_panel(material, board, cost) for board in shown) for cost in _COSTS)
         title = f"Error of the hard networks, {axes}"
@@ -54,7 +56,7 @@ def _chosen(material: Material, board: Board) -> Iterator[tuple[Group, str, Styl
     chosen = (
         (board.own, "PolyStep"),
         (board.best(differences), "Finite differences"),
-        (board.best(rivals), "Best black-box rival: {}"),
+        (board.best(rivals), "Best other black-box method: {}"),
         (board.best([group for group in board.ranked if group.uses_gradients]), "Gradients: {}"),
     )
     for group, name in chosen:

@@ -1,13 +1,13 @@
-"""Published settings: test scores as bars, each with the published one below it."""
+"""Published settings: test scores, each with the published one below it."""
 
 from collections.abc import Iterator
 
-from polystep.report.charts import Bar, Chart, Panel, rows_of
+from polystep.report.charts import Chart, Dot, Panel, rows_of
 from polystep.report.groups import Board
 from polystep.report.material import Material, family_section
 from polystep.report.published import published_score
 from polystep.report.score_axis import linear_axis
-from polystep.report.text import ENOUGH_SEEDS, file_stem
+from polystep.report.text import ENOUGH_SEEDS, Spread, file_stem
 
 COLUMNS = 3
 
@@ -15,24 +15,34 @@ COLUMNS = 3
 def charts(material: Material) -> Iterator[Chart]:
     """One chart for each family and edition; runs that are no complete repetition are left out."""
     for (family, axis), boards in material.main.items():
-        panels = [panel for board in boards if board.edition and (panel := _panel(material, board)).bars]
+        panels = [panel for board in boards if board.edition and (panel := _panel(material, board)).dots]
         if panels:
             section = family_section(family)
             name, title = file_stem("scores", family, axis), f"{section}: {axis}, here and published"
-            note = (
-                "Bars: mean over seeds, which are dots. Hatched: published. Dotted: solved. Returns: the last policy."
-            )
+            told = {
+                "Filled: mean over seeds, which are strokes, from the lowest to the highest.": True,
+                "Open: published, mean and standard deviation.": any(d.published for p in panels for d in p.dots),
+                "Dotted: solved.": any(panel.level is not None for panel in panels),
+                "Returns of the last policy; larger is better, also below zero.": not boards[0]["unit"],
+            }
+            note = " ".join(sentence for sentence, is_so in told.items() if is_so)
             yield Chart(name, title, section, rows_of(panels, COLUMNS), (note,), summary=True)
 
 
 def _panel(material: Material, board: Board) -> Panel:
     axis = linear_axis(board)
-    bars = []
+    dots = []
     for group in board.ranked:
         values = axis.shown([*group.values(group.score).values()])
         few = f" (n={len(values)})" if len(values) < ENOUGH_SEEDS else ""
         colour = material.styles[str(group["optimizer"])].colour
-        bars.append(Bar(f"{group.label}{few}", float(values.mean()), colour, points=values))
+        ends = float(values.min()), float(values.max())
+        dots.append(Dot(f"{group.label}{few}", float(values.mean()), colour, *ends, points=values))
         if theirs := published_score(board.task, str(group["optimizer"]), board.edition):
-            bars.append(Bar("published", float(axis.shown(theirs.mean)), colour, published=True))
-    return Panel(board.task, bars=tuple(bars), x_label=axis.label, level=axis.level)
+            dots.append(_published(theirs, axis.scale, colour))
+    return Panel(board.task, dots=tuple(dots), x_label=axis.label, level=axis.level)
+
+
+def _published(score: Spread, scale: float, colour: str) -> Dot:
+    mean, half = scale * score.mean, scale * (score.std or 0.0)
+    return Dot("published", mean, colour, mean - half, mean + half, published=True)

@@ -16,10 +16,14 @@ def tables(material: Material) -> Iterator[Table]:
     for (family, axis), members in groupby(material.boards, key=lambda board: (board["family"], board.axis)):
         boards = list(members)
         edition = boards[0].edition
+        # each score of which there is an interval, before it
+        scores = [rows.TEST, spread_column("last", "Test, last")]
+        place = 1 + (boards[0].groups[0].score == "test_last")
         columns = [
-            *(rows.TASK, rows.BOARD, rows.RANK, rows.METHOD, rows.STUDY, rows.SEEDS, rows.TEST),
+            *(rows.TASK, rows.BOARD, rows.RANK, rows.METHOD, rows.STUDY, rows.SEEDS),
+            *scores[:place],
             interval_column("interval", "95 % interval"),
-            spread_column("last", "Test, last"),
+            *scores[place:],
             rows.difference_column("minus PolyStep, paired"),
             *([spread_column(edition, f"Published, {EDITIONS[edition]}")] if edition else []),
             rows.STEP_SECONDS,

@@ -13,7 +13,7 @@ from polystep.report.text import MISSING, Spread
 _OWN = {
     "first_here": ("published settings, first edition", "first edition, here"),
     "revised_here": ("published settings, revised edition", "revised edition, here"),
-    "default": ("default settings", "our settings"),
+    "default": ("default settings", "default settings"),
     "equal_seconds": ("equal seconds", "equal seconds"),
 }
 
@@ -35,7 +35,7 @@ def tables(material: Material) -> Iterator[Table]:
             text_column("metric", "Score"),
             *(spread_column(edition, f"published, {title}") for edition, title in EDITIONS.items()),
             *(spread_column(key, title) for key, (_, title) in _OWN.items()),
-            number_column("seconds", "equal for", "seconds"),
+            number_column("seconds", "seconds each", "seconds"),
             method_column("rival", "best black-box rival, equal seconds"),
             method_column("gradients", "gradients, equal seconds"),
         ),

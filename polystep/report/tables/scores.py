@@ -5,7 +5,7 @@ from typing import Any
 
 from polystep.report.groups import Board, Group
 from polystep.report.material import Material, family_section
-from polystep.report.one_run import DEFAULT, THEORY, has_quantised_heads, method_title
+from polystep.report.one_run import DEFAULT, METHOD, THEORY, has_quantised_heads, method_title
 from polystep.report.published import published_at_equal_steps, published_score
 from polystep.report.table import RUNS, Column, Row, Table, spread_column, text_column
 from polystep.report.text import file_stem, number_text, plain
@@ -52,11 +52,11 @@ def _measured(boards: Sequence[Board]) -> list[Row]:
 
 
 def _published(boards: Sequence[Board]) -> list[Row]:
-    """What is published for the methods that were run with the published settings, or for the published steps."""
+    """What is published for PolyStep, and for methods that were run with the published settings or for the published steps."""
     edition, at_equal_steps = boards[0].edition, boards[0]["protocol"] == "equal_steps"
     runs = {str(group["optimizer"]): group.runs[0] for board in boards for group in board.groups}
     # some of the published runs had heads with a gradient
-    titles = {
+    titles = {METHOD: "PolyStep"} | {
         name: plain(run["method_title"]) if has_quantised_heads(run) else method_title(run)
         for name, run in runs.items()
     }

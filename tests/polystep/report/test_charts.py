@@ -12,7 +12,7 @@ import numpy
 import pytest
 
 from polystep.report import figures
-from polystep.report.charts import Bar, Chart, Line, Mark, Panel, Style, rows_of, styles_of
+from polystep.report.charts import Chart, Dot, Line, Mark, Panel, Style, rows_of, styles_of
 from polystep.report.drawing import render
 from polystep.report.figures.performance_profiles import profile
 from polystep.report.material import Material, modules_of
@@ -47,7 +47,7 @@ def test_equal_charts_give_equal_bytes():
 @pytest.mark.parametrize("text", ["ba$_$in", "$", r"a\$b", r"\frac{", "x\udcff", "<b>&", "a" * 300, "漢字"])
 def test_text_from_outside_is_drawn_as_it_is(text):
     """On one line, cut where it is too long, with a mark for what is no character."""
-    for drawn in (curves(text, text), chart(Panel(text, bars=(Bar(text, 1.0, "#117733"),)), title=text)):
+    for drawn in (curves(text, text), chart(Panel(text, dots=(Dot(text, 1.0, "#117733"),)), title=text)):
         shown = [found for found in ElementTree.fromstring(svg(drawn)).itertext() if found == plain(text)]
         assert len(shown) >= 2
 
@@ -55,14 +55,14 @@ def test_text_from_outside_is_drawn_as_it_is(text):
 def test_the_environment_of_matplotlib_is_ignored(tmp_path):
     (tmp_path / "matplotlibrc").write_text("text.usetex: true\nbackend: TkAgg\nsvg.fonttype: path\n")
     code = (
-        "import sys; from polystep.report.charts import Bar, Chart, Panel; from polystep.report.drawing import render; "
-        "chart = Chart('c', 't', 's', ((Panel('p', bars=(Bar('b', 1.0, '#117733'),)),),)); "
+        "import sys; from polystep.report.charts import Chart, Dot, Panel; from polystep.report.drawing import render; "
+        "chart = Chart('c', 't', 's', ((Panel('p', dots=(Dot('b', 1.0, '#117733'),)),),)); "
         "sys.stdout.buffer.write(render(chart)['svg'])"
     )
     odd = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
     root, environment = Path(__file__).parents[3], os.environ | odd
     drawn = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, check=True)
-    assert drawn.stdout == svg(Chart("c", "t", "s", ((Panel("p", bars=(Bar("b", 1.0, "#117733"),)),),)))
+    assert drawn.stdout == svg(Chart("c", "t", "s", ((Panel("p", dots=(Dot("b", 1.0, "#117733"),)),),)))
     assert b"<text" in drawn.stdout
 
 
@@ -92,14 +92,14 @@ def test_a_row_says_once_what_all_its_panels_show(labels, shown):
 
 
 def test_intervals_marks_and_levels_are_drawn():
-    bars = (
-        Bar("claim", 0.5, "#117733", 0.1, 0.9),
-        Bar("published", 1.0, "#117733", published=True),
-        Bar("none", None, "#000"),
+    dots = (
+        Dot("claim", 0.5, "#117733", 0.1, 0.9),
+        Dot("published", 1.0, "#117733", published=True),
+        Dot("none", None, "#000"),
     )
-    panel = Panel("p", bars=bars, level=0.0, linear_within=1.0)
+    panel = Panel("p", dots=dots, level=0.0, linear_within=1.0)
     ends = ({"low": None}, {"low": 0.2}, {"high": None}, {"high": 0.8})
-    others = [replace(panel, bars=(replace(bars[0], **end), *bars[1:])) for end in ends]
+    others = [replace(panel, dots=(replace(dots[0], **end), *dots[1:])) for end in ends]
     assert svg(chart(panel)) not in [svg(chart(other)) for other in (*others, replace(panel, level=None))]
     marked = chart(Panel("p", lines=curves().rows[0][0].lines, marks=(Mark("published", "<", 0.2),), level=0.3))
     assert b"published" in svg(marked)
@@ -109,7 +109,7 @@ def test_five_networks_show_four_kinds_of_methods_over_two_costs(table):
     (first, second) = made(table)["five_networks"].rows
     assert [panel.title for panel in first] == ["int8, 30 s", "snn, 30 s"]
     assert [line.label for line in first[0].lines] == [
-        "PolyStep", "Finite differences", "Best black-box rival: OpenAI-ES", "Gradients: Adam, surrogate gradient",
+        "PolyStep", "Finite differences", "Best other black-box method: OpenAI-ES", "Gradients: Adam, surrogate gradient",
     ]  # fmt: skip
     assert first[0].lines[0].y[-1] == pytest.approx(100 * (1 - 0.92), abs=2.5), "the error, in percent"
     assert [panel.x_label for panel in (first[0], second[0])] == ["step seconds", "sample forwards"]
@@ -131,13 +131,13 @@ def test_scores_with_a_threshold_are_linear_and_others_distances(table):
     assert networks.y_label == "100 % - accuracy"
 
 
-def test_incomplete_repetitions_are_no_bars(table, make_run):
+def test_incomplete_repetitions_are_not_shown(table, make_run):
     published = {"protocol": "published", "edition": "first"}
     runs = [make_run("snn", "polystep", used_share=0.1, **published)]
     assert not any(name.startswith("scores") for name in made(table, *runs))
     runs = [make_run("snn", "polystep", **published)]
     (panel,) = made(table, *runs)["scores_networks_published_settings_first_edition"].rows[0]
-    assert [bar.label for bar in panel.bars] == ["PolyStep (n=1)", "published"]
+    assert [dot.label for dot in panel.dots] == ["PolyStep (n=1)", "published"]
 
 
 def test_performance_profiles_weigh_tasks_alike_and_need_all_of_them(table, make_run):

@@ -23,5 +23,5 @@ def test_a_bar_is_the_distance_to_the_closer_bound_in_points(bounds, value, low,
     runs = table(runs_of(GOOD))
     (chart,) = charts(Material(runs, judge(runs, [statement(Condition(POLYSTEP, **bounds))])))
     ((panel,),) = chart.rows
-    (bar,) = panel.bars
-    assert (bar.value, bar.low, bar.high) == pytest.approx((value, low, high), abs=1e-3)
+    (dot,) = panel.dots
+    assert (dot.value, dot.low, dot.high) == pytest.approx((value, low, high), abs=1e-3)

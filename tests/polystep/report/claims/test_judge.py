@@ -171,7 +171,7 @@ def test_other_seeds_do_not_count():
 def test_seconds_that_another_process_took_are_none() -> None:
     busy = [make_row(seed=1, test=0.93, cpu_seconds=280.0), *runs_of(GOOD)[1:]]
     row = outcome(busy, statement(ABOVE))
-    assert row["verdict"] == UNDECIDED and "1 on a busy machine" in row["reason"]
+    assert row["verdict"] == UNDECIDED and "left out: on a busy machine (1 run)" in row["reason"]
     for known in ({"cpu_seconds": 300.0}, {"cpu_seconds": None}, {"axis": "equal_evaluations", "cpu_seconds": 280.0}):
         assert not budget_fault(make_row(**known))
 
