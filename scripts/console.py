@@ -71,6 +71,9 @@ def show(outcome: RunOutcome) -> int:
     elif outcome.status == "interrupted":
         console.print(f"interrupted; repeat the command to continue; {where}", soft_wrap=True)
     else:
+        if outcome.record.ended_by == "divergence":
+            steps = outcome.record.counters["steps"]
+            console.print(f"[yellow]diverged[/yellow] after step {steps}: the best point before counts")
         console.print(f"record: {where}", soft_wrap=True)
     return EXIT_STATUS[outcome.status]
 

@@ -218,7 +218,7 @@ def _trial(point: Point, records: Sequence[RunRecord]) -> Trial:
     """What the runs of a point, one for each seed, come to."""
     found = [record.scores.get("validation_selected") for record in records]
     scores = [score for score in found if isinstance(score, int | float) and math.isfinite(score)]
-    if len(scores) < len(records):
+    if len(scores) < len(records) or any(map(_diverged, records)):
         return Trial(point, math.nan, (-math.inf, 0.0))
     validation = fmean(scores)
     sign = -1 if records[0].metric["direction"] == "minimize" else 1
@@ -235,7 +235,9 @@ def _ended(runs: Sequence[SweepRun]) -> dict[str, RunRecord]:
 
 
 def _diverged(record: RunRecord) -> bool:
-    return record.error is not None and record.error["type"] == NonFiniteLossError.__name__
+    """Whether its losses became infinite, at the first step or later; earlier versions called either a failure."""
+    failed = record.error is not None and record.error["type"] == NonFiniteLossError.__name__
+    return failed or record.ended_by == "divergence"
 
 
 def _best(trials: Sequence[Trial]) -> Trial:

@@ -40,7 +40,7 @@ def make_record(
         scores=json_value(dict(scores)),
         counters={name: state.step if name == "steps" else summary["spent"][name] for name in COUNTERS},
         used_share=used_share,
-        ended_by=None if status != "finished" else "method" if state.finished else "budget",
+        ended_by=None if status != "finished" else state.ended_by or "budget",
         clocks=summary["clocks"],
         wall_seconds=summary["wall_seconds"],
         cpu_seconds=summary["cpu_seconds"],

@@ -80,7 +80,7 @@ class Run:
                 run = self._prepare()
             if not self.processes.broadcast(0.0):
                 self._resume(run, RunCheckpoint(run, self.checkpoint_seconds))
-                follow(run.task, run.optimizer, self.processes)
+                follow(run, self.processes)
 
     def _prepare(self) -> Prepared:
         ledger, state = Ledger(), RunState(now())

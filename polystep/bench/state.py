@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -22,14 +22,14 @@ from polystep.records import Row, run_id, settings_id
 class RunState:
     """Where a run is.
 
-    started: when it first began. step: steps that are done. finished: the method finds nothing better. unvalidated: what is
-    known of the last step, while it has still to be validated; the start is, too. selected: score, step and point of the
+    started: when it first began. step: steps that are done. ended_by: what ended it, other than its budget. unvalidated: what
+    is known of the last step, while it has still to be validated; the start is, too. selected: score, step and point of the
     best validation. test_checkpoints: points to be tested after training, by their step. history: a row per validation.
     """
 
     started: str
     step: int = 0
-    finished: bool = False
+    ended_by: Literal["method", "divergence"] | None = None
     unvalidated: Row | None = field(default_factory=lambda: {"loss": None})
     selected: State = field(default_factory=dict)
     test_checkpoints: dict[str, Tensor] = field(default_factory=dict)

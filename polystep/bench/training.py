@@ -4,11 +4,12 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from polystep.ask_tell import NonFiniteLossError
 from polystep.bench.evaluation import Evaluation
 from polystep.bench.interruption import Interruption
 from polystep.bench.ledger import Budget, MeteredObjective
 from polystep.bench.state import Prepared, RunCheckpoint
-from polystep.contracts import Optimizer, Task
+from polystep.contracts import StepReport
 from polystep.evaluation.sharded import Processes
 from polystep.records import COUNTERS, Row
 
@@ -38,7 +39,7 @@ class Training:
 
 
 def train(training: Training) -> None:
-    """Take steps until the budget is used or the method finds nothing better.
+    """Take steps until the budget is used, the method finds nothing better, or it diverges.
 
     The start is validated, and so are the points after the steps that the evaluation names, and the last one; the best of
     them is selected. Now and then, and at the end, everything is saved. A signal to stop is heeded as soon as nothing is
@@ -50,7 +51,7 @@ def train(training: Training) -> None:
             _validate(training)
         if checkpoint.is_due and not checkpoint.holds_every_step:
             checkpoint.save()
-        stop = state.finished or training.interruption.requested
+        stop = state.ended_by is not None or training.interruption.requested
         used = training.processes.broadcast(1.0 if stop else training.used)
         if used >= 1:
             break
@@ -62,25 +63,37 @@ def train(training: Training) -> None:
         raise KeyboardInterrupt
 
 
-def follow(task: Task, optimizer: Optimizer, processes: Processes) -> None:
+def follow(run: Prepared, processes: Processes) -> None:
     """In any other process: take the steps that the first announces, for a share of the candidates."""
     while (used := processes.broadcast(0.0)) < 1:
-        optimizer.step(processes.share(task.next_objective()), used)
+        try:
+            run.optimizer.step(processes.share(run.task.next_objective()), used)
+        except NonFiniteLossError:
+            if run.state.step == 0:
+                raise
+        run.state.step += 1
 
 
 def _take_step(training: Training, used: float) -> None:
     state, ledger = training.run.state, training.run.ledger
     with ledger.clock("data"):
         objective = MeteredObjective(training.processes.share(training.run.task.next_objective()), ledger)
-    with ledger.clock("optimizer"):
-        report = training.run.optimizer.step(objective, used)
-    state.step, state.finished = state.step + 1, report.finished
-    if not state.finished:
+    try:
+        with ledger.clock("optimizer"):
+            report = training.run.optimizer.step(objective, used)
+    except NonFiniteLossError:
+        if state.step == 0:
+            # no step led there, so the model or its data are at fault
+            raise
+        report, state.ended_by = StepReport(None), "divergence"
+    else:
+        state.step, state.ended_by = state.step + 1, "method" if report.finished else None
+    if state.ended_by is None:
         training.budget.check_use(state.step, ledger)
     if training.evaluation.test_is_due(state.step):
         state.test_checkpoints[str(state.step)] = training.run.optimizer.solution.clone()
     row = {"loss": report.loss, **report.diagnostics}
-    if training.used >= 1 or state.finished or training.evaluation.validation_is_due(state.step, used, training.used):
+    if training.used >= 1 or state.ended_by or training.evaluation.validation_is_due(state.step, used, training.used):
         state.unvalidated = row
     elif training.evaluation.display_is_due(state.step, used, training.used):
         training.show(_row(training, None, row), training.used)

@@ -104,6 +104,11 @@ class Group:
         return not any(map(budget_fault, self.runs))
 
     @property
+    def diverged(self) -> int:
+        """How many of the runs diverged, which count by the best point before."""
+        return sum(run["ended_by"] == "divergence" for run in self.runs)
+
+    @property
     def uses_gradients(self) -> bool:
         """Whether the method was seen to use gradients of any kind."""
         return uses_gradients(self.runs[0])

@@ -82,8 +82,8 @@ def budget_fault(run: Run) -> str:
         computed, passed = finite(run.get("cpu_seconds")), finite(run.get("wall_seconds"))
         if computed is not None and passed and computed < BUSY * passed:
             return "on a busy machine"
-    if run["ended_by"] == "method":
-        # it has nothing left to find, so the rest of its budget could change nothing
+    if run["ended_by"] in ("method", "divergence"):
+        # it has nothing left to find, or is lost, so the rest of its budget could change nothing
         return ""
     return "" if share >= COMPLETE_SHARE else "part of its budget"
 

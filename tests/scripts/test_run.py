@@ -374,8 +374,17 @@ def test_some_losses_without_number_are_counted_and_survived(command: Command) -
     assert all(loss < 100 for loss in history["loss"][1:])
 
 
-def test_only_losses_without_number_fail_the_run(command: Command, uninterrupted: Any) -> None:
-    failed = command(*SMALL, **{LOSSES: "original(*a) * (float('nan') if call == 3 else 1)"})
+def test_a_run_that_diverges_counts_by_its_best_point_before(command: Command) -> None:
+    lost = command(*SMALL, **{LOSSES: "original(*a) * (float('nan') if call == 3 else 1)"})
+    assert lost.status == 0 and "diverged after step 2: the best point before counts" in lost.output
+    (record,) = command.records
+    assert (record.status, record.ended_by, record.counters["steps"]) == ("finished", "divergence", 2)
+    assert record.scores["validation_selected"] == max(record.history["validation"])
+    assert "already done" in command(*SMALL).output
+
+
+def test_only_losses_without_number_from_the_first_step_on_fail_the_run(command: Command, uninterrupted: Any) -> None:
+    failed = command(*SMALL, **{LOSSES: "original(*a) * float('nan')"})
     assert failed.status == 1 and "Traceback" not in failed.output
     assert "failed: NonFiniteLossError: all " in failed.output and "repeat the command to try again" in failed.output
     (record,) = command.records

@@ -262,12 +262,13 @@ def test_settings_that_diverge_are_trials_and_the_worst(make_record: MakeRecord)
     error = {"type": "NonFiniteLossError", "message": "", "traceback": ""}
     diverged = make_record(status="failed", scores={}, error=error)
     killed = make_record(status="failed", scores={}, error=error | {"type": "OSError"})
-    assert tune._diverged(diverged) and not tune._diverged(killed) and not tune._diverged(make_record())
-    worst, other = (
-        tune._trial({"optimizer.c": c}, records)
-        for c, records in ((1.0, [make_record(), diverged]), (2.0, [make_record()]))
-    )
-    assert tune._best([worst, other]) is other
+    later = make_record(ended_by="divergence", scores=make_record().scores | {"validation_selected": 1.0})
+    assert not tune._diverged(killed) and not tune._diverged(make_record())
+    other = tune._trial({"optimizer.c": 2.0}, [make_record()])
+    for lost in (diverged, later):
+        assert tune._diverged(lost)
+        worst = tune._trial({"optimizer.c": 1.0}, [make_record(), lost])
+        assert tune._best([worst, other]) is other
 
 
 def test_a_trial_of_several_seeds_counts_by_their_mean_and_the_slowest(make_record: MakeRecord) -> None:  # noqa: F811

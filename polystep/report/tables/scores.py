@@ -83,6 +83,10 @@ def _notes(material: Material, family: str, axis: str) -> list[str]:
             " In brackets: how settings differ from those of the study, or, where that is long, the six characters that "
             "report.html lists them by."
         )
+    lost = [group for board in material.main[family, axis] for group in board.groups if group.diverged]
+    if lost:
+        names = ", ".join(f"{group.label} on {group['task']} ({group.diverged} of {len(group.runs)})" for group in lost)
+        notes.append(f"Runs that diverged, which count by the best point before: {names}.")
     others = [
         b for b in material.boards if (b["family"], b.axis) == (family, axis) and b not in material.main[family, axis]
     ]

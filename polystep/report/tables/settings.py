@@ -41,7 +41,7 @@ def trials_of(material: Material) -> Iterator[Row]:
     """One row per setting, the best of each task, study, method and budget first, by the rule of scripts.tune."""
     trials = sorted((group for group in material.groups if group["protocol"] == "tuning"), key=grid_of)
     for _, members in groupby(trials, key=grid_of):
-        known = (group for group in members if group.spread(_SCORE))
+        known = (group for group in members if group.spread(_SCORE) and not group.diverged)
         ranked = sorted(known, key=lambda group: (group.signed_mean(_SCORE), -_share(group)), reverse=True)
         for rank, group in enumerate(ranked, 1):
             candidates = mean_of(group, "candidate_evaluations")

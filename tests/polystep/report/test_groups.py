@@ -116,6 +116,8 @@ def test_only_complete_runs_are_ranked(table, make_run):
     assert not boards(table, by_default)[0].ranked
     solved = make_run("maxsat_100v", "walksat", used_share=0.2, ended_by="method")
     assert boards(table, solved)[0].ranked, "the method had nothing left to find"
+    diverged = make_run("snn", "mezo", used_share=0.2, step_seconds=6.0, ended_by="divergence")
+    assert [group["optimizer"] for group in boards(table, diverged)[0].ranked] == ["mezo"], "it counts as it ended"
 
 
 def test_altered_settings_are_on_no_board(table, make_run):

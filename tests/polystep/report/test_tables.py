@@ -96,6 +96,14 @@ def test_differences_are_paired_by_seed_and_have_intervals(made, make_run):
     assert [row["rank"] for row in shown.rows] == [1, 2]
 
 
+def test_runs_that_diverged_are_counted_and_named(made, make_run):
+    lost = {"used_share": 0.2, "step_seconds": 6.0, "ended_by": "divergence"}
+    runs = [make_run("snn", "mezo", 42), make_run("snn", "mezo", 123, **lost), make_run("snn", "polystep")]
+    (table,) = (found for name, found in made(*runs).items() if name.startswith("scores_networks"))
+    assert any(note.endswith("the best point before: mezo on snn (1 of 2).") for note in table.notes)
+    assert not any("Without rank" in note for note in table.notes)
+
+
 def test_equal_scores_share_a_rank(made, make_run):
     runs = [make_run("snn", name, test_selected=score) for name, score in [("a", 0.9), ("b", 0.9), ("c", 0.5)]]
     assert [row["rank"] for row in made(*runs)["comparison_networks_equal_seconds"].rows] == [1, 1, 3]
