@@ -52,9 +52,9 @@ def interval(
     all_equal = scores[..., -1] - scores[..., 0] <= _SLACK * numpy.maximum(1, numpy.abs(mean))
     by_rank = numpy.asarray(saturated) | all_equal
     lowest, highest = exact
-    if numpy.isfinite(feasible[1]):
+    if by_rank.any() and numpy.isfinite(feasible[1]):
         highest = _largest_mean(scores, feasible[1], level)
-    if numpy.isfinite(feasible[0]):
+    if by_rank.any() and numpy.isfinite(feasible[0]):
         lowest = -_largest_mean(-scores, -feasible[0], level)
     low, high = numpy.where(by_rank, lowest, mean - half), numpy.where(by_rank, highest, mean + half)
     return numpy.clip(low, *feasible), numpy.clip(high, *feasible)
