@@ -1,5 +1,6 @@
 """Per family and axis: methods against tasks, the summary of a comparison."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -38,10 +39,11 @@ def _measured(boards: Sequence[Board]) -> list[Row]:
         for group in board.groups:
             methods.setdefault((group.label, str(group["study"])), {})[board.task] = group
     best = {board.task: _shown_score(board.ranked[0]) for board in boards if len(board.ranked) > 1}
-    several = len({study for _, study in methods}) > 1
+    # the label is enough where no other study has it
+    studies = Counter(label for label, _ in methods)
     rows: list[tuple[int, int, Row]] = []
     for (label, study), groups in methods.items():
-        row: dict[str, Any] = {"method": f"{label}, study {study}" if several else label}
+        row: dict[str, Any] = {"method": f"{label}, study {study}" if studies[label] > 1 else label}
         for task, group in groups.items():
             row[task] = group.spread(group.score)
             row[f"{task}_complete"] = group.is_complete
