@@ -84,6 +84,11 @@ class PointOptimizer(AskTellOptimizer):
         self._drawn_before = [generator_state(generator) for generator in self._generators]
         try:
             candidates = self._propose()
+            if not hasattr(candidates, "dense"):
+                raise TypeError(
+                    f"{type(self).__name__}._propose must return candidates, such as DenseCandidates(points), got "
+                    f"{type(candidates).__name__}"
+                )
         except BaseException:
             self._give_back()
             raise
@@ -108,6 +113,11 @@ class PointOptimizer(AskTellOptimizer):
                 "current point, or reduce the radius (or sigma) of the candidates"
             )
         diagnostics = self._learn(losses)
+        if not isinstance(diagnostics, dict):
+            raise TypeError(
+                f"{type(self).__name__}._learn must return its diagnostics as a dict, which may be empty, got "
+                f"{type(diagnostics).__name__}"
+            )
         if self._expected:
             diagnostics = {"non_finite": float(len(losses) - len(finite))} | diagnostics
         self._expected = None

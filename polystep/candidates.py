@@ -53,6 +53,15 @@ class DenseCandidates:
         return DenseCandidates(self.points[part], self.places[part])
 
 
+def check_weights(weights: Tensor, candidates: Candidates) -> None:
+    """ValueError where there is not one weight for each of the candidates."""
+    if weights.shape != (len(candidates),):
+        raise ValueError(
+            f"combine() takes a weight for each of the {len(candidates)} candidates, shape ({len(candidates)},), got "
+            f"{tuple(weights.shape)}"
+        )
+
+
 NoiseDistribution = Literal["normal", "rademacher"]
 KEPT_BYTES = 2**27
 """Room for 33 directions of a million parameters; a population of 50 in pairs has 25."""
@@ -106,6 +115,7 @@ class SeededCandidates:
 
     def combine(self, weights: Tensor) -> Tensor:
         """sum_n weights_n e_n, shape (D,), for weights (N,) that are 0 where e_n shall not be drawn."""
+        check_weights(weights, self)
         total = self.base.new_zeros(self._shape)
         for n, weight in enumerate(weights.tolist()):
             if weight:

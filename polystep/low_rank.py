@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from polystep.candidates import check_weights
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
 from polystep.validation import at_least
@@ -111,6 +112,7 @@ class LowRankCandidates:
 
     def combine(self, weights: Tensor) -> Tensor:
         """sum_n weights_n E_n, shape (D,), for weights (N,); no E_n is written out."""
+        check_weights(weights, self)
         total = torch.zeros_like(self.base)
         for first in range(0, len(self), COMBINED):
             part = slice(first, first + COMBINED)

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from polystep.candidates import Candidates, ParticleCandidates
+from polystep.candidates import Candidates, ParticleCandidates, check_weights
 from polystep.component import component
 from polystep.layout import ParameterLayout
 from polystep.low_rank import LowRankCandidates
@@ -90,6 +90,7 @@ class MirroredRows(ParticleCandidates):
 
     def combine(self, weights: Tensor) -> Tensor:
         """sum_n weights_n e_n, shape (D,), for weights (N,)."""
+        check_weights(weights, self)
         coordinates = self.direction.new_zeros(self.subspace.particles, self.subspace.particle_dimension)
         moves = weights.to(self.direction).unsqueeze(1) * self.direction
         return self.subspace.lift(coordinates.index_add_(0, self.particle, moves)).to(self.base.dtype)

@@ -2,12 +2,16 @@
 
 import difflib
 import math
+import sysconfig
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 
 from polystep.contracts import ExpectedError
 from polystep.schedule import Moment, Schedule, as_schedule
+
+_INSTALLED = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "purelib"))
 
 
 class SettingError(ExpectedError, ValueError):
@@ -58,6 +62,16 @@ def one_line(error: BaseException) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of what an error says, where a trace of calls may follow; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def place_of(error: BaseException) -> str:
+    """Where an error was raised, as "FILE, line N": the last place outside of installed packages; of a syntax error itself."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith((*_INSTALLED, "<"))]
+    last = (own or frames)[-1]
+    return f"{last.filename}, line {last.lineno}"
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -5,7 +5,6 @@ Prints what holds, a line each. Exit status: 0 all of it, 1 something does not h
 
 import argparse
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from polystep.bench.schema import check_node, locate
 from polystep.component import component_of
 from polystep.conformance import optimizer_checks, task_checks
 from polystep.contracts import ExpectedError
+from polystep.validation import place_of
 from scripts.console import CONFIGS, EXIT_STATUS, add_config_dir, explain, guarded, overrides_of, say
 
 KINDS = ("optimizer", "task")
@@ -62,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ExpectedError as error:
         return explain(error)
     except Exception as error:  # whatever the method or the task raises
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        say(f"does not hold: {type(error).__name__} is raised by {place.filename}, line {place.lineno}: {error}")
+        say(f"does not hold: {type(error).__name__} is raised by {place_of(error)}: {error}")
         return EXIT_STATUS["failed"]
     return EXIT_STATUS["finished"]
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import Tensor
+
 from polystep.bench.context import describe_context, machine_load
 from polystep.bench.evaluation import Evaluation
 from polystep.bench.interruption import Interruption, heeded_signals
@@ -14,13 +16,14 @@ from polystep.bench.lock import exclusive
 from polystep.bench.observers import Observer, Observers
 from polystep.bench.recording import make_record, now
 from polystep.bench.specification import specification
-from polystep.bench.state import Prepared, RunCheckpoint, RunState
+from polystep.bench.state import Prepared, RunCheckpoint, RunState, as_score
 from polystep.bench.training import Training, follow, train
 from polystep.contracts import DiagnosableTask, ExpectedError, Optimizer, Task
 from polystep.evaluation.sharded import Processes, ProcessLost
 from polystep.files import StorageError
 from polystep.records import RecordError, Row, RunRecord, read_record, write_record
 from polystep.records.identity import digest
+from polystep.validation import one_line, place_of
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,16 @@ class Run:
         ledger, state = Ledger(), RunState(now())
         with ledger.clock("preparation"):
             load = machine_load()
-            task = self.build_task()
-            optimizer = self.build_optimizer(task)
-            data = task.fingerprint
+            try:
+                task = self.build_task()
+                optimizer = self.build_optimizer(task)
+                data = task.fingerprint
+            except ExpectedError:
+                raise
+            except Exception as error:
+                # there is no record yet that could hold the traceback
+                what = f"{type(error).__name__} in {place_of(error)}: {one_line(error)}"
+                raise PreparationError(f"the task and the optimizer cannot be built: {what}") from error
             decisive = specification(self.config)
             context = {**describe_context(str(self.config["device"])), "load_before": load}
         return Prepared(self.config, decisive, context, data, task, optimizer, ledger, state, self.records)
@@ -134,7 +144,8 @@ class Run:
                 raise
             except Exception as failure:
                 status = "failed"
-                error = {"type": type(failure).__name__, "message": str(failure), "traceback": traceback.format_exc()}
+                error = {"type": type(failure).__name__, "message": str(failure)}
+                error |= {"place": place_of(failure), "traceback": traceback.format_exc()}
             record = make_record(run, status, scores, error, training.used)
             write_record(run.folder, record)
         except ExpectedError:
@@ -159,17 +170,23 @@ class Run:
             )
 
 
+class PreparationError(ExpectedError):
+    """The task or the optimiser of a run raises an error while it is built."""
+
+
 def _scores(run: Prepared) -> dict[str, Any]:
     """The only place where the test set is read."""
     task, selected = run.task, run.state.selected
+
+    def test(point: Tensor) -> float:
+        return as_score(task.test(point), "test")
+
     found = task.diagnostics(selected["point"]) if isinstance(task, DiagnosableTask) else {}
     return {
         "diagnostics": dict(found),
         "validation_selected": selected["score"],
         "selected_step": selected["step"],
-        "test_selected": task.test(selected["point"]),
-        "test_last": task.test(run.optimizer.solution),
-        "test_curve": [
-            {"step": int(step), "test": task.test(point)} for step, point in run.state.test_checkpoints.items()
-        ],
+        "test_selected": test(selected["point"]),
+        "test_last": test(run.optimizer.solution),
+        "test_curve": [{"step": int(step), "test": test(point)} for step, point in run.state.test_checkpoints.items()],
     }

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from polystep.contracts import ExpectedError
-from polystep.validation import did_you_mean, one_line
+from polystep.validation import did_you_mean, one_line, place_of
 
 
 class ConfigError(ExpectedError):
@@ -196,4 +196,8 @@ def locate(target: Any, path: str) -> Any:
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"{path}._target_={target} cannot be imported ({error}); give the dotted path of a class or function"
+        ) from error
+    except Exception as error:
+        raise ConfigError(
+            f"{path}._target_={target} cannot be imported: {type(error).__name__} in {place_of(error)}: {one_line(error)}"
         ) from error

@@ -51,6 +51,15 @@ class RunState:
             setattr(self, f.name, state[f.name])
 
 
+def as_score(value: Any, method: str) -> float:
+    """What a method of a task gives as a score, as a plain number; TypeError where it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        given = type(value).__name__ + (f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else "")
+        raise TypeError(f"{method} of the task must give a number, got {given}") from None
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A run that is ready to take steps. config: resolved settings. data: fingerprint. records: folder of its folder."""

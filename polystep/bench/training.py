@@ -8,7 +8,7 @@ from polystep.ask_tell import NonFiniteLossError
 from polystep.bench.evaluation import Evaluation
 from polystep.bench.interruption import Interruption
 from polystep.bench.ledger import Budget, MeteredObjective
-from polystep.bench.state import Prepared, RunCheckpoint
+from polystep.bench.state import Prepared, RunCheckpoint, as_score
 from polystep.contracts import StepReport
 from polystep.evaluation.sharded import Processes
 from polystep.records import COUNTERS, Row
@@ -104,7 +104,7 @@ def _validate(training: Training) -> None:
     assert state.unvalidated is not None
     try:
         with training.stoppable(True), training.run.ledger.clock("validation"):
-            score = training.run.task.validate(training.run.optimizer.solution)
+            score = as_score(training.run.task.validate(training.run.optimizer.solution), "validate")
     except KeyboardInterrupt:
         # the next process validates it
         if not training.checkpoint.holds_every_step:

@@ -37,6 +37,10 @@ def optimizer_checks(factory: Callable[..., Optimizer], steps: int = 5) -> Itera
     yield "its solution is the starting point before the first step"
     trajectory = _trajectory(optimizer, 0, steps)
     for step, reached in enumerate(trajectory):
+        assert (reached.shape, reached.dtype) == (start.shape, start.dtype), (
+            f"the solution after step {step} has shape {tuple(reached.shape)} and {reached.dtype}, not those of the starting "
+            f"point, {tuple(start.shape)} and {start.dtype}"
+        )
         assert torch.isfinite(reached).all(), f"the solution after step {step} is not finite: {first_bad(reached)}"
     yield "the solution stays finite"
     assert torch.equal(start, torch.linspace(-0.5, 0.5, layout.size)), "the starting point was changed in place"

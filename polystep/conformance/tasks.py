@@ -1,6 +1,7 @@
 """What every task owes by its contract."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,6 +30,7 @@ def task_checks(factory: Callable[[int], Task], steps: int = 3) -> Iterator[str]
     task, twin = factory(0), factory(0)
     point = task.initial_point(0)
     assert point.shape == (task.layout.size,), f"initial_point must have shape ({task.layout.size},)"
+    assert point.dtype == torch.float32, f"initial_point must be float32, got {point.dtype}"
     assert torch.equal(point, twin.initial_point(0)), "initial_point is not determined by the seed"
     assert not torch.equal(point, task.initial_point(1)), "initial_point ignores the seed"
     yield "the starting point follows from the seed"
@@ -54,10 +56,14 @@ def task_checks(factory: Callable[[int], Task], steps: int = 3) -> Iterator[str]
         "the data stream does not resume exactly"
     )
     yield "the stream of objectives resumes exactly"
-    for judge in (task.validate, task.test):
-        score = judge(point)
-        assert score == score, f"{judge.__name__} gives NaN for the initial point"
-        assert score == judge(point), f"{judge.__name__} gives another score for the same point"
+    for name, judge in (("validate", task.validate), ("test", task.test)):
+        score: Any = judge(point)
+        assert isinstance(score, int | float), f"{name} must give a number, got {type(score).__name__}"
+        assert score == score, f"{name} gives NaN for the initial point"
+        assert task.metric.unit != "fraction" or 0 <= score <= 1, (
+            f"{name} gives {score:g}, but the unit of the metric is a fraction, from 0 to 1"
+        )
+        assert score == judge(point), f"{name} gives another score for the same point"
     assert task.metric.direction in ("maximize", "minimize"), "metric.direction must be maximize or minimize"
     yield "the same point has the same validation and test score"
     check_random_states(global_states)

@@ -35,6 +35,13 @@ def follower() -> Follower:
     return Follower(ParameterLayout({"x": (2,)}), torch.zeros(2))
 
 
+@pytest.mark.parametrize("method", ["_propose", "_learn"])
+def test_methods_that_return_nothing_are_told_what_to_return(follower: Follower, method: str) -> None:
+    setattr(follower, method, lambda *_: None)
+    with pytest.raises(TypeError, match=rf"Follower\.{method} must return .*, got NoneType"):
+        follower.tell(torch.zeros(len(follower.ask(0.0))))
+
+
 def test_calls_out_of_order_are_errors(follower: Follower) -> None:
     with pytest.raises(RuntimeError, match="without ask"):
         follower.tell(torch.zeros(4))

@@ -175,3 +175,9 @@ def test_arguments_are_checked(space: FullSpace) -> None:
         SeededCandidates(torch.zeros(3), torch.tensor([1]), torch.ones(1), "uniform")
     with pytest.raises(ValueError, match=r"offset must have shape \(2, 2\), got \(2, 3\)"):
         ParticleCandidates(torch.zeros(5), space, torch.tensor([0, 1]), torch.zeros(2, 3))
+
+
+def test_every_candidate_needs_a_weight() -> None:
+    candidates = SeededCandidates(torch.zeros(3), torch.arange(4), torch.ones(4))
+    with pytest.raises(ValueError, match=r"a weight for each of the 4 candidates, shape \(4,\), got \(3,\)"):
+        candidates.combine(torch.ones(3))

@@ -1,8 +1,10 @@
 """Checks of settings."""
 
 import math
+import re
 
 import pytest
+import torch
 
 from polystep.contracts import ExpectedError
 from polystep.schedule import Constant, LinearOverSteps, Moment
@@ -11,6 +13,7 @@ from polystep.validation import (
     at_least,
     non_negative,
     one_of,
+    place_of,
     positive,
     positive_schedule,
     share_below_one,
@@ -66,3 +69,12 @@ def test_settings_out_of_range_are_named_with_what_is_allowed() -> None:
             share_below_one(beta=value)
     with pytest.raises(SettingError, match="report must be 'mean', 'median' or 'best', got 'worst'"):
         one_of(("mean", "median", "best"), report="worst")
+
+
+def test_the_place_of_an_error_is_the_last_one_outside_of_packages() -> None:
+    with pytest.raises(RuntimeError) as raised:
+        torch.nn.Linear(2, 3)(torch.zeros(5))
+    assert re.fullmatch(rf"{re.escape(__file__)}, line \d+", place_of(raised.value))
+    with pytest.raises(SyntaxError) as raised_here:
+        compile("1 +\n2 2", "own.py", "exec")
+    assert place_of(raised_here.value) == "own.py, line 1"

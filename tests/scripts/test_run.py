@@ -6,6 +6,7 @@ Every command runs in a folder of its own; all that compute, in a process of the
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -123,7 +124,7 @@ def test_a_run_is_finished_shown_and_then_skipped(command: Command) -> None:
     assert first.status == 0 and "run snn_digits-polystep-default-seed42-" in first.output
     assert f"100% step {STEPS}" in first.output and "record: results/reproduction/records/" in first.output
     again = command(*SMALL, "threads=2", "checkpoint_seconds=9", "device=cpu")
-    assert again.status == 0 and again.output.startswith("already done: test 0.") and again.output.count("\n") == 1
+    assert again.status == 0 and again.output.startswith("already done: test 0.") and again.output.count("\n") <= 2
     (record,) = command.records
     assert record.context["threads"] == 1
     assert sorted(path.name for path in command.folder.iterdir()) == ["output", "results"]
@@ -386,7 +387,8 @@ def test_a_run_that_diverges_counts_by_its_best_point_before(command: Command) -
 def test_only_losses_without_number_from_the_first_step_on_fail_the_run(command: Command, uninterrupted: Any) -> None:
     failed = command(*SMALL, **{LOSSES: "original(*a) * float('nan')"})
     assert failed.status == 1 and "Traceback" not in failed.output
-    assert "failed: NonFiniteLossError: all " in failed.output and "repeat the command to try again" in failed.output
+    assert re.search(r"failed: NonFiniteLossError in .*ask_tell\.py, line \d+: all ", failed.output)
+    assert "repeat the command to try again" in failed.output
     (record,) = command.records
     assert record.status == "failed" and record.error["traceback"].startswith("Traceback")
     assert command(*SMALL).status == 0

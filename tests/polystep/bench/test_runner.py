@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from polystep.bench import state
 from polystep.bench.checkpoint import load_checkpoint
 from polystep.bench.evaluation import Evaluation
 from polystep.bench.ledger import Budget, BudgetError, MeteredObjective
+from polystep.bench.runner import PreparationError
 from polystep.contracts import StepReport
 from polystep.records import read_record
 from tests.polystep.bench.spy_run import CANDIDATES, ROWS, STEPS, RandomSearch, SpyTask
@@ -47,6 +49,32 @@ def test_a_run_leaves_a_record_and_a_checkpoint(build, tmp_path: Path) -> None:
     assert history["backward_passes"] == [0] * 4 and None not in history["validation"]
     assert [value is None for value in history["best"]] == [True, False, False, False]
     assert {path.name for path in outcome.folder.iterdir()} == {"run.json", "checkpoint.safetensors", ".lock"}
+
+
+@pytest.mark.parametrize("method", ["validate", "test"])
+def test_scores_that_are_no_numbers_fail_the_run(build, method: str) -> None:
+    task = SpyTask()
+    setattr(task, method, lambda point: torch.zeros(2))
+    error = build(task).execute().record.error
+    assert error["message"] == f"{method} of the task must give a number, got Tensor of shape (2,)"
+    assert error["place"].startswith(str(Path(state.__file__)))
+
+
+def test_scores_may_be_tensors_of_one_number(build) -> None:
+    task = SpyTask()
+    judged = task.validate
+    task.validate = lambda point: torch.tensor(judged(point))
+    assert build(task).execute().status == "finished"
+
+
+def test_what_cannot_be_built_is_an_expected_failure(build) -> None:
+    class Unbuilt(SpyTask):
+        @property
+        def fingerprint(self) -> str:
+            raise AttributeError("no file")
+
+    with pytest.raises(PreparationError, match=rf"cannot be built: AttributeError in {__file__}, line \d+: no file"):
+        build(Unbuilt()).execute()
 
 
 def test_a_finished_run_is_skipped(build) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import pytest
 
-from polystep.bench.schema import ConfigError, check_node, check_settings, describe, fits
+from polystep.bench.schema import ConfigError, check_node, check_settings, describe, fits, locate
 
 
 class Part:
@@ -175,3 +175,20 @@ def test_a_method_of_a_class_and_open_arguments_are_targets() -> None:
     with pytest.raises(ConfigError, match=r"unknown setting top.sizes \(did you mean size\?\)"):
         check_node({"_target_": f"{HERE}.Part.wide", "sizes": 3}, "top")
     check_node({"_target_": f"{HERE}.open_ended", "anything": [1]}, "top")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("def build(:", r"SyntaxError in .*own_module_0\.py, line 1: invalid syntax"),
+        ("1 / 0", r"ZeroDivisionError in .*own_module_1\.py, line 1: division by zero"),
+    ],
+)
+def test_modules_that_fail_while_they_are_imported_are_named_with_the_place(
+    text: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"own_module_{int('1' in text)}"
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=rf"optimizer\._target_={name}\.build cannot be imported: {fault}"):
+        locate(f"{name}.build", "optimizer")

@@ -114,6 +114,20 @@ class Greedy(Descent):
         return super().step(objective, used)
 
 
+class Double(Walk):
+    def step(self, objective: Any, used: float) -> StepReport:
+        report = super().step(objective, used)
+        self.solution = self.solution.double()
+        return report
+
+
+class Shrinking(Walk):
+    def step(self, objective: Any, used: float) -> StepReport:
+        report = super().step(objective, used)
+        self.solution = self.solution[:-1]
+        return report
+
+
 class Infinite(Walk):
     def step(self, objective: Any, used: float) -> StepReport:
         report = super().step(objective, used)
@@ -178,6 +192,8 @@ class Global(Walk):
         (Idle, "neither candidates nor gradients"),
         (Unpaid, "neither candidates nor gradients"),
         (Greedy, "seeds 0 and 1 lead to the same point after 5 steps"),
+        (Double, r"after step 1 has shape \(76,\) and torch.float64, not those of the starting point"),
+        (Shrinking, r"after step 1 has shape \(75,\) and torch.float32"),
         (Infinite, "the solution after step 1 is not finite: "),
         (Rounded, "resuming after 0 steps gives other numbers"),
         (Forgetful, "resuming after 1 steps gives other numbers"),

@@ -200,6 +200,16 @@ NUMBERS = count()
         ({"state_dict": lambda task: {"step": 0}}, "the data stream does not resume exactly"),
         ({"validate": lambda task, point: math.nan}, "gives NaN for the initial point"),
         ({"test": lambda task, point: math.nan}, "gives NaN for the initial point"),
+        ({"validate": lambda task, point: None}, "validate must give a number, got NoneType"),
+        ({"test": lambda task, point: point.sum()}, "test must give a number, got Tensor"),
+        (
+            {"metric": Metric("accuracy", "maximize", "fraction"), "validate": lambda task, point: 57.6},
+            "validate gives 57.6, but the unit of the metric is a fraction",
+        ),
+        (
+            {"initial_point": lambda task, seed: Regression.initial_point(task, seed).double()},
+            "initial_point must be float32, got torch.float64",
+        ),
         ({"test": lambda task, point: float(next(NUMBERS))}, "gives another score for the same point"),
         ({"metric": Metric("loss", "smallest", "")}, "metric.direction must be maximize or minimize"),
         ({"next_objective": after(lambda: torch.rand(()))}, "the global random state of torch was used"),
