@@ -123,7 +123,7 @@ def test_grids_have_nine_settings_of_every_rival_on_every_network(task: str, riv
     expected = [centre(task, rival) * factor for factor in multiples(rival)]
     assert radii == pytest.approx(expected, rel=3e-3)
     final = composed("study=equal_steps", f"task={task}", f"optimizer={rival}")
-    tuned = composed(*method.run(method.grid.points[0]).overrides)
+    tuned = composed(*method.runs(method.grid.points[0])[0].overrides)
     for place in ("subspace", "input_directions"):
         assert tuned["optimizer"].get(place) == final["optimizer"].get(place)
     budget, steps = tuned["budget"], final["budget"]["steps"]
