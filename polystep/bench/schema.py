@@ -1,5 +1,6 @@
 """The signature of what a configuration builds is its schema: unknown settings and wrong types fail before anything runs."""
 
+import importlib
 import inspect
 import pkgutil
 import types
@@ -186,9 +187,20 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     return found
 
 
+def _import(module: str) -> None:
+    """Import a module, where there is one: what follows takes one that lacks something for one that is not there."""
+    try:
+        if module:
+            importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+
+
 def locate(target: Any, path: str) -> Any:
     """The class or function that a dotted path names. Raises ConfigError with the place `path` of the setting."""
     try:
+        _import(str(target).rpartition(".")[0])
         found = pkgutil.resolve_name(str(target))
         if not callable(found):
             raise ValueError(f"it is a {type(found).__name__}")

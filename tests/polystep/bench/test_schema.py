@@ -178,17 +178,18 @@ def test_a_method_of_a_class_and_open_arguments_are_targets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("name", "text", "fault"),
     [
-        ("def build(:", r"SyntaxError in .*own_module_0\.py, line 1: invalid syntax"),
-        ("1 / 0", r"ZeroDivisionError in .*own_module_1\.py, line 1: division by zero"),
+        ("own_a", "def build(:", r"cannot be imported: SyntaxError in .*own_a\.py, line 1: invalid syntax"),
+        ("own_b", "1 / 0", r"cannot be imported: ZeroDivisionError in .*own_b\.py, line 1: division by zero"),
+        ("own_c", "import nothing_like_it", r"cannot be imported \(No module named 'nothing_like_it'\)"),
+        ("own_d", "from math import sinn", r"cannot be imported \(cannot import name 'sinn' from 'math'"),
     ],
 )
-def test_modules_that_fail_while_they_are_imported_are_named_with_the_place(
-    text: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_modules_that_fail_while_they_are_imported_are_told_with_the_cause(
+    name: str, text: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = f"own_module_{int('1' in text)}"
     (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ConfigError, match=rf"optimizer\._target_={name}\.build cannot be imported: {fault}"):
+    with pytest.raises(ConfigError, match=rf"optimizer\._target_={name}\.build {fault}"):
         locate(f"{name}.build", "optimizer")
