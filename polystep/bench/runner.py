@@ -26,6 +26,10 @@ from polystep.records.identity import digest
 from polystep.validation import one_line, place_of
 
 
+class PreparationError(ExpectedError):
+    """The task or the optimiser of a run raises an error while it is built."""
+
+
 @dataclass(frozen=True)
 class RunOutcome:
     """What became of a run: "skipped" means that its finished record was there already."""
@@ -168,10 +172,6 @@ class Run:
                 f"the processes of this run do not see the same checkpoint: in process {self.processes.rank}, {run.folder} "
                 f"leads to step {run.state.step}; name a folder that all machines share with records=FOLDER"
             )
-
-
-class PreparationError(ExpectedError):
-    """The task or the optimiser of a run raises an error while it is built."""
 
 
 def _scores(run: Prepared) -> dict[str, Any]:

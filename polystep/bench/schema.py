@@ -193,7 +193,7 @@ def _import(module: str) -> None:
         if module:
             importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
 
 

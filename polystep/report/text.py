@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 MISSING = "—"
@@ -108,6 +108,11 @@ def _digits(values: Sequence[float], unit: Any, sign: bool = False) -> tuple[lis
         decimals = 0
     shown = ".3e" if largest >= 1e15 else form.form or f",.{decimals}f"
     return [format(value, ("+" if sign else "") + shown) for value in scaled], form.difference if sign else form.symbol
+
+
+def told(sentences: Mapping[str, bool]) -> str:
+    """Those of the sentences that are true."""
+    return " ".join(sentence for sentence, is_so in sentences.items() if is_so)
 
 
 def short_number(value: float) -> str:

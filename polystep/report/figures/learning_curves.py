@@ -8,7 +8,7 @@ from polystep.report.groups import Board, groups_by_method
 from polystep.report.material import Material, family_section
 from polystep.report.one_run import DEFAULT, method_title
 from polystep.report.score_axis import score_axis
-from polystep.report.text import file_stem
+from polystep.report.text import file_stem, told
 
 _COSTS = {
     "equal_evaluations": ("candidate_evaluations", "candidates"),
@@ -38,7 +38,7 @@ def charts(material: Material) -> Iterator[Chart]:
 
 def _panel(material: Material, board: Board) -> Panel:
     cost, x_label = _COSTS.get(str(board["protocol"]), _OTHER)
-    axis, is_log = score_axis(board), score_axis(board).best is not None
+    axis = score_axis(board)
     banded = {group.key for group in (board.own, board.best(board.rivals)) if group}
     lines = []
     methods = groups_by_method([board]).items()
@@ -47,12 +47,12 @@ def _panel(material: Material, board: Board) -> Panel:
         if line and len(methods) > _MOST_BANDS and group.key not in banded:
             line = replace(line, low=(), high=())
         lines.append(line)
-    shown = tuple(filter(None, lines))
+    shown, is_log = tuple(filter(None, lines)), axis.best is not None
     return Panel(board.title, shown, x_label=x_label, y_label=axis.label, log_y=is_log, level=axis.level)
 
 
 def _note(boards: Sequence[Board]) -> str:
-    told = {
+    sentences = {
         "Validation of the point at that moment, mean over seeds; the tables have the test score of the best one.": True,
         f"Bands from the lowest to the highest seed; of more than {_MOST_BANDS} methods only those of PolyStep and of the best "
         "other black-box method.": True,
@@ -63,4 +63,4 @@ def _note(boards: Sequence[Board]) -> str:
             boards[0]["protocol"] not in (*_COSTS, "equal_seconds")
         ),
     }
-    return " ".join(sentence for sentence, is_so in told.items() if is_so)
+    return told(sentences)

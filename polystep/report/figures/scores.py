@@ -7,7 +7,7 @@ from polystep.report.groups import Board
 from polystep.report.material import Material, family_section
 from polystep.report.published import published_score
 from polystep.report.score_axis import linear_axis
-from polystep.report.text import ENOUGH_SEEDS, Spread, file_stem
+from polystep.report.text import ENOUGH_SEEDS, Spread, file_stem, told
 
 COLUMNS = 3
 
@@ -19,14 +19,13 @@ def charts(material: Material) -> Iterator[Chart]:
         if panels:
             section = family_section(family)
             name, title = file_stem("scores", family, axis), f"{section}: {axis}, here and published"
-            told = {
+            sentences = {
                 "Filled: mean over seeds, which are strokes, from the lowest to the highest.": True,
                 "Open: published, mean and standard deviation.": any(d.published for p in panels for d in p.dots),
                 "Dotted: solved.": any(panel.level is not None for panel in panels),
                 "Returns of the last policy; larger is better, also below zero.": not boards[0]["unit"],
             }
-            note = " ".join(sentence for sentence, is_so in told.items() if is_so)
-            yield Chart(name, title, section, rows_of(panels, COLUMNS), (note,), summary=True)
+            yield Chart(name, title, section, rows_of(panels, COLUMNS), (told(sentences),), summary=True)
 
 
 def _panel(material: Material, board: Board) -> Panel:

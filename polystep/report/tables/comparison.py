@@ -16,7 +16,7 @@ def tables(material: Material) -> Iterator[Table]:
     for (family, axis), members in groupby(material.boards, key=lambda board: (board["family"], board.axis)):
         boards = list(members)
         edition = boards[0].edition
-        # each score of which there is an interval, before it
+        # the interval stands after the score that it belongs to
         scores = [rows.TEST, spread_column("last", "Test, last")]
         place = 1 + (boards[0].groups[0].score == "test_last")
         columns = [

@@ -183,6 +183,7 @@ def test_a_method_of_a_class_and_open_arguments_are_targets() -> None:
         ("own_a", "def build(:", r"cannot be imported: SyntaxError in .*own_a\.py, line 1: invalid syntax"),
         ("own_b", "1 / 0", r"cannot be imported: ZeroDivisionError in .*own_b\.py, line 1: division by zero"),
         ("own_c", "import nothing_like_it", r"cannot be imported \(No module named 'nothing_like_it'\)"),
+        ("nothing_like_it_too", "import nothing_like_it", r"cannot be imported \(No module named 'nothing_like_it'\)"),
         ("own_d", "from math import sinn", r"cannot be imported \(cannot import name 'sinn' from 'math'"),
     ],
 )
