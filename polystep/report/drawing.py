@@ -91,6 +91,8 @@ def _draw_curves(figure: "Figure", chart: Chart) -> None:
     panels = [panel for row in chart.rows for panel in row]
     labels = {line.label for panel in panels for line in panel.lines}
     labels |= {mark.label for panel in panels for mark in panel.marks}
+    # in points, so that none reaches into the next panel
+    title_size = 10 * min(1.0, 28 / max(len(panel.title) or 1 for panel in panels))
     width, panel_height, between = max(6.4, 0.5 + 2.5 * columns), 2.1, 0.68
     legend_columns = max(1, int(width / (0.6 + 0.068 * max(map(len, labels)))))
     legend = 0.22 * math.ceil(len(labels) / legend_columns) + 0.12
@@ -103,7 +105,7 @@ def _draw_curves(figure: "Figure", chart: Chart) -> None:
     for row, members in enumerate(chart.rows):
         for column, panel in enumerate(members):
             axes = figure.add_subplot(len(chart.rows), columns, row * columns + column + 1)
-            axes.set_title(for_figure(panel.title), loc="left")
+            axes.set_title(for_figure(panel.title), loc="left", fontsize=title_size)
             axes.set_xlabel(for_figure(panel.x_label))
             if column == 0 or panel.y_label != members[0].y_label:
                 axes.set_ylabel(for_figure(panel.y_label))
