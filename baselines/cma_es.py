@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from baselines.best_ever import BestEver
 from baselines.pycma_state import restore_strategy, strategy_state
 from polystep import machine
 from polystep.ask_tell import PointOptimizer, replace_non_finite, search_space
@@ -70,13 +71,13 @@ class CMAES(PointOptimizer):
         _require_memory(len(self._start), self._population, self._diagonal)
         self._generator = named_generator(seed, "cma_es")
         self._generators = (self._generator,)
-        self._best, self._best_loss = self._point, math.inf
+        self._best = BestEver(self._point)
         self._strategy = self._new_strategy()
 
     @property
     def solution(self) -> Tensor:
         """The mean or the best candidate so far (D,), as `report` says."""
-        return self._best if self._report_best else self._point
+        return self._best.point if self._report_best else self._point
 
     def _new_strategy(self) -> Any:
         # takes a second, which who only asks for the signature of this class need not wait
@@ -112,14 +113,11 @@ class CMAES(PointOptimizer):
         self._strategy.pop_injection_directions = self._injected
 
     def _learn(self, losses: Tensor) -> dict[str, float]:
-        usable = replace_non_finite(losses.double())
-        lowest = int(usable.argmin())
-        if usable[lowest] < self._best_loss:
-            self._best_loss, self._best = float(usable[lowest]), self._as_points(self._asked[lowest])
+        self._best.take(losses.double(), lambda place: self._as_points(self._asked[place]))
         with _quiet():
-            self._strategy.tell(self._asked, usable.tolist())
+            self._strategy.tell(self._asked, replace_non_finite(losses.double()).tolist())
         self._point = self._as_points(self._strategy.gp.pheno(self._strategy.mean))
-        return {"sigma": float(self._strategy.sigma), "best_loss": self._best_loss}
+        return {"sigma": float(self._strategy.sigma), "best_loss": self._best.loss}
 
     def _as_points(self, values: NDArray[np.float64]) -> Tensor:
         points = torch.tensor(values, dtype=self._point.dtype, device=self._point.device)
@@ -128,15 +126,14 @@ class CMAES(PointOptimizer):
     def _state(self) -> State:
         return super()._state() | {
             "generator": generator_state(self._generator),
-            "best": {"point": self._best, "loss": self._best_loss if math.isfinite(self._best_loss) else None},
+            "best": self._best.state_dict(),
             "strategy": strategy_state(self._strategy),
         }
 
     def _restore(self, state: State) -> None:
         super()._restore(state)
         restore_generator(self._generator, state["generator"])
-        best = state["best"]
-        self._best, self._best_loss = best["point"].clone(), math.inf if best["loss"] is None else best["loss"]
+        self._best.load_state_dict(state["best"])
         self._strategy = self._new_strategy()
         restore_strategy(self._strategy, state["strategy"])
 

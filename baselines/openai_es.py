@@ -1,6 +1,5 @@
 """OpenAI-ES: evolution strategies with mirrored sampling, one gradient estimate from ranked losses per generation."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
@@ -8,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from baselines.best_ever import BestEver
 from baselines.shaping import centred_ranks, centred_ranks_by_position, check_population, pair_weights, z_scores
 from polystep.ask_tell import PointOptimizer, search_space
 from polystep.candidates import SeededCandidates
@@ -92,12 +92,12 @@ class OpenAIES(PointOptimizer):
         self._utilities = _UTILITIES[shaping]
         self._report_best = report == "best_ever"
         self._subspace = search_space(subspace, layout, self._point, seed)
-        self._best, self._best_loss = self._point, math.inf
+        self._best = BestEver(self._point)
 
     @property
     def solution(self) -> Tensor:
         """Theta or the best candidate so far (D,), as `report` says."""
-        return self._best if self._report_best else self._point
+        return self._best.point if self._report_best else self._point
 
     @property
     def _generation(self) -> Moment:
@@ -118,7 +118,7 @@ class OpenAIES(PointOptimizer):
 
     def _learn(self, losses: Tensor) -> dict[str, float]:
         if self._report_best:
-            self._keep_best(losses)
+            self._best.take(losses, lambda place: self._candidates.dense(slice(place, place + 1))[0])
         gradient = self._candidates.combine(pair_weights(self._utilities(losses.double())))
         gradient /= len(losses) * self._sigma_in_float32
         before = self._point
@@ -129,16 +129,10 @@ class OpenAIES(PointOptimizer):
             self._point = before + self._update.move(gradient, self._now, before)
         return {"gradient_norm": float(gradient.norm()), "movement": float((self._point - before).norm())}
 
-    def _keep_best(self, losses: Tensor) -> None:
-        lowest = int(torch.where(torch.isfinite(losses), losses, torch.inf).argmin())
-        if losses[lowest] < self._best_loss:
-            (self._best,) = self._candidates.dense(slice(lowest, lowest + 1))
-            self._best_loss = float(losses[lowest])
-
     def _state(self) -> State:
         state = super()._state()
-        if self._best_loss != math.inf:
-            state["best"] = {"point": self._best, "loss": self._best_loss}
+        if self._report_best:
+            state["best"] = self._best.state_dict()
         if self._update is not None:
             state["update"] = self._update.state_dict()
         return state
@@ -147,5 +141,5 @@ class OpenAIES(PointOptimizer):
         super()._restore(state)
         if self._update is not None:
             self._update.load_state_dict(state["update"])
-        best = state.get("best")
-        self._best, self._best_loss = (best["point"].clone(), best["loss"]) if best else (self._point, math.inf)
+        if self._report_best:
+            self._best.load_state_dict(state["best"])

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from polystep.domain import Bounds
+from polystep.domain import BlackBoxError, Bounds
 from polystep.factories import Factory
 from polystep.search import OptimizeResult, Search
 
@@ -37,6 +37,8 @@ def minimize(
 
         minimize(lambda x: (x**2).sum(), [3.0, 4.0]).x
     """
+    if not callable(function):
+        raise BlackBoxError(f"function must be a function of a point, got {function!r}")
     search = Search(start, optimizer, budget=budget, seed=seed, bounds=bounds, integrality=integrality)
     while not search.finished:
         points = search.ask()

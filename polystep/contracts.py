@@ -51,6 +51,7 @@ class Metric:
     """What a task's `validate` and `test` return: its name, which direction is better, its unit.
 
     best: the best possible value, None where it is not known. solved: the value that counts as solved, None where none does.
+    Raises ValueError for another direction.
     """
 
     name: str
@@ -58,6 +59,10 @@ class Metric:
     unit: str
     best: float | None = None
     solved: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("maximize", "minimize"):
+            raise ValueError(f"the direction of a metric must be 'maximize' or 'minimize', got {self.direction!r}")
 
     def better(self, value: float, other: float) -> bool:
         """Whether `value` is strictly better than `other`; a NaN is never better."""

@@ -111,7 +111,9 @@ class Fitting:
 
     def _reason_to_end(self) -> str:
         """Empty where training goes on."""
-        if self.done >= self.steps:
+        if self.done > self.steps:
+            return f"{self.done} steps were taken before, more than the {self.steps} asked for"
+        if self.done == self.steps:
             return f"all {self.done} steps are taken"
         since = sum(row.step > self.best.get("step", 0) for row in self.history)
         if self.patience is not None and since >= self.patience:
@@ -165,7 +167,8 @@ class Fitting:
         except Exception as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise StorageError(
-                f"checkpoint {self.checkpoint} cannot be read ({reason}); delete it, and training starts anew"
+                f"{self.checkpoint} cannot be read as a checkpoint ({reason}); name another file, or delete it if it is one "
+                "that was damaged, and training starts anew"
             ) from None
         self.trainer.load_state_dict(own)
         self.history, self.done, self.losses, self.best = history, done, losses, best

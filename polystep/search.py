@@ -14,6 +14,7 @@ from polystep.candidates import Candidates
 from polystep.domain import BlackBoxError, Bounds, read_domain
 from polystep.factories import AskTell, Factory, build_search, for_black_boxes, optimizer_factory
 from polystep.layout import ParameterLayout
+from polystep.validation import whole_seed
 
 SAME = 1e-6
 """Values of one point that differ by a larger share than this mean noise; smaller differences are rounding."""
@@ -64,10 +65,12 @@ class Search:
         self._domain = read_domain(start, bounds, integrality)
         self._gives_tensors = isinstance(start, Tensor)
         self._budget = 1000 * len(self._domain.start) if budget is None else _read_budget(budget)
-        self._factory, self._seed = optimizer_factory(optimizer, for_black_boxes), seed
+        self._factory, self._seed = optimizer_factory(optimizer, for_black_boxes), whole_seed(seed)
         self._optimizer: AskTell | None = None
         self._asked: Tensor | None = None
         self._best, self._lowest, self._evaluations, self._noisy = self._domain.start, math.inf, 0, False
+        # whether a point other than the start was ever asked for
+        self._looked = False
         self._history: list[tuple[int, float]] = []
         self._message, self._success, self.finished = "", True, False
 
@@ -89,7 +92,9 @@ class Search:
         if not self._message:
             candidates = self._next_candidates(self._optimizer)
             if len(candidates):
-                return self._domain.points(candidates.dense(slice(None)))
+                points = self._domain.points(candidates.dense(slice(None)))
+                self._looked = self._looked or bool((points != self._domain.start).any())
+                return points
         return self._domain.points(self._optimizer.solution.unsqueeze(0))
 
     def _next_candidates(self, optimizer: AskTell) -> Candidates:
@@ -155,6 +160,13 @@ class Search:
     def _end(self, point: Tensor, value: float) -> None:
         if self._noisy and math.isfinite(value):
             self._best, self._lowest = point, value
+        if self._history and not self._looked:
+            self._success = False
+            rounded = ", rounded to whole numbers," if bool(self._domain.integers.any()) else ""
+            self._message = (
+                f"every point asked for was the start: no candidate{rounded} differs from it; give the method larger steps, "
+                "such as sigma=1"
+            )
         self.finished = True
 
     @property

@@ -21,7 +21,7 @@ from polystep.evaluation.parts import has_forward_of
 from polystep.factories import Factory, build, for_models, optimizer_factory
 from polystep.fitting import Fit, Fitting
 from polystep.progress import Progress
-from polystep.validation import first_line
+from polystep.validation import first_line, whole_seed
 
 Measure = Callable[[Tensor, Tensor], Any]
 """A number, of any type, from outputs and targets of a batch or of a whole set."""
@@ -58,6 +58,8 @@ class Trainer:
             raise TrainingError(
                 f"model must be an nn.Module, got {type(model).__name__}; polystep.minimize takes functions"
             )
+        if isinstance(loss, type):
+            raise TrainingError(f"loss is the class {loss.__name__}; give one of its objects, {loss.__name__}()")
         if not (callable(loss) or isinstance(loss, SampleLoss)):
             raise TrainingError(
                 f"loss must be a function of outputs and targets, or a SampleLoss, got {loss!r}; torch.nn.functional has many, "
@@ -66,12 +68,14 @@ class Trainer:
         if any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in model.parameters()):
             raise TrainingError("the model has lazy layers without parameters yet; call it once on a batch")
         self.model, self._loss = model, _with_tensors(loss) if _is_own(loss) else loss
+        # of a function its own, of an object that of its class
+        self._loss_name = str(getattr(loss, "__qualname__", type(loss).__qualname__))
         factory = optimizer_factory(optimizer, for_models)
-        self._batches, self._seed = Batches.of(model), int(seed)
+        self._batches, self._seed = Batches.of(model), whole_seed(seed)
         choice = choose_evaluator(model, self._loss)
         self.evaluator, self.evaluation = choice.evaluator, str(choice)
         self.layout = self.evaluator.layout
-        self.optimizer = build(factory, self.layout, self.layout.point_of(model), seed)
+        self.optimizer = build(factory, self.layout, self.layout.point_of(model), self._seed)
         self.steps = 0
         self._written = self.layout.point_of(model)
         if choice.reason is not None:
@@ -165,6 +169,7 @@ class Trainer:
         return {
             "steps": self.steps,
             "seed": self._seed,
+            "loss": self._loss_name,
             "parameters": self._shapes(),
             "kind": kind,
             "optimizer": self.optimizer.state_dict(),
@@ -182,8 +187,9 @@ class Trainer:
         for name, own, what in (
             ("kind", type(self.optimizer).__name__, "the optimizer {}"),
             ("seed", self._seed, "the seed {}"),
+            ("loss", self._loss_name, "the loss {}"),
         ):
-            if (found := state.get(name, own if name == "seed" else None)) != own:
+            if (found := state.get(name, None if name == "kind" else own)) != own:
                 raise TrainingError(
                     f"the state belongs to {what.format(found)}, not to {what.format(own)}; build the trainer as it was built"
                 )

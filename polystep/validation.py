@@ -2,11 +2,13 @@
 
 import difflib
 import math
+import operator
 import sysconfig
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 from polystep.contracts import ExpectedError
 from polystep.schedule import Moment, Schedule, as_schedule
@@ -52,6 +54,13 @@ def one_of(choices: Sequence[str], **settings: str) -> None:
         if value not in choices:
             *others, last = map(repr, choices)
             raise SettingError(f"{name} must be {', '.join(others)} or {last}, got {value!r}")
+
+
+def whole_seed(seed: Any) -> int:
+    """A seed as a plain whole number, of numpy too; SettingError where it is none."""
+    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+        raise SettingError(f"seed must be a whole number, got {seed!r}")
+    return operator.index(seed)
 
 
 def one_line(error: BaseException) -> str:

@@ -6,12 +6,9 @@ Prints what holds, a line each. Exit status: 0 all of it, 1 something does not h
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
-
-from omegaconf import OmegaConf
 
 from polystep.bench.composition import compose_config
-from polystep.bench.launch import PASSED_BY_HARNESS, build_component
+from polystep.bench.launch import PASSED_BY_HARNESS, build_component, check_section, plain_values
 from polystep.bench.schema import check_node, locate
 from polystep.component import component_of
 from polystep.conformance import optimizer_checks, task_checks
@@ -72,8 +69,8 @@ def checks(kind: str, overrides: Sequence[str]) -> Iterator[str]:
 
     Raises ExpectedError where it cannot be built.
     """
-    composed: Any = OmegaConf.to_container(compose_config(CONFIGS, ["budget.steps=5", *overrides]).config, resolve=True)
-    node = composed[kind]
+    node = plain_values(compose_config(CONFIGS, ["budget.steps=5", *overrides]).config)[kind]
+    check_section(node, kind)
     check_node(node, kind, PASSED_BY_HARNESS.get(kind, ()))
     yield f"its settings fit {node['_target_']}"
     declared = component_of(locate(node["_target_"], kind))
@@ -83,7 +80,11 @@ def checks(kind: str, overrides: Sequence[str]) -> Iterator[str]:
     given = {item.lstrip("+").partition("=")[0].removeprefix(f"{kind}.") for item in overrides}
     if given & SPLIT:
         given |= SPLIT
-    node |= {name: value for name, value in made_small.items() if name in node and name not in given}
+    others = {name: value for name, value in made_small.items() if name not in given and node.get(name, value) != value}
+    if others:
+        shown = ", ".join(f"{kind}.{name}={value}" for name, value in others.items())
+        yield f"it is checked with {shown}, which is quick, in place of its own; settings of the command line are kept"
+    node |= others
     node.pop("seed", None)
     if kind == "optimizer":
         yield from optimizer_checks(lambda **arguments: build_component(node, kind, **arguments))

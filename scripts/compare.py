@@ -22,7 +22,7 @@ from scripts.console import COMMITTED, RECORDS, console, explain, guarded, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; exit status 0 when something was compared, 1 when nothing could be, 2 after an explained failure."""
+    """The command; exit status 0, 1 when no committed run was there to compare with, 2 after an explained failure."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.compare", description="Show your own runs beside the committed ones."
     )
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say(note)
     for sentence in sentences:
         say(sentence)
-    return 0 if tables else 1
+    return 0 if any(row["origin"] == COMMITTED_RUNS for table in tables for row in table.rows) else 1
 
 
 def _read(words: Sequence[str]) -> tuple[str, str, list[Path]]:

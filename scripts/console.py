@@ -25,7 +25,6 @@ COMMITTED = ROOT / "results" / "records"
 RESULTS = Path("results/reproduction")
 RECORDS = RESULTS / "records"
 EXIT_STATUS = {"finished": 0, "skipped": 0, "failed": 1, "error": 2, "busy": 3, "interrupted": 130}
-_COMPONENTS = ("baselines/", "tasks/")
 PLACES = ("hydra.", "records=", "data_dir=")
 """Overrides that begin so say where a run is computed; records leave them out, as they are paths of this machine."""
 
@@ -63,12 +62,10 @@ def show(outcome: RunOutcome) -> int:
             f"already done: test {selected} (validation-selected), {last} (last); {where}",
             soft_wrap=True,
         )
-        context = outcome.record.context
-        uncommitted = [*(context["modified"] or ()), *(context["untracked"] or ())]
-        if files := [name for name in uncommitted if name.startswith(_COMPONENTS)]:
+        for file in outcome.changed:
             say(
-                f"it was computed with {', '.join(files)}, which no commit holds; after a change there raise the version of "
-                "the component, or delete the folder, to compute it again"
+                f"{file} is another one now than when this was computed; if the change gives other numbers, raise the version "
+                "of the component, or delete the folder, to compute it again"
             )
     elif outcome.status == "failed" and outcome.record.error is not None:
         console.print(

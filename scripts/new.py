@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ExpectedError as error:
         return explain(error)
     say(f"check it: python -m scripts.check {options.kind}={options.name}")
-    say(f"run it:   python -m scripts.run {options.kind}={options.name}")
+    on = "task=snn_digits " if options.kind == "optimizer" else ""
+    say(f"run it:   python -m scripts.run {on}{options.kind}={options.name} budget.steps=200")
     return EXIT_STATUS["finished"]
 
 

@@ -1,7 +1,7 @@
 """Where the runs of a sweep stand:  python -m scripts.status profile=paper
 
-Takes the settings of scripts.sweep and counts what is done, running, queued, failed and missing, with the last line of each
-error; --retry computes or submits what failed or is missing.
+Takes the settings of scripts.sweep and counts what is done, running, queued, interrupted, failed and missing, with the last
+line of each error; --retry computes or submits the last three.
 """
 
 import argparse
@@ -18,7 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; exit status 0, after --retry that of the sweep, 2 after an explained failure."""
     parser = argparse.ArgumentParser(prog="python -m scripts.status", description="Show where runs stand.")
     add_settings(parser)
-    parser.add_argument("--retry", action="store_true", help="compute or submit what failed or is missing")
+    parser.add_argument(
+        "--retry", action="store_true", help="compute or submit what was interrupted, failed or is missing"
+    )
     options = parser.parse_intermixed_args(arguments)
     try:
         launcher, runs = plan(overrides_of(options))

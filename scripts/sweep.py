@@ -120,11 +120,11 @@ def expected_minutes(runs: Sequence[SweepRun]) -> str:
 
 
 def show_unfinished(runs: Sequence[SweepRun], statuses: RunStatuses) -> None:
-    """List what runs, what failed, with the reasons, and what is missing."""
+    """List what runs, what was interrupted or failed, with the reasons, and what is missing."""
     done = sum(statuses[run.identity].state == "done" for run in runs)
     console.print(f"{done} of {len(runs)} runs are done")
     titles = _short_titles(runs)
-    for state in ("running", "unknown", "failed", "missing"):
+    for state in ("running", "unknown", *TO_DO):
         for run in runs:
             status = statuses[run.identity]
             if status.state == state:

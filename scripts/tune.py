@@ -124,6 +124,9 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path], seeds: int =
         base = name_of_settings(served[0]) if is_own else None
         config = compose_config(CONFIGS, trial_overrides(study, task, optimizer, variant, fixed)).config
         grid = read_grid(grids[study, task, optimizer], partial(_value_of, config))
+        for setting in grid.axes:
+            if OmegaConf.select(config, setting.lstrip("+"), default=config) is config:
+                raise ConfigError(f"{grids[study, task, optimizer]}: {setting} is no setting of optimizer={optimizer}")
         of_trials = range(config.seed, config.seed + seeds)
         method = Method(study, task, optimizer, variant, fixed, grid, of_trials, base, folders[0])
         own = files.get((study, task, optimizer), method.file)

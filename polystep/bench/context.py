@@ -1,11 +1,12 @@
 """Where a run is computed: code, versions, processor, threads, load."""
 
+import hashlib
 import importlib.metadata
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,17 @@ from typing import Any
 import torch
 
 
-def describe_context(device: str) -> dict[str, Any]:
+def describe_context(device: str, **components: object) -> dict[str, Any]:
     """What explains differences in speed or in the last digits between two runs, and with which code they were made.
 
     packages: versions of all that is imported by now. modified, untracked: files of the repository; None outside of one.
+    sources: hashes of the suite's own files, and of the module of each of the `components`, by its name.
     """
     found = _distributions()
     packages = {name for module in tuple(sys.modules) for name in found.get(module, ())}
     return {
         **_repository(),
+        "sources": {"suite": _suite(_ROOT)} | {name: _hash([source_file(part)]) for name, part in components.items()},
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in sorted(packages)},
         "platform": platform.platform(),
@@ -32,17 +35,46 @@ def describe_context(device: str) -> dict[str, Any]:
     }
 
 
-CODE = ("commit", "modified", "untracked")
+CODE = ("commit", "sources", "modified", "untracked")
 """What a context says of the code."""
 
 
 def code_of_both(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
-    """The code of a run that two processes made: files that differed in either, and no commit where theirs are two."""
+    """The code of a run that two processes made: files that differed from the commit in either of them, and neither commit
+    nor sources where the sources are two. Commits with the same sources are as good as one.
+    """
     files = {
         name: None if None in (earlier[name], later[name]) else sorted({*earlier[name], *later[name]})
-        for name in CODE[1:]
+        for name in CODE[2:]
     }
-    return {"commit": later["commit"] if earlier["commit"] == later["commit"] else None, **files}
+    same = earlier.get("sources") == later["sources"]
+    commit = later["commit"] if same and earlier["commit"] else None
+    return {"commit": commit, "sources": later["sources"] if same else None, **files}
+
+
+def source_file(component: object) -> Path | None:
+    """The file that defines the class of `component`; None where there is none, as at a prompt."""
+    file = getattr(sys.modules.get(type(component).__module__), "__file__", None)
+    return None if file is None else Path(file)
+
+
+_ROOT = Path(__file__).parents[2]
+
+
+@cache
+def _suite(root: Path) -> str:
+    """Read once: what is edited later is not what this process has imported."""
+    packages = ("polystep", "baselines", "tasks")
+    return _hash(sorted(path for package in packages for path in (root / package).rglob("*.py")))
+
+
+def _hash(files: Iterable[Path | None]) -> str:
+    """Of names and contents; where the files lie does not matter."""
+    content = hashlib.sha256()
+    for path in files:
+        if path is not None:
+            content.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return content.hexdigest()[:16]
 
 
 _distributions = cache(importlib.metadata.packages_distributions)

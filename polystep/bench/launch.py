@@ -18,12 +18,13 @@ from polystep.bench.runner import Run
 from polystep.bench.schema import ConfigError, check_node, check_settings, describe, fits, locate, unknown
 from polystep.bench.studies import Study
 from polystep.component import component_of
+from polystep.contracts import ExpectedError
 from polystep.evaluation.compilation import require_numba
 from polystep.evaluation.objective import forbid_tf32
 from polystep.evaluation.sharded import place_among_processes
 from polystep.files import json_value
 from polystep.machine import available_cores
-from polystep.validation import one_line
+from polystep.validation import one_line, place_of
 
 SECTIONS = ("task", "optimizer", "budget", "evaluation", "logger")
 SETTINGS: dict[str, Any] = {
@@ -47,16 +48,22 @@ def resolve_settings(composed: DictConfig, choices: Mapping[str, str]) -> dict[s
 
     Raises ConfigError where a setting is unknown, missing or of the wrong type.
     """
-    try:
-        config: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(one_line(error)) from None
+    config = plain_values(composed)
     _check_top_level(config)
     for section in SECTIONS:
         check_node(config[section], section, PASSED_BY_HARNESS.get(section, ()))
     # what the file of a study leaves out has a default
     config["study"] = asdict(Study(**config["study"]))
     config["names"] = {key: choices[key] for key in ("task", "optimizer", "study")}
+    return dict(config)
+
+
+def plain_values(composed: DictConfig) -> dict[str, Any]:
+    """The settings without references to others; raises ConfigError where one is missing."""
+    try:
+        config: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(one_line(error)) from None
     return dict(config)
 
 
@@ -146,12 +153,18 @@ def _device(name: str) -> torch.device:
 
 
 def build_component(node: dict[str, Any], path: str, **arguments: Any) -> Any:
-    """Instantiate a node; values that its target refuses become a ConfigError, other errors lose Hydra's wrapping."""
+    """Instantiate a node; values that its target refuses become a ConfigError, other errors lose Hydra's wrapping.
+
+    A ValueError that is no SettingError may be a fault of the target's code, so its place is told.
+    """
     try:
         return instantiate(node, **arguments)
     except Exception as error:
         cause = _root_cause(error)
-        raise (ConfigError(f"{path}: {cause}") if isinstance(cause, ValueError) else cause) from None
+        if not isinstance(cause, ValueError):
+            raise cause from None
+        place = "" if isinstance(cause, ExpectedError) else f" ({place_of(cause)})"
+        raise ConfigError(f"{path}: {cause}{place}") from None
 
 
 def _root_cause(error: BaseException) -> BaseException:
@@ -176,9 +189,8 @@ def _check_top_level(config: dict[str, Any]) -> None:
     if missing := check_settings(Study, config["study"], "study"):
         raise ConfigError(f"study lacks {', '.join(missing)}; add it to the yaml file of the study")
     for section in SECTIONS:
-        node = config[section]
-        if not isinstance(node, dict) or ("_target_" not in node and section != "logger"):
-            raise ConfigError(f"{section}={node!r} is not valid; expected settings with a _target_")
+        if section != "logger" or config[section] != {}:
+            check_section(config[section], section)
     for key, hint in SETTINGS.items():
         value = config[key]
         if not fits(value, hint) or (isinstance(value, int | float) and value < 0):
@@ -192,6 +204,12 @@ def _check_top_level(config: dict[str, Any]) -> None:
             f"task.device={of_task!r} is not where the run is computed, device={config['device']!r}; leave task.device out, "
             "which follows device"
         )
+
+
+def check_section(node: Any, section: str) -> None:
+    """ConfigError where settings do not say what they are the settings of."""
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise ConfigError(f"{section}={node!r} is not valid; expected settings with a _target_, the class or function")
 
 
 def use_threads(threads: int | None) -> None:

@@ -1,14 +1,12 @@
 """A run: an optimiser works on a task under a budget, and a record is left behind."""
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor
-
-from polystep.bench.context import describe_context, machine_load
+from polystep.bench.context import describe_context, machine_load, source_file
 from polystep.bench.evaluation import Evaluation
 from polystep.bench.interruption import Interruption, heeded_signals
 from polystep.bench.ledger import Budget, Ledger
@@ -16,7 +14,7 @@ from polystep.bench.lock import exclusive
 from polystep.bench.observers import Observer, Observers
 from polystep.bench.recording import make_record, now
 from polystep.bench.specification import specification
-from polystep.bench.state import Prepared, RunCheckpoint, RunState, as_score
+from polystep.bench.state import Prepared, RunCheckpoint, RunState, score_of
 from polystep.bench.training import Training, follow, train
 from polystep.contracts import DiagnosableTask, ExpectedError, Optimizer, Task
 from polystep.evaluation.sharded import Processes, ProcessLost
@@ -32,11 +30,15 @@ class PreparationError(ExpectedError):
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What became of a run: "skipped" means that its finished record was there already."""
+    """What became of a run: "skipped" means that its finished record was there already.
+
+    changed: of a skipped run, the files of its task and optimiser that are others now than when it was computed.
+    """
 
     status: Literal["finished", "skipped", "failed", "interrupted"]
     folder: Path
     record: RunRecord
+    changed: tuple[Path, ...] = ()
 
 
 @dataclass
@@ -74,7 +76,7 @@ class Run:
                 record = self._finished_record(run)
                 if self.processes.broadcast(0.0 if record is None else 1.0):
                     assert record is not None
-                    return RunOutcome("skipped", run.folder, record)
+                    return RunOutcome("skipped", run.folder, record, tuple(_changed_since(record, run)))
                 return self._work(run, interruption)
 
     def follow(self) -> None:
@@ -104,7 +106,8 @@ class Run:
                 what = f"{type(error).__name__} in {place_of(error)}: {one_line(error)}"
                 raise PreparationError(f"the task and the optimizer cannot be built: {what}") from error
             decisive = specification(self.config)
-            context = {**describe_context(str(self.config["device"])), "load_before": load}
+            found = describe_context(str(self.config["device"]), task=task, optimizer=optimizer)
+            context = {**found, "load_before": load}
         return Prepared(self.config, decisive, context, data, task, optimizer, ledger, state, self.records)
 
     def _finished_record(self, run: Prepared) -> RunRecord | None:
@@ -174,19 +177,26 @@ class Run:
             )
 
 
+def _changed_since(record: RunRecord, run: Prepared) -> Iterator[Path]:
+    then, now = record.context.get("sources") or {}, run.context["sources"]
+    for name, part in (("task", run.task), ("optimizer", run.optimizer)):
+        if then.get(name, now[name]) != now[name] and (file := source_file(part)) is not None:
+            yield file
+
+
 def _scores(run: Prepared) -> dict[str, Any]:
     """The only place where the test set is read."""
     task, selected = run.task, run.state.selected
-
-    def test(point: Tensor) -> float:
-        return as_score(task.test(point), "test")
 
     found = task.diagnostics(selected["point"]) if isinstance(task, DiagnosableTask) else {}
     return {
         "diagnostics": dict(found),
         "validation_selected": selected["score"],
         "selected_step": selected["step"],
-        "test_selected": test(selected["point"]),
-        "test_last": test(run.optimizer.solution),
-        "test_curve": [{"step": int(step), "test": test(point)} for step, point in run.state.test_checkpoints.items()],
+        "test_selected": score_of(task, "test", selected["point"]),
+        "test_last": score_of(task, "test", run.optimizer.solution),
+        "test_curve": [
+            {"step": int(step), "test": score_of(task, "test", point)}
+            for step, point in run.state.test_checkpoints.items()
+        ],
     }

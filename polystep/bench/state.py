@@ -1,6 +1,8 @@
 """What a run is and has done so far, and the checkpoint that holds all of it."""
 
+import math
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -51,8 +53,14 @@ class RunState:
             setattr(self, f.name, state[f.name])
 
 
-def as_score(value: Any, method: str) -> float:
-    """What a method of a task gives as a score, as a plain number; TypeError where it is none."""
+def score_of(task: Task, method: Literal["validate", "test"], point: Tensor) -> float:
+    """What a method of a task gives as the score of a point, as a plain number; TypeError where it is none.
+
+    NaN for a point that is not finite, whatever the task makes of it: units that spike or not hide it.
+    """
+    if not bool(torch.isfinite(point).all()):
+        return math.nan
+    value: Any = getattr(task, method)(point)
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
@@ -151,6 +159,12 @@ class RunCheckpoint:
                 part.load_state_dict(stored[name])
             self._run.ledger.restore(stored["ledger"])
             self._run.context.update(code_of_both(stored["code"], self._run.context))
+            if self._run.context["sources"] is None:
+                warnings.warn(
+                    f"{self._run.name} began with other code and continues with today's; its record says so and counts for no "
+                    f"claim; to compute all of it with one code, stop it and delete {self._run.folder}",
+                    stacklevel=2,
+                )
         self._note_saved()
 
     def _note_saved(self) -> None:

@@ -4,11 +4,13 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from polystep.ask_tell import NonFiniteLossError
 from polystep.bench.evaluation import Evaluation
 from polystep.bench.interruption import Interruption
 from polystep.bench.ledger import Budget, MeteredObjective
-from polystep.bench.state import Prepared, RunCheckpoint, as_score
+from polystep.bench.state import Prepared, RunCheckpoint, score_of
 from polystep.contracts import StepReport
 from polystep.evaluation.sharded import Processes
 from polystep.records import COUNTERS, Row
@@ -100,17 +102,21 @@ def _take_step(training: Training, used: float) -> None:
 
 
 def _validate(training: Training) -> None:
-    state = training.run.state
+    state, solution = training.run.state, training.run.optimizer.solution
     assert state.unvalidated is not None
+    if not bool(torch.isfinite(solution).all()):
+        if state.step == 0:
+            raise ValueError("the starting point, initial_point(seed) of the task, is not finite")
+        state.ended_by = "divergence"
     try:
         with training.stoppable(True), training.run.ledger.clock("validation"):
-            score = as_score(training.run.task.validate(training.run.optimizer.solution), "validate")
+            score = score_of(training.run.task, "validate", solution)
     except KeyboardInterrupt:
         # the next process validates it
         if not training.checkpoint.holds_every_step:
             training.checkpoint.save()
         raise
-    state.select(score, training.run.optimizer.solution, training.run.task.metric)
+    state.select(score, solution, training.run.task.metric)
     state.history.append(_row(training, score, state.unvalidated))
     state.unvalidated = None
     training.show(state.history[-1], training.used)

@@ -67,7 +67,10 @@ def optimizer_checks(factory: Callable[..., Optimizer], steps: int = 5) -> Itera
         second = build(0)
         second.load_state_dict(state)
         resumed = _trajectory(second, interrupted_after, steps)
-        assert torch.equal(resumed[-1], trajectory[-1]), f"resuming after {interrupted_after} steps gives other numbers"
+        assert torch.equal(resumed[-1], trajectory[-1]), (
+            f"resuming after {interrupted_after} steps gives other numbers; state_dict must hold all that the next step "
+            "depends on (a PointOptimizer adds its own to _state and _restore)"
+        )
     yield f"resuming after any of the {steps} steps continues bit for bit"
     troubled, failing = build(0), FailingObjective()
     _trajectory(troubled, 0, 1, steps)

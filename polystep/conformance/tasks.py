@@ -31,6 +31,7 @@ def task_checks(factory: Callable[[int], Task], steps: int = 3) -> Iterator[str]
     point = task.initial_point(0)
     assert point.shape == (task.layout.size,), f"initial_point must have shape ({task.layout.size},)"
     assert point.dtype == torch.float32, f"initial_point must be float32, got {point.dtype}"
+    assert torch.isfinite(point).all(), f"initial_point is not finite: {first_bad(point)}"
     assert torch.equal(point, twin.initial_point(0)), "initial_point is not determined by the seed"
     assert not torch.equal(point, task.initial_point(1)), "initial_point ignores the seed"
     yield "the starting point follows from the seed"
@@ -53,7 +54,7 @@ def task_checks(factory: Callable[[int], Task], steps: int = 3) -> Iterator[str]
     resumed = factory(0)
     resumed.load_state_dict(state)
     assert torch.equal(resumed.next_objective().losses(candidates), continued), (
-        "the data stream does not resume exactly"
+        "the data stream does not resume exactly; state_dict must hold all that the next objective depends on"
     )
     yield "the stream of objectives resumes exactly"
     for name, judge in (("validate", task.validate), ("test", task.test)):
@@ -63,8 +64,11 @@ def task_checks(factory: Callable[[int], Task], steps: int = 3) -> Iterator[str]
         assert task.metric.unit != "fraction" or 0 <= score <= 1, (
             f"{name} gives {score:g}, but the unit of the metric is a fraction, from 0 to 1"
         )
+        best = task.metric.best
+        assert best is None or not task.metric.better(score, best), (
+            f"{name} gives {score:g}, but metric.best is {best:g}, and metric.direction is {task.metric.direction}"
+        )
         assert score == judge(point), f"{name} gives another score for the same point"
-    assert task.metric.direction in ("maximize", "minimize"), "metric.direction must be maximize or minimize"
     yield "the same point has the same validation and test score"
     check_random_states(global_states)
     yield "the global random states of torch, numpy and Python are left alone"

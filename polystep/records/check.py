@@ -86,6 +86,8 @@ def _code(record: RunRecord, repository: Path | None) -> Iterator[str]:
         yield "the commit of its code is not known"
     elif repository is not None and not _in_history(repository, commit):
         yield f"commit {commit[:12]} of its code is not in the history of {repository.resolve().name}"
+    if record.context.get("sources", {}) is None:
+        yield "it was interrupted, and continued with other code"
     if record.context["modified"] is None:
         yield "it is not known whether its code was modified"
     for kind in ("modified", "untracked"):

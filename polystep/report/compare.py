@@ -13,6 +13,7 @@ from polystep.report.runs import COMMITTED, OWN
 from polystep.report.table import Table, spread_column, text_column
 from polystep.report.tables.comparison import difference_of
 from polystep.report.text import number_text
+from polystep.validation import did_you_mean
 
 _COLUMNS = (
     METHOD,
@@ -27,7 +28,7 @@ _COLUMNS = (
 
 
 def compare(runs: DataFrame, task: str, optimizer: str) -> tuple[list[Table], list[str]]:
-    """A table for each axis that both sides have, the best first, and a sentence for each that only one has.
+    """A table for each axis that there are own runs of, the best first, and a sentence for each that only one side has.
 
     `runs` has a column `origin`, own or committed. Differences are to the own runs, seed by seed; where data, budget or,
     for equal seconds, the context differ, there is none and the table says why.
@@ -42,15 +43,15 @@ def compare(runs: DataFrame, task: str, optimizer: str) -> tuple[list[Table], li
         own = runs[(runs["origin"] == OWN) & (runs["status"] == "finished")]
         known = sorted({f"optimizer={row.optimizer} task={row.task}" for row in own.itertuples()})
         raise ExpectedError(
-            f"no finished run of your own has optimizer={optimizer} and task={task}; "
-            + (f"there are {', '.join(known)}" if known else "make one with python -m scripts.run")
+            f"no finished run of your own has optimizer={optimizer} and task={task}"
+            + did_you_mean(optimizer, own["optimizer"].unique())
+            + (f"; there are {', '.join(known)}" if known else "; make one with python -m scripts.run")
         )
     others = [group for group in group_runs(here[here["origin"] == COMMITTED]) if group.is_own]
-    shared = {group.axis for group in mine} & {group.axis for group in others}
-    tables = [_table(task, axis, mine, others) for axis in sorted(shared, key=axis_order)]
-    lonely = sorted({group.axis for group in [*mine, *others]} - shared, key=axis_order)
-    sides = {axis: "your runs" if any(group.axis == axis for group in mine) else "committed runs" for axis in lonely}
-    return tables, [f"{axis}: only {side}" for axis, side in sides.items()]
+    yours, theirs = {group.axis for group in mine}, {group.axis for group in others}
+    tables = [_table(task, axis, mine, others) for axis in sorted(yours, key=axis_order)]
+    lonely = sorted(yours ^ theirs, key=axis_order)
+    return tables, [f"{axis}: only {'your' if axis in yours else 'committed'} runs" for axis in lonely]
 
 
 def _table(task: str, axis: str, mine: Sequence[Group], others: Sequence[Group]) -> Table:

@@ -78,7 +78,7 @@ def _worth(record: RunRecord) -> tuple[bool, str]:
 
 def _row(record: RunRecord, source: Path) -> dict[str, Any]:
     context, scores = record.context, record.scores
-    known = context["commit"] is not None and context["modified"] is not None
+    known = None not in (context["commit"], context["modified"], context.get("sources", {}))
     return {
         "run_id": record.run_id,
         "settings_id": record.settings_id,

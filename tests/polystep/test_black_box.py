@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from baselines.openai_es import OpenAIES
 from polystep import minimize
 from polystep.conformance import check_optimizer
 from polystep.domain import BlackBoxError
@@ -200,6 +201,29 @@ def test_what_the_function_raises_passes_through(error: type[BaseException]) -> 
 def test_more_coordinates_than_one_polytope_has() -> None:
     found = minimize(sphere, np.ones(130), budget=8000, batch=True)
     assert found.fun < 1e-3
+
+
+@pytest.mark.parametrize("seed", [None, 1.5, "a", True])
+def test_useless_seeds_are_refused(seed: Any) -> None:
+    with pytest.raises(ValueError, match=f"seed must be a whole number, got {seed!r}"):
+        minimize(sphere, [1.0], seed=seed)
+
+
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(BlackBoxError, match="function must be a function of a point, got 3"):
+        minimize(3, [1.0])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("integrality", [True, [True, False]])
+def test_a_search_that_never_left_its_start_is_no_success(integrality: Any) -> None:
+    """Small steps are rounded away where all coordinates are whole numbers."""
+    small = partial(OpenAIES, sigma=1e-3, learning_rate=1e-3)
+    found = minimize(sphere, [3.0, 4.0], small, budget=200, integrality=integrality)
+    assert found.success == (integrality is not True) and (found.x[0] == 3.0)
+    if integrality is True:
+        assert found.message.startswith(
+            "every point asked for was the start: no candidate, rounded to whole numbers, differs"
+        )
 
 
 def test_the_random_state_is_left_alone() -> None:

@@ -182,12 +182,16 @@ def test_damaged_and_foreign_checkpoints_are_named(tmp_path: Path) -> None:
         ("finished", "no"),
     ):
         torch.save(sound | {name: value}, path)
-        with pytest.raises(StorageError, match=r"training\.pt cannot be read \(.+\); delete it"):
+        with pytest.raises(
+            StorageError, match=r"training\.pt cannot be read as a checkpoint \(.+\); name another file, or delete it"
+        ):
             trainer().fit([DATA], steps=2, checkpoint=path, progress=False)
     torch.save(sound, path)
     for content in (b"", b"something else", path.read_bytes()[:500]):
         path.write_bytes(content)
-        with pytest.raises(StorageError, match=r"training\.pt cannot be read \(.+\); delete it"):
+        with pytest.raises(
+            StorageError, match=r"training\.pt cannot be read as a checkpoint \(.+\); name another file, or delete it"
+        ):
             trainer().fit([DATA], steps=2, checkpoint=path, progress=False)
     torch.save({"some": "weights"}, path)
     with pytest.raises(StorageError, match="cannot be read"):
@@ -198,7 +202,7 @@ def test_a_training_that_is_longer_already_says_how_long(tmp_path: Path) -> None
     path = tmp_path / "training.pt"
     trainer().fit([DATA], steps=4, checkpoint=path, progress=False)
     fit = trainer().fit([DATA], steps=np.int64(2), checkpoint=path, progress=False)
-    assert (fit.steps, fit.message) == (4, "all 4 steps are taken")
+    assert (fit.steps, fit.message) == (4, "4 steps were taken before, more than the 2 asked for")
 
 
 def test_progress_is_a_line_for_each_validation(capsys: pytest.CaptureFixture[str]) -> None:

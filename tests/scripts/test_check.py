@@ -13,10 +13,12 @@ FAULTY = ["--config-dir", str(Path(__file__).parent / "faulty_configs"), "optimi
 def test_what_holds_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert check.main(["optimizer=random_search", "optimizer.population=4"]) == 0
     shown = capsys.readouterr().out
-    assert "holds: its settings fit baselines.random_search.RandomSearch\n" in shown
+    assert "holds: its settings fit baselines.random_search.RandomSearch\n" in shown and "in place of" not in shown
     assert "holds: resuming after any of the 5 steps continues bit for bit\n" in shown and "does not hold" not in shown
     assert check.main(["task=snn_digits", "task.evaluation=functional", "task.network.hidden=4"]) == 0
-    assert "holds: the stream of objectives resumes exactly\n" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "holds: the stream of objectives resumes exactly\n" in shown
+    assert "holds: it is checked with task.batch_size=64, which is quick, in place of its own" in shown
     # a set of fewer rows than others leave for validation
     assert check.main(["task=tree", "task.dataset=iris", "task.evaluation=functional"]) == 0
 
@@ -39,6 +41,24 @@ def test_whatever_a_method_raises_is_told_without_a_traceback(
     assert check.main(["optimizer=random_search", "optimizer.population=4"]) == 1
     shown = capsys.readouterr().out.splitlines()[-1]
     assert shown.startswith("does not hold: ZeroDivisionError is raised by ") and shown.endswith(": division by zero")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("radius: 1", "optimizer={'radius': 1} is not valid; expected settings with a _target_"),
+        ("_target_: baselines.spsa.SPSA\nseed: ${sed}", "'sed' not found"),
+        ("_target_: baselines.spsa.SPSA\nseed: ???", "seed"),
+    ],
+)
+def test_files_that_are_no_settings_are_explained(
+    content: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "mine.yaml").write_text(content)
+    assert check.main(["--config-dir", str(tmp_path), "optimizer=mine"]) == 2
+    (shown,) = capsys.readouterr().out.splitlines()
+    assert shown.startswith("error: ") and message in shown
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_slurm_runs_are_detached_reported_and_retried(folder: Path, capsys: pyte
     shown = capsys.readouterr().out
     assert "1 of 4 runs are done" in shown
     assert "  failed: seed=1\n    ArithmeticError: the fault that was asked for\n" in shown
-    assert "  failed: seed=2\n    interrupted; it continues where it was\n" in shown
+    assert "  interrupted: seed=2\n    it continues where it was\n" in shown
     assert f"  failed: seed=3\n    {KILLED}; its log ends: " in shown
     for fault in Path("faults").iterdir():
         fault.unlink()

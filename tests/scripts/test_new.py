@@ -39,6 +39,13 @@ def test_it_keeps_its_contract(written: tuple[str, str, Path], capsys: pytest.Ca
     assert all(line.startswith("holds: ") for line in lines)
 
 
+def test_its_random_numbers_do_not_depend_on_its_name() -> None:
+    """A test that passes under one name passes under all."""
+    for skeleton in new.SKELETONS.glob("*.txt"):
+        for line in skeleton.read_text().splitlines():
+            assert "named_generator" not in line or "$" not in line, f"{skeleton.name}: {line}"
+
+
 def test_it_passes_its_own_test(written: tuple[str, str, Path]) -> None:
     _, name, root = written
     (path,) = root.glob(f"tests/**/test_{name}.py")
@@ -99,7 +106,7 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(
         "wrote configs/optimizer/my_method.yaml",
         "wrote tests/baselines/test_my_method.py",
         "check it: python -m scripts.check optimizer=my_method",
-        "run it:   python -m scripts.run optimizer=my_method",
+        "run it:   python -m scripts.run task=snn_digits optimizer=my_method budget.steps=200",
     ]
     module = (tmp_path / "baselines/my_method.py").read_text()
     assert (

@@ -127,15 +127,16 @@ def test_what_a_queue_may_hold_is_not_retried(
 def test_an_interruption_starts_no_further_run(command: Command) -> None:
     ask_for("interrupt", 1)
     code, shown = command(sweep, "seed=1,2")
-    assert code == 130 and shown.endswith(
-        "failed: seed=1\n    interrupted; it continues where it was\n  missing: seed=2\n"
-    )
+    assert code == 130 and shown.endswith("interrupted: seed=1\n    it continues where it was\n  missing: seed=2\n")
     assert [(record.seed, record.status) for record in records()] == [(1, "interrupted")]
     Path("faults/1").unlink()
     assert command(sweep, "seed=1,2")[0] == 0
 
 
-def test_sigterm_of_the_sweep_alone_stops_its_runs_with_a_checkpoint(command: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kill", [os.kill, os.killpg])
+def test_sigterm_of_the_sweep_or_all_its_processes_stops_its_runs_with_a_checkpoint(
+    command: Command, tmp_path: Path, kill: Callable[[int, int], None]
+) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     # a session of its own: nobody else hears the signal
     arguments = [sys.executable, "-m", "scripts.sweep", *SMALL, "seed=1,2", "budget.steps=1000000"]
@@ -143,9 +144,10 @@ def test_sigterm_of_the_sweep_alone_stops_its_runs_with_a_checkpoint(command: Co
     while not list(tmp_path.glob("results/reproduction/records/*/checkpoint.safetensors")):
         assert started.poll() is None
         time.sleep(0.05)
-    os.kill(started.pid, signal.SIGTERM)
+    kill(started.pid, signal.SIGTERM)
     assert started.wait(60) == 130
     assert [(record.seed, record.status) for record in records()] == [(1, "interrupted")]
+    assert not list(tmp_path.glob("results/reproduction/sweeps/*/????????????????.json"))
 
 
 def test_a_second_sweep_leaves_alone_what_the_first_has_begun_or_will_begin(command: Command, tmp_path: Path) -> None:

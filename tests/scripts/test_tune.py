@@ -231,6 +231,14 @@ def test_multiples_are_of_what_trials_have_without_them(command: Command) -> Non
     assert code == 2 and "optimizer.nothing is None without a grid, of which there are no multiples" in shown
 
 
+def test_a_misspelt_setting_of_a_grid_is_named_with_its_file(command: Command) -> None:
+    grid = Path("own/grid/equal_evaluations/snn_digits/spsa.yaml")
+    grid.write_text("optimizer.cc: [0.1, 0.2, 0.4]\noptimizer.a: [0.001, 0.01, 0.1]\n")
+    code, shown = command("optimizer=spsa")
+    assert code == 2 and f"{grid}: optimizer.cc is no setting of optimizer=spsa" in " ".join(shown.split())
+    assert not Path("results").exists()
+
+
 def test_patterns_match_methods_of_ones_own(command: Command) -> None:
     overrides = add_folder([*SMALL, "optimizer=glob([fault*,sps*])"], Path("own"))
     assert [method.optimizer for method in tune.find_methods(overrides, [Path("own"), CONFIGS])] == ["faulty", "spsa"]

@@ -30,7 +30,7 @@ class LocalLauncher:
         begun: list[BaseProcess] = []
         # its processes start with everything imported
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([perform.__module__, "numba"])
+        context.set_forkserver_preload([f"{__package__}.fork_server", perform.__module__, "numba"])
         tempfile.tempdir = launcher.folder_for_sockets()
 
         def compute(run: SweepRun, cores: int, log: Path | None) -> None:
@@ -85,7 +85,7 @@ def _status(process: BaseProcess, run: SweepRun, folder: SweepFolder) -> int:
     with _processes:
         process.join()
     status = process.exitcode or 0
-    if status == -signal.SIGTERM:
+    if status in (-signal.SIGTERM, -signal.SIGINT):
         # before the run could heed it
         return launcher.INTERRUPTED_STATUS
     if status < 0:
@@ -97,6 +97,8 @@ def _status(process: BaseProcess, run: SweepRun, folder: SweepFolder) -> int:
 
 
 def _work(perform: launcher.Perform, run: SweepRun, folder: SweepFolder, cores: int, log: Path | None) -> None:
+    # the process that started this one ignores it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if log is not None:
         # runs side by side would write over each other
         launcher.print_into(log)

@@ -1,4 +1,4 @@
-"""How far runs are: done, running, queued, unknown, failed or missing, from records, locks and the sweeps' notes."""
+"""How far runs are (done, running, queued, ..., missing), from records, locks and the notes of sweeps."""
 
 import os
 import subprocess
@@ -13,9 +13,9 @@ from polystep.bench.sweeps.plan import SweepRun
 from polystep.files import StorageError
 from polystep.records import RecordError, RunRecord, read_record
 
-State = Literal["done", "running", "queued", "unknown", "failed", "missing"]
+State = Literal["done", "running", "queued", "unknown", "interrupted", "failed", "missing"]
 STATES: tuple[State, ...] = get_args(State)
-TO_DO: tuple[State, ...] = ("failed", "missing")
+TO_DO: tuple[State, ...] = ("interrupted", "failed", "missing")
 """What a sweep submits, and submits again; a run that a queue may hold is none of these."""
 
 
@@ -91,7 +91,7 @@ def _status_of(record: RunRecord) -> RunStatus:
     if record.status == "failed" and record.error is not None:
         lines = [line for line in str(record.error.get("traceback", "")).splitlines() if line.strip()]
         return RunStatus("failed", lines[-1].strip() if lines else str(record.error.get("message", "")))
-    return RunStatus("failed", "interrupted; it continues where it was")
+    return RunStatus("interrupted", "it continues where it was")
 
 
 def _end_of(log: str | None) -> str:

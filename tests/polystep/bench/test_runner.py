@@ -60,6 +60,38 @@ def test_scores_that_are_no_numbers_fail_the_run(build, method: str) -> None:
     assert error["place"].startswith(str(Path(state.__file__)))
 
 
+@pytest.mark.parametrize("step", [3, 6])
+def test_parameters_that_are_not_finite_are_a_divergence_whatever_the_task_makes_of_them(build, step: int) -> None:
+    class Diverging(RandomSearch):
+        def step(self, objective: Any, used: float) -> StepReport:
+            report = super().step(objective, used)
+            if len(self.objectives) == step:
+                self.solution = self.solution.clone()
+                self.solution[2] = math.nan
+            return report
+
+    class Rounded(SpyTask):
+        def validate(self, point: Tensor) -> float:
+            return super().validate(point.nan_to_num(0.0))
+
+    task = Rounded(scores=[4.0, 3.0, 2.0, 1.0])
+    outcome = build(task, build_optimizer=lambda task: Diverging(task.initial_point(3))).execute()
+    record = outcome.record
+    validated = step if step % 2 == 0 else step + 1
+    assert (outcome.status, record.ended_by, record.counters["steps"]) == ("finished", "divergence", validated)
+    assert record.scores["selected_step"] == validated - 2 and record.scores["test_last"] is None
+    assert len(task.tested) == 1 and bool(torch.isfinite(task.tested[0]).all())
+
+
+def test_a_start_that_is_not_finite_fails(build) -> None:
+    class Lost(SpyTask):
+        def initial_point(self, seed: int) -> Tensor:
+            return torch.full((6,), math.inf)
+
+    error = build(Lost(), build_optimizer=lambda task: RandomSearch(task.initial_point(3))).execute().record.error
+    assert error["message"] == "the starting point, initial_point(seed) of the task, is not finite"
+
+
 def test_scores_may_be_tensors_of_one_number(build) -> None:
     task = SpyTask()
     judged = task.validate

@@ -14,6 +14,7 @@ from polystep.bench.lock import RunBusyError, exclusive
 from polystep.contracts import ExpectedError
 from polystep.files import StorageError
 from polystep.records import read_record
+from polystep.records.check import faults
 from tests.polystep.bench.spy_run import STEPS, SpyTask, interrupt, result
 
 TWICE = (signal.SIGINT, signal.SIGINT, signal.SIGTERM)
@@ -93,17 +94,42 @@ def test_a_run_that_is_interrupted_again_and_again_finishes(build, tmp_path: Pat
     assert outcome.status == "finished" and result(outcome) == result(whole)
 
 
-@pytest.mark.parametrize(("later", "commit"), [("a" * 40, "a" * 40), ("b" * 40, None)])
-def test_a_record_tells_of_the_code_of_all_processes(build, monkeypatch: Any, later: str, commit: str | None) -> None:
-    def have(name: str, modified: list[str]) -> None:
-        found = {"commit": name, "modified": modified, "untracked": []}
-        monkeypatch.setattr("polystep.bench.context._repository", lambda: found)
+def have_code(monkeypatch: pytest.MonkeyPatch, commit: str | None, modified: list[str] | None, sources: str) -> None:
+    found = {"commit": commit, "modified": modified, "untracked": modified and []}
+    monkeypatch.setattr("polystep.bench.context._repository", lambda: found)
+    monkeypatch.setattr("polystep.bench.context._hash", lambda files: sources)
 
-    have("a" * 40, ["mended.py"])
+
+@pytest.mark.parametrize("later", ["a" * 40, "b" * 40])
+def test_a_record_tells_of_the_code_of_all_processes(build, monkeypatch: Any, later: str) -> None:
+    have_code(monkeypatch, "a" * 40, ["mended.md"], "1")
     assert build(SpyTask(faults={("train", STEPS): interrupt})).execute().status == "interrupted"
-    have(later, ["other.py"])
+    # another commit with the same sources is as good
+    have_code(monkeypatch, later, ["other.md"], "1")
     context = build().execute().record.context
-    assert (context["commit"], context["modified"], context["untracked"]) == (commit, ["mended.py", "other.py"], [])
+    assert (context["commit"], context["modified"], context["untracked"]) == (later, ["mended.md", "other.md"], [])
+    assert set(context["sources"]) == {"suite", "task", "optimizer"}
+
+
+@pytest.mark.parametrize(("commit", "modified"), [("a" * 40, ["tasks/mine.py"]), ("a" * 40, []), (None, None)])
+def test_a_record_of_two_versions_of_the_code_says_so_and_is_no_evidence(
+    build, monkeypatch: Any, commit: str | None, modified: list[str] | None
+) -> None:
+    have_code(monkeypatch, commit, modified, "1")
+    cut = build(SpyTask(faults={("train", STEPS): interrupt})).execute()
+    have_code(monkeypatch, commit, modified, "2")
+    with pytest.warns(UserWarning, match=rf"began with other code .* delete {cut.folder}"):
+        record = build().execute().record
+    assert record.status == "finished" and record.context["commit"] is record.context["sources"] is None
+    assert "it was interrupted, and continued with other code" in list(faults(record))
+
+
+def test_a_skipped_run_names_the_files_that_have_changed_since(build, monkeypatch: Any) -> None:
+    have_code(monkeypatch, "a" * 40, [], "1")
+    build().execute()
+    assert build().execute().changed == ()
+    have_code(monkeypatch, "b" * 40, [], "2")
+    assert {file.name for file in build().execute().changed} == {"spy_run.py"}
 
 
 def test_seconds_of_all_processes_of_a_run_add_up(build) -> None:

@@ -211,7 +211,14 @@ NUMBERS = count()
             "initial_point must be float32, got torch.float64",
         ),
         ({"test": lambda task, point: float(next(NUMBERS))}, "gives another score for the same point"),
-        ({"metric": Metric("loss", "smallest", "")}, "metric.direction must be maximize or minimize"),
+        (
+            {"metric": Metric("loss", "maximize", "", best=1.0), "validate": lambda task, point: 57.6},
+            "validate gives 57.6, but metric.best is 1, and metric.direction is maximize",
+        ),
+        (
+            {"initial_point": lambda task, seed: Regression.initial_point(task, seed).log()},
+            "initial_point is not finite: nan at index",
+        ),
         ({"next_objective": after(lambda: torch.rand(()))}, "the global random state of torch was used"),
         ({"next_objective": after(random.random)}, "the global random state of Python was used"),
         ({"next_objective": after(numpy.random.rand)}, "the global random state of numpy was used"),

@@ -89,14 +89,15 @@ def test_other_processors_do_not_matter_for_equal_steps(both, make_run):
 
 def test_axes_of_one_side_are_named(both, make_run):
     runs = both([make_run("snn", "mine", protocol="default")], [make_run("snn", "polystep")])
-    assert compare(runs, "snn", "mine") == (
-        [],
-        ["equal seconds: only committed runs", "default settings: only your runs"],
-    )
+    (shown,), sentences = compare(runs, "snn", "mine")
+    assert [row["origin"] for row in shown.rows] == ["own"]
+    assert sentences == ["equal seconds: only committed runs", "default settings: only your runs"]
 
 
 def test_without_own_runs_those_that_exist_are_named(both, make_run):
-    with pytest.raises(ExpectedError, match="there are optimizer=mine task=snn"):
+    with pytest.raises(ExpectedError, match=r"task=snn; there are optimizer=mine task=snn"):
         compare(both([make_run("snn", "mine")], []), "snn", "other")
+    with pytest.raises(ExpectedError, match=r"did you mean mine\?\); there are"):
+        compare(both([make_run("snn", "mine")], []), "snn", "nine")
     with pytest.raises(ExpectedError, match="make one with"):
         compare(both([], [make_run("snn", "polystep")]), "snn", "other")

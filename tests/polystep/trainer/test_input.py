@@ -66,6 +66,13 @@ def test_what_is_no_loss_is_named(loss: Any) -> None:
         Trainer(perceptron(), loss)
 
 
+def test_a_class_in_place_of_a_loss_is_named() -> None:
+    with pytest.raises(TrainingError, match=r"loss is the class MSELoss; give one of its objects, MSELoss\(\)"):
+        Trainer(perceptron(), nn.MSELoss)
+    with pytest.raises(ValueError, match="seed must be a whole number, got 'a'"):
+        Trainer(perceptron(), seed="a")  # type: ignore[arg-type]
+
+
 def test_scores_that_are_no_number_are_named(data: tuple[Tensor, Tensor]) -> None:
     with pytest.raises(TrainingError, match=r"the score must be one number for a batch, got shape \(200,\)"):
         quiet(Hard()).fit([data], steps=1, validation=[data], score=lambda o, t: o[:, 0], progress=False)

@@ -45,6 +45,8 @@ def test_a_state_of_something_else_is_refused() -> None:
         quiet(Hard(), optimizer=OpenAIES).load_state_dict(state)
     with pytest.raises(TrainingError, match="the seed 0, not to the seed 1"):
         quiet(Hard(), seed=1).load_state_dict(state)
+    with pytest.raises(TrainingError, match="the loss cross_entropy, not to the loss CrossEntropyLoss"):
+        quiet(Hard(), loss=nn.CrossEntropyLoss()).load_state_dict(state)
 
 
 def test_a_state_of_other_settings_is_refused_and_changes_nothing(data: tuple[Tensor, Tensor]) -> None:

@@ -50,7 +50,7 @@ def test_records_say_what_is_done_failed_and_interrupted(written: Callable[..., 
     }
     found = {name: only(run) for name, run in runs.items()}
     assert found["done"] == RunStatus("done") and found["failed"] == RunStatus("failed", "ValueError: no")
-    assert found["interrupted"] == RunStatus("failed", "interrupted; it continues where it was")
+    assert found["interrupted"] == RunStatus("interrupted", "it continues where it was")
     unknown = replace(runs["done"], identity="other")
     assert only(unknown) == RunStatus("missing")
 
@@ -110,10 +110,10 @@ def test_what_happened_last_is_shown(written: Callable[..., SweepRun]) -> None:
     (record,) = run.records.rglob("run.json")
     later = record.stat().st_mtime + 10
     os.utime(record, (later, later))
-    assert only(run) == RunStatus("failed", "interrupted; it continues where it was")
+    assert only(run) == RunStatus("interrupted", "it continues where it was")
     with exclusive(folder.path):
         # others of the sweep are still at work
-        assert only(run) == RunStatus("failed", "interrupted; it continues where it was")
+        assert only(run) == RunStatus("interrupted", "it continues where it was")
 
 
 FAKE = {"down": "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1", "old": "exit 64"}
