@@ -182,6 +182,7 @@ def test_every_run_but_trials_is_in_a_file(made, make_run, make_trial):
     runs = [make_run("snn", "polystep", 1), make_run("snn", "polystep", 2), make_run("int8", "spsa", status="failed")]
     shown = made(*runs, make_trial("snn", "spsa", 1.0))["runs"]
     assert [row["run_id"] for row in shown.rows] == [run["run_id"] for run in runs]
+    assert [row["wall_seconds"] for row in shown.rows] == [round(run["wall_seconds"], 3) for run in runs]
 
 
 def test_a_new_table_is_one_module(tmp_path, monkeypatch, table):
