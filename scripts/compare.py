@@ -17,7 +17,7 @@ from polystep.report import load_runs
 from polystep.report.compare import compare
 from polystep.report.runs import COMMITTED as COMMITTED_RUNS
 from polystep.report.runs import OWN
-from polystep.report.table import Table
+from polystep.report.table import Table, telling_columns
 from scripts.console import COMMITTED, RECORDS, console, explain, guarded, say
 
 
@@ -61,12 +61,12 @@ def _for_terminal(table: Table) -> TerminalTable:
     shown = TerminalTable(
         title=escape(table.title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    texts = {column: [column.show(row) for row in table.rows] for column in table.columns}
-    used = {column: cells for column, cells in texts.items() if any(cell != "—" for cell in cells)}
-    for column in used:
+    columns = telling_columns(table)
+    for column in columns:
         shown.add_column(column.title, justify="right" if column.number else "left", overflow="fold")
-    for row, cells in zip(table.rows, zip(*used.values(), strict=True), strict=True):
-        shown.add_row(*map(escape, cells), style="bold" if row["origin"] == OWN else None)
+    for row in table.rows:
+        cells = (escape(column.show(row)) for column in columns)
+        shown.add_row(*cells, style="bold" if row["origin"] == OWN else None)
     return shown
 
 

@@ -16,7 +16,7 @@ from polystep.report.groups import Group
 from polystep.report.material import Material
 from polystep.report.one_run import context_of, method_title, shown_settings
 from polystep.report.svg import for_page
-from polystep.report.table import RUNS, Column, Table, is_best, number_column, text_column, to_markdown
+from polystep.report.table import RUNS, Column, Table, is_best, number_column, telling_columns, text_column, to_markdown
 from polystep.report.text import for_markdown, plain
 
 PAGES = {"first": "FIRST_EDITION.md", "revised": "REVISED_EDITION.md"}
@@ -73,7 +73,8 @@ def report_page(
         columns_of=_run_columns,
         problems=problems,
         **_counts(material),
-        **{"behind": RUNS, "is_best": is_best, "shown_settings": shown_settings, "plain": plain, "method_title": method_title},
+        **{"behind": RUNS, "is_best": is_best, "telling_columns": telling_columns, "shown_settings": shown_settings},
+        **{"plain": plain, "method_title": method_title},
     )  # fmt: skip
 
 

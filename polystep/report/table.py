@@ -80,6 +80,11 @@ def interval_column(key: str, title: str, sign: bool = False) -> Column:
     return Column(title, show, key, parts=("", "_low", "_high"))
 
 
+def telling_columns(table: Table) -> list[Column]:
+    """Those that say something in some row."""
+    return [column for column in table.columns if any(column.show(row) != MISSING for row in table.rows)]
+
+
 def to_csv(table: Table) -> str:
     """All values to nine digits, in base units (fractions, seconds, bytes); unknown ones are empty cells."""
     parts: dict[str, tuple[str, ...]] = {key: ("",) for row in table.rows for key in row if key != RUNS}

@@ -19,8 +19,9 @@ def tables(material: Material) -> Iterator[Table]:
         # the interval stands after the score that it belongs to
         scores = [rows.TEST, spread_column("last", "Test, last")]
         place = 1 + (boards[0].groups[0].score == "test_last")
+        studies = {group["study"] for board in boards for group in board.groups}
         columns = [
-            *(rows.TASK, rows.BOARD, rows.RANK, rows.METHOD, rows.STUDY, rows.SEEDS),
+            *(rows.TASK, rows.BOARD, rows.RANK, rows.METHOD, *([rows.STUDY] if len(studies) > 1 else []), rows.SEEDS),
             *scores[:place],
             interval_column("interval", "95 % interval"),
             *scores[place:],

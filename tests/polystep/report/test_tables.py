@@ -14,6 +14,7 @@ from polystep.report.table import (
     Table,
     number_column,
     spread_column,
+    telling_columns,
     text_column,
     to_csv,
     to_latex,
@@ -197,3 +198,9 @@ def test_a_column_without_a_unit_takes_none_from_the_row():
     assert "%" in number_column("curvature", "C", None).show(row)
     assert "%" not in spread_column("spread", "S", "").show(row)
     assert "%" in spread_column("spread", "S").show(row)
+
+
+def test_columns_that_say_nothing_in_any_row_are_not_shown():
+    columns = text_column("a", "A"), number_column("b", "B"), number_column("c", "C")
+    rows = [{"a": "x", "b": None, "c": None}, {"a": "", "b": None, "c": 0}]
+    assert [column.title for column in telling_columns(Table("t", "T", columns, rows))] == ["A", "C"]
