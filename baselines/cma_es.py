@@ -113,9 +113,10 @@ class CMAES(PointOptimizer):
         self._strategy.pop_injection_directions = self._injected
 
     def _learn(self, losses: Tensor) -> dict[str, float]:
-        self._best.take(losses.double(), lambda place: self._as_points(self._asked[place]))
+        losses = losses.double()
+        self._best.take(losses, lambda place: self._as_points(self._asked[place]))
         with _quiet():
-            self._strategy.tell(self._asked, replace_non_finite(losses.double()).tolist())
+            self._strategy.tell(self._asked, replace_non_finite(losses).tolist())
         self._point = self._as_points(self._strategy.gp.pheno(self._strategy.mean))
         return {"sigma": float(self._strategy.sigma), "best_loss": self._best.loss}
 

@@ -25,7 +25,7 @@ def minimize(
     floating; returns a number. With `batch`, of points (N, D), for which it returns (N,). What it raises passes through; NaN
     and infinite values repel.
     start: D numbers, of which the magnitude says how far to look: the unit of a coordinate is max(1, |start|), or a
-    quarter of the distance of its bounds.
+    quarter of the distance of its bounds; of a whole number at least 1.
     optimizer: "polystep"; a name that an installed package offers in the entry point group "polystep.optimizers"; or a
     factory called with `layout`, `point` and `seed`, such as the class of an AskTellOptimizer or a partial of it.
     It sees coordinates that start at 0 in these units.

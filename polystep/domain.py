@@ -24,7 +24,7 @@ class Domain:
 
     A coordinate beyond a bound is reflected at it, as often as it takes, so every z is allowed and the function sees points
     within the bounds alone; then integer coordinates are rounded. scale: a quarter of the distance of the bounds where both
-    are finite, else max(1, |start|).
+    are finite, else max(1, |start|); of integer coordinates at least 1, for steps below 1/2 are rounded away.
     """
 
     start: Tensor
@@ -36,7 +36,8 @@ class Domain:
     def scale(self) -> Tensor:
         """The unit of every coordinate."""
         width = self.high - self.low
-        return torch.where(torch.isfinite(width), width / 4, self.start.abs().clamp_min(1.0))
+        scale = torch.where(torch.isfinite(width), width / 4, self.start.abs().clamp_min(1.0))
+        return torch.where(self.integers, scale.clamp_min(1.0), scale)
 
     def points(self, coordinates: Tensor) -> Tensor:
         """The points (N, D) that coordinates (N, D) stand for."""

@@ -17,6 +17,7 @@ from polystep.contracts import State
 from polystep.files import StorageError, atomic_write
 from polystep.progress import Progress
 from polystep.search import FINISHED
+from polystep.validation import name_of
 
 if TYPE_CHECKING:
     from polystep.trainer import Trainer
@@ -100,6 +101,10 @@ class Fitting:
 
     def _validate(self) -> None:
         value = None if self.validation is None else self.trainer.evaluate(self.validation, self.score)
+        if not bool(torch.isfinite(self.trainer.optimizer.solution).all()):
+            # which units that spike or not would hide
+            value = None if value is None else math.nan
+            self.message = f"the parameters are not finite any more after step {self.done}"
         loss = sum(self.losses) / len(self.losses) if self.losses else None
         self.history.append(Row(self.done, loss, value))
         self.losses.clear()
@@ -135,6 +140,10 @@ class Fitting:
             parts.append(f"best {self.best['value']:.4g} at {self.best['step']}")
         return "  ".join(parts)
 
+    @property
+    def _score_name(self) -> str:
+        return "the loss" if self.score is None else name_of(self.score)
+
     def _save(self) -> None:
         self._saved = time.monotonic()
         if self.checkpoint is None:
@@ -145,6 +154,7 @@ class Fitting:
             "done": self.done,
             "losses": list(self.losses),
             "best": self.best,
+            "score": self._score_name,
             "finished": self.message == FINISHED,
         }
         stream = io.BytesIO()
@@ -171,5 +181,10 @@ class Fitting:
                 "that was damaged, and training starts anew"
             ) from None
         self.trainer.load_state_dict(own)
+        if best and (judge := state.get("score")) != self._score_name:
+            raise TrainingError(
+                f"{self.checkpoint} was judged by {judge}, and this training is by {self._score_name}; give the same score, or "
+                "name another file"
+            )
         self.history, self.done, self.losses, self.best = history, done, losses, best
         self.message = FINISHED if finished else self._reason_to_end()

@@ -1,7 +1,6 @@
 """Search: ask for points, tell their values, and read what came of it."""
 
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +13,7 @@ from polystep.candidates import Candidates
 from polystep.domain import BlackBoxError, Bounds, read_domain
 from polystep.factories import AskTell, Factory, build_search, for_black_boxes, optimizer_factory
 from polystep.layout import ParameterLayout
-from polystep.validation import whole_seed
+from polystep.validation import whole_number, whole_seed
 
 SAME = 1e-6
 """Values of one point that differ by a larger share than this mean noise; smaller differences are rounding."""
@@ -69,8 +68,8 @@ class Search:
         self._optimizer: AskTell | None = None
         self._asked: Tensor | None = None
         self._best, self._lowest, self._evaluations, self._noisy = self._domain.start, math.inf, 0, False
-        # whether a point other than the start was ever asked for
-        self._looked = False
+        # the coordinates in which a point was asked for that differs from the start
+        self._moved = torch.zeros_like(self._domain.integers)
         self._history: list[tuple[int, float]] = []
         self._message, self._success, self.finished = "", True, False
 
@@ -92,10 +91,12 @@ class Search:
         if not self._message:
             candidates = self._next_candidates(self._optimizer)
             if len(candidates):
-                points = self._domain.points(candidates.dense(slice(None)))
-                self._looked = self._looked or bool((points != self._domain.start).any())
-                return points
-        return self._domain.points(self._optimizer.solution.unsqueeze(0))
+                return self._noted(self._domain.points(candidates.dense(slice(None))))
+        return self._noted(self._domain.points(self._optimizer.solution.unsqueeze(0)))
+
+    def _noted(self, points: Tensor) -> Tensor:
+        self._moved = self._moved | (points != self._domain.start).any(0)
+        return points
 
     def _next_candidates(self, optimizer: AskTell) -> Candidates:
         """The candidates of the next step that has any; none, with a message, where the search is at its end."""
@@ -125,6 +126,8 @@ class Search:
         if self._asked is None:
             raise RuntimeError("ask for points before telling their values")
         losses, points = read_values(values, self._asked), self._asked
+        # a point that is not finite is none, whatever the function makes of it
+        losses = torch.where(torch.isfinite(points).all(1), losses, torch.nan)
         self._asked = None
         self._evaluations += len(losses)
         lowest, place = torch.where(torch.isfinite(losses), losses, torch.inf).min(0)
@@ -160,13 +163,10 @@ class Search:
     def _end(self, point: Tensor, value: float) -> None:
         if self._noisy and math.isfinite(value):
             self._best, self._lowest = point, value
-        if self._history and not self._looked:
-            self._success = False
-            rounded = ", rounded to whole numbers," if bool(self._domain.integers.any()) else ""
-            self._message = (
-                f"every point asked for was the start: no candidate{rounded} differs from it; give the method larger steps, "
-                "such as sigma=1"
-            )
+        judged = self._domain.integers if bool(self._domain.integers.any()) else ~self._domain.integers
+        if self._history and self._success and not bool(self._moved[judged].any()):
+            what = "whole-number coordinates" if bool(self._domain.integers.any()) else "coordinates"
+            self._message, self._success = f"the {what} of all points asked for were those of the start; {_STILL}", False
         self.finished = True
 
     @property
@@ -183,13 +183,12 @@ class Search:
         )
 
 
+_STILL = "give the method larger steps, or the start another place"
+
+
 def _read_budget(budget: Any) -> int:
-    try:
-        # whole numbers of numpy as well, but no truth values
-        number = -1 if isinstance(budget, bool) else operator.index(budget)
-    except TypeError:
-        number = -1
-    if number < 2:
+    number = whole_number(budget)
+    if number is None or number < 2:
         raise BlackBoxError(
             f"budget must be a whole number of evaluations, at least 2 as the start is evaluated twice, got {budget!r}"
         )

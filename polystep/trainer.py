@@ -21,7 +21,7 @@ from polystep.evaluation.parts import has_forward_of
 from polystep.factories import Factory, build, for_models, optimizer_factory
 from polystep.fitting import Fit, Fitting
 from polystep.progress import Progress
-from polystep.validation import first_line, whole_seed
+from polystep.validation import first_line, name_of, whole_seed
 
 Measure = Callable[[Tensor, Tensor], Any]
 """A number, of any type, from outputs and targets of a batch or of a whole set."""
@@ -68,8 +68,7 @@ class Trainer:
         if any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in model.parameters()):
             raise TrainingError("the model has lazy layers without parameters yet; call it once on a batch")
         self.model, self._loss = model, _with_tensors(loss) if _is_own(loss) else loss
-        # of a function its own, of an object that of its class
-        self._loss_name = str(getattr(loss, "__qualname__", type(loss).__qualname__))
+        self._loss_name = name_of(loss)
         factory = optimizer_factory(optimizer, for_models)
         self._batches, self._seed = Batches.of(model), whole_seed(seed)
         choice = choose_evaluator(model, self._loss)
@@ -176,7 +175,9 @@ class Trainer:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Continue where `state` was taken, with the same model, loss and optimiser; raises TrainingError with others."""
+        """Continue where `state` was taken, with the same model, loss and optimiser; raises TrainingError where the shapes of
+        parameters, the seed, or the names of loss or optimiser are others. Their settings are not compared.
+        """
         shapes, found = self._shapes(), state.get("parameters")
         if found != shapes:
             other = dict(found) if isinstance(found, dict) else {}

@@ -7,6 +7,7 @@ import sysconfig
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -56,11 +57,26 @@ def one_of(choices: Sequence[str], **settings: str) -> None:
             raise SettingError(f"{name} must be {', '.join(others)} or {last}, got {value!r}")
 
 
+def whole_number(value: Any) -> int | None:
+    """A whole number of any type as a plain one, truth values aside; None for all else."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
+
+
 def whole_seed(seed: Any) -> int:
-    """A seed as a plain whole number, of numpy too; SettingError where it is none."""
-    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+    """A seed as a plain number; SettingError where it is no whole one."""
+    if (number := whole_number(seed)) is None:
         raise SettingError(f"seed must be a whole number, got {seed!r}")
-    return operator.index(seed)
+    return number
+
+
+def name_of(function: Any) -> str:
+    """What a function is called, wherever it is defined; of a partial one that of the whole, of an object its class."""
+    while isinstance(function, partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def one_line(error: BaseException) -> str:

@@ -22,7 +22,7 @@ from scripts.console import COMMITTED, RECORDS, console, explain, guarded, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; exit status 0, 1 when no committed run was there to compare with, 2 after an explained failure."""
+    """The command; exit status 0, 1 when there was none to compare with on any axis, 2 after an explained failure."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.compare", description="Show your own runs beside the committed ones."
     )

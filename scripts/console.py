@@ -62,10 +62,10 @@ def show(outcome: RunOutcome) -> int:
             f"already done: test {selected} (validation-selected), {last} (last); {where}",
             soft_wrap=True,
         )
-        for file in outcome.changed:
+        for what in outcome.changed:
             say(
-                f"{file} is another one now than when this was computed; if the change gives other numbers, raise the version "
-                "of the component, or delete the folder, to compute it again"
+                f"other code now than when this was computed: {what}; if the change gives other numbers, raise the version of "
+                "the component, or delete the folder, to compute it again"
             )
     elif outcome.status == "failed" and outcome.record.error is not None:
         console.print(
@@ -81,6 +81,8 @@ def show(outcome: RunOutcome) -> int:
             steps = outcome.record.counters["steps"]
             console.print(f"[yellow]diverged[/yellow] after step {steps}: the best point before counts")
         console.print(f"record: {where}", soft_wrap=True)
+    if outcome.status in ("finished", "skipped") and outcome.record.context.get("sources", {}) is None:
+        say("it began and ended with different code, so it counts for no claim; delete the folder to compute it again")
     return EXIT_STATUS[outcome.status]
 
 

@@ -125,7 +125,7 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path], seeds: int =
         config = compose_config(CONFIGS, trial_overrides(study, task, optimizer, variant, fixed)).config
         grid = read_grid(grids[study, task, optimizer], partial(_value_of, config))
         for setting in grid.axes:
-            if OmegaConf.select(config, setting.lstrip("+"), default=config) is config:
+            if not _is_setting(config, setting):
                 raise ConfigError(f"{grids[study, task, optimizer]}: {setting} is no setting of optimizer={optimizer}")
         of_trials = range(config.seed, config.seed + seeds)
         method = Method(study, task, optimizer, variant, fixed, grid, of_trials, base, folders[0])
@@ -134,6 +134,12 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path], seeds: int =
             raise ConfigError(f"{own} holds these settings already; leave out --config-dir to choose them anew")
         methods.append(method)
     return methods
+
+
+def _is_setting(config: DictConfig, setting: str) -> bool:
+    *path, name = setting.split(".")
+    node = OmegaConf.select(config, ".".join(path), throw_on_resolution_failure=False)
+    return isinstance(node, DictConfig) and name in node.keys()  # noqa: SIM118
 
 
 def _value_of(config: DictConfig, setting: str) -> float:
@@ -238,7 +244,7 @@ def _ended(runs: Sequence[SweepRun]) -> dict[str, RunRecord]:
 
 
 def _diverged(record: RunRecord) -> bool:
-    """Whether its losses became infinite, at the first step or later; earlier versions called either a failure."""
+    """Whether its losses or parameters ceased to be finite; earlier versions called that a failure."""
     failed = record.error is not None and record.error["type"] == NonFiniteLossError.__name__
     return failed or record.ended_by == "divergence"
 

@@ -1,30 +1,31 @@
 """Where a run is computed: code, versions, processor, threads, load."""
 
-import hashlib
 import importlib.metadata
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from polystep.bench.sources import PACKAGES, hash_of, suite_hash
 
-def describe_context(device: str, **components: object) -> dict[str, Any]:
+
+def describe_context(device: str, **components: Sequence[Path]) -> dict[str, Any]:
     """What explains differences in speed or in the last digits between two runs, and with which code they were made.
 
     packages: versions of all that is imported by now. modified, untracked: files of the repository; None outside of one.
-    sources: hashes of the suite's own files, and of the module of each of the `components`, by its name.
+    sources: hashes of the suite's own files, and of those of each of the `components`, by its name.
     """
     found = _distributions()
     packages = {name for module in tuple(sys.modules) for name in found.get(module, ())}
     return {
         **_repository(),
-        "sources": {"suite": _suite(_ROOT)} | {name: _hash([source_file(part)]) for name, part in components.items()},
+        "sources": {"suite": suite_hash()} | {name: hash_of(files) for name, files in components.items()},
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in sorted(packages)},
         "platform": platform.platform(),
@@ -52,29 +53,10 @@ def code_of_both(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[s
     return {"commit": commit, "sources": later["sources"] if same else None, **files}
 
 
-def source_file(component: object) -> Path | None:
-    """The file that defines the class of `component`; None where there is none, as at a prompt."""
-    file = getattr(sys.modules.get(type(component).__module__), "__file__", None)
-    return None if file is None else Path(file)
-
-
-_ROOT = Path(__file__).parents[2]
-
-
-@cache
-def _suite(root: Path) -> str:
-    """Read once: what is edited later is not what this process has imported."""
-    packages = ("polystep", "baselines", "tasks")
-    return _hash(sorted(path for package in packages for path in (root / package).rglob("*.py")))
-
-
-def _hash(files: Iterable[Path | None]) -> str:
-    """Of names and contents; where the files lie does not matter."""
-    content = hashlib.sha256()
-    for path in files:
-        if path is not None:
-            content.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
-    return content.hexdigest()[:16]
+def uncommitted_sources(context: Mapping[str, Any]) -> list[str]:
+    """The Python files that decide numbers and that no commit holds as they were."""
+    files = [*(context["modified"] or ()), *(context["untracked"] or ())]
+    return [file for file in files if file.endswith(".py") and file.partition("/")[0] in PACKAGES]
 
 
 _distributions = cache(importlib.metadata.packages_distributions)

@@ -55,7 +55,7 @@ def resolve_settings(composed: DictConfig, choices: Mapping[str, str]) -> dict[s
     # what the file of a study leaves out has a default
     config["study"] = asdict(Study(**config["study"]))
     config["names"] = {key: choices[key] for key in ("task", "optimizer", "study")}
-    return dict(config)
+    return config
 
 
 def plain_values(composed: DictConfig) -> dict[str, Any]:
@@ -64,7 +64,8 @@ def plain_values(composed: DictConfig) -> dict[str, Any]:
         config: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(one_line(error)) from None
-    return dict(config)
+    values: dict[str, Any] = config
+    return values
 
 
 def altered_overrides(composer: Composer, overrides: Sequence[str]) -> list[str]:

@@ -1,18 +1,20 @@
 """A run: an optimiser works on a task under a budget, and a record is left behind."""
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from polystep.bench.context import describe_context, machine_load, source_file
+from polystep.bench.context import describe_context, machine_load, uncommitted_sources
 from polystep.bench.evaluation import Evaluation
 from polystep.bench.interruption import Interruption, heeded_signals
 from polystep.bench.ledger import Budget, Ledger
 from polystep.bench.lock import exclusive
 from polystep.bench.observers import Observer, Observers
 from polystep.bench.recording import make_record, now
+from polystep.bench.schema import locate
+from polystep.bench.sources import source_files, suite_hash
 from polystep.bench.specification import specification
 from polystep.bench.state import Prepared, RunCheckpoint, RunState, score_of
 from polystep.bench.training import Training, follow, train
@@ -32,13 +34,13 @@ class PreparationError(ExpectedError):
 class RunOutcome:
     """What became of a run: "skipped" means that its finished record was there already.
 
-    changed: of a skipped run, the files of its task and optimiser that are others now than when it was computed.
+    changed: of a skipped run, the files of its task and optimiser, or packages, with other contents now than then.
     """
 
     status: Literal["finished", "skipped", "failed", "interrupted"]
     folder: Path
     record: RunRecord
-    changed: tuple[Path, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 @dataclass
@@ -95,6 +97,8 @@ class Run:
         ledger, state = Ledger(), RunState(now())
         with ledger.clock("preparation"):
             load = machine_load()
+            # now: building may take minutes, in which the code that is imported already can be edited
+            suite_hash()
             try:
                 task = self.build_task()
                 optimizer = self.build_optimizer(task)
@@ -106,8 +110,8 @@ class Run:
                 what = f"{type(error).__name__} in {place_of(error)}: {one_line(error)}"
                 raise PreparationError(f"the task and the optimizer cannot be built: {what}") from error
             decisive = specification(self.config)
-            found = describe_context(str(self.config["device"]), task=task, optimizer=optimizer)
-            context = {**found, "load_before": load}
+            files = {"task": _files(self.config, "task", task), "optimizer": _files(self.config, "optimizer", optimizer)}
+            context = {**describe_context(str(self.config["device"]), **files), "load_before": load}
         return Prepared(self.config, decisive, context, data, task, optimizer, ledger, state, self.records)
 
     def _finished_record(self, run: Prepared) -> RunRecord | None:
@@ -165,7 +169,8 @@ class Run:
     def _resume(self, run: Prepared, checkpoint: RunCheckpoint) -> None:
         """Continue at the checkpoint, if there is one, in all processes alike."""
         # as much of an identity as fits a number of 53 bits
-        if not self.processes.all_have(float(int(digest([run.settings_id, run.data])[:13], 16))):
+        same = digest([run.settings_id, run.data, run.context["sources"]])
+        if not self.processes.all_have(float(int(same[:13], 16))):
             raise ProcessLost(
                 "the processes of this run have different settings, data or code; start them with the same"
             )
@@ -177,11 +182,21 @@ class Run:
             )
 
 
-def _changed_since(record: RunRecord, run: Prepared) -> Iterator[Path]:
-    then, now = record.context.get("sources") or {}, run.context["sources"]
+def _files(config: Mapping[str, Any], name: str, part: object) -> list[Path]:
+    """Of a component: of its class, and of what the configuration names, which may be a function that returns it."""
+    return source_files(part, locate(config[name]["_target_"], name))
+
+
+def _changed_since(record: RunRecord, run: Prepared) -> Iterator[str]:
+    then, today = record.context.get("sources") or {}, run.context["sources"]
+    other = {name for name in today if then.get(name, today[name]) != today[name]}
     for name, part in (("task", run.task), ("optimizer", run.optimizer)):
-        if then.get(name, now[name]) != now[name] and (file := source_file(part)) is not None:
-            yield file
+        if name in other:
+            yield from map(str, _files(run.config, name, part))
+    # between two commits versions of components tell what gives other numbers
+    edited = [file for context in (record.context, run.context) for file in uncommitted_sources(context)]
+    if other == {"suite"} and edited:
+        yield ", ".join(dict.fromkeys(edited))
 
 
 def _scores(run: Prepared) -> dict[str, Any]:

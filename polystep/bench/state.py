@@ -155,9 +155,6 @@ class RunCheckpoint:
                     f"checkpoint {self._path} belongs to run {stored.get('run_id')}, not to {self._run.run_id}; delete it and "
                     "repeat the command"
                 )
-            for name, part in self._parts.items():
-                part.load_state_dict(stored[name])
-            self._run.ledger.restore(stored["ledger"])
             self._run.context.update(code_of_both(stored["code"], self._run.context))
             if self._run.context["sources"] is None:
                 warnings.warn(
@@ -165,6 +162,10 @@ class RunCheckpoint:
                     f"claim; to compute all of it with one code, stop it and delete {self._run.folder}",
                     stacklevel=2,
                 )
+            # other code may have other states
+            for name, part in self._parts.items():
+                part.load_state_dict(stored[name])
+            self._run.ledger.restore(stored["ledger"])
         self._note_saved()
 
     def _note_saved(self) -> None:

@@ -82,12 +82,12 @@ def duplicates(records: Iterable[tuple[str, RunRecord]]) -> Iterator[str]:
 
 def _code(record: RunRecord, repository: Path | None) -> Iterator[str]:
     commit = record.context["commit"]
-    if commit is None:
+    if record.context.get("sources", {}) is None:
+        yield "it was interrupted, and continued with other code"
+    elif commit is None:
         yield "the commit of its code is not known"
     elif repository is not None and not _in_history(repository, commit):
         yield f"commit {commit[:12]} of its code is not in the history of {repository.resolve().name}"
-    if record.context.get("sources", {}) is None:
-        yield "it was interrupted, and continued with other code"
     if record.context["modified"] is None:
         yield "it is not known whether its code was modified"
     for kind in ("modified", "untracked"):

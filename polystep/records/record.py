@@ -62,8 +62,8 @@ class RunRecord:
     objectives: losses, clauses, environment, gradient:KIND. data: fingerprint. scores: validation_selected (the best
     validation), selected_step (its step), test_selected and test_last (test scores there and at the end), test_curve (list of
     step and test), diagnostics. counters, clocks: COUNTERS, and seconds by CLOCKS. used_share: of the budget, at the
-    end. ended_by: the budget; the method, which has nothing left to find; a divergence, after which no loss is finite, so that
-    the best point before it counts; None where the run did not finish.
+    end. ended_by: the budget; the method, which has nothing left to find; a divergence, where no loss or not all parameters
+    are finite, so that the best point before it counts; None where the run did not finish.
     context: where and with which code. history: columns of equal length, a row per validation.
     checksum: SHA-256 of all else.
     """

@@ -15,6 +15,7 @@ from polystep import minimize
 from polystep.conformance import check_optimizer
 from polystep.domain import BlackBoxError
 from polystep.factories import for_black_boxes
+from polystep.validation import SettingError
 
 Array = NDArray[np.float64]
 
@@ -203,9 +204,9 @@ def test_more_coordinates_than_one_polytope_has() -> None:
     assert found.fun < 1e-3
 
 
-@pytest.mark.parametrize("seed", [None, 1.5, "a", True])
+@pytest.mark.parametrize("seed", [None, 1.5, "a", True, np.array(3.0), np.array([1, 2]), torch.tensor(1.5)])
 def test_useless_seeds_are_refused(seed: Any) -> None:
-    with pytest.raises(ValueError, match=f"seed must be a whole number, got {seed!r}"):
+    with pytest.raises(SettingError, match="seed must be a whole number, got"):
         minimize(sphere, [1.0], seed=seed)
 
 
@@ -214,16 +215,40 @@ def test_what_is_no_function_is_refused() -> None:
         minimize(3, [1.0])  # type: ignore[arg-type]
 
 
+SMALL_STEPS = partial(OpenAIES, sigma=1e-3, learning_rate=1e-3)
+
+
 @pytest.mark.parametrize("integrality", [True, [True, False]])
-def test_a_search_that_never_left_its_start_is_no_success(integrality: Any) -> None:
-    """Small steps are rounded away where all coordinates are whole numbers."""
-    small = partial(OpenAIES, sigma=1e-3, learning_rate=1e-3)
-    found = minimize(sphere, [3.0, 4.0], small, budget=200, integrality=integrality)
-    assert found.success == (integrality is not True) and (found.x[0] == 3.0)
-    if integrality is True:
-        assert found.message.startswith(
-            "every point asked for was the start: no candidate, rounded to whole numbers, differs"
-        )
+def test_whole_numbers_that_never_changed_are_no_success(integrality: Any) -> None:
+    """Small steps are rounded away; what other coordinates do does not matter."""
+    found = minimize(sphere, [3.0, 4.0], SMALL_STEPS, budget=200, integrality=integrality)
+    assert not found.success and found.x[0] == 3.0
+    assert found.message.startswith("the whole-number coordinates of all points asked for were those of the start")
+    assert minimize(sphere, [3.0, 4.0], SMALL_STEPS, budget=200).success
+
+
+def test_another_reason_to_end_is_told_first() -> None:
+    values = iter([1.0, 1.0])
+    found = minimize(lambda x: next(values, math.nan), [3.0, 4.0], SMALL_STEPS, budget=200, integrality=True)
+    assert not found.success and "has a finite value" in found.message
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8])
+def test_zeros_and_ones_are_found(size: int) -> None:
+    target = np.random.default_rng(size).integers(0, 2, size).astype(float)
+    found = minimize(lambda x: sphere(x - target), [1.0] * size, bounds=(0, 1), integrality=True)
+    assert found.fun == 0 and found.success
+
+
+def test_points_that_are_not_finite_are_never_the_best() -> None:
+    class Lost(OpenAIES):
+        def _learn(self, losses: Tensor) -> dict[str, float]:
+            self._point = self._point * math.nan
+            return {}
+
+    # NaN compares as false, so a count of what is large calls it perfect
+    found = minimize(lambda x: float(sum(value > -1e9 for value in x)), [3.0, 4.0], Lost, budget=200)
+    assert np.isfinite(found.x).all() and found.fun == 2.0 and not found.success
 
 
 def test_the_random_state_is_left_alone() -> None:

@@ -205,6 +205,43 @@ def test_a_training_that_is_longer_already_says_how_long(tmp_path: Path) -> None
     assert (fit.steps, fit.message) == (4, "4 steps were taken before, more than the 2 asked for")
 
 
+def test_a_checkpoint_of_another_score_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "training.pt"
+
+    def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs.argmax(1) == targets).float().mean()
+
+    trainer().fit([DATA], steps=2, validation=[DATA], score=accuracy, checkpoint=path, progress=False)
+    with pytest.raises(TrainingError, match=r"was judged by accuracy, and this training is by the loss; give the same"):
+        trainer().fit([DATA], steps=4, validation=[DATA], checkpoint=path, progress=False)
+    fit = trainer().fit([DATA], steps=4, validation=[DATA], score=accuracy, checkpoint=path, progress=False)
+    assert fit.steps == 4
+
+
+@pytest.mark.parametrize("validates", [True, False])
+def test_parameters_that_are_not_finite_end_the_training_and_are_never_the_best(validates: bool) -> None:
+    class Lost(Walk):
+        def step(self, objective: Any, used: float) -> StepReport:
+            report = super().step(objective, used)
+            if self.count == 20:
+                self.solution = self.solution * torch.nan
+            return report
+
+    class Spiking(nn.Linear):
+        """Its units make a number of NaN."""
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return (super().forward(inputs) > 0).float()
+
+    walking = Trainer(nn.Sequential(Spiking(4, 2)), optimizer=Lost)
+    validation: Any = {"validation": [DATA], "score": lambda outputs, targets: 1 - outputs.mean()} if validates else {}
+    fit = walking.fit([DATA], steps=40, progress=False, **validation)
+    assert (fit.steps, fit.message) == (20, "the parameters are not finite any more after step 20")
+    if validates:
+        assert fit.best_step == 0 and fit.history[-1].validation != fit.history[-1].validation
+        assert np.isfinite(place(walking.model))
+
+
 def test_progress_is_a_line_for_each_validation(capsys: pytest.CaptureFixture[str]) -> None:
     trainer().fit([DATA], steps=40, validation=[DATA], score=near(12))
     shown = capsys.readouterr()

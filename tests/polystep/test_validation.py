@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from polystep.schedule import Constant, LinearOverSteps, Moment
 from polystep.validation import (
     SettingError,
     at_least,
+    name_of,
     non_negative,
     one_of,
     place_of,
@@ -78,3 +80,12 @@ def test_the_place_of_an_error_is_the_last_one_outside_of_packages() -> None:
     with pytest.raises(SyntaxError) as raised_here:
         compile("1 +\n2 2", "own.py", "exec")
     assert place_of(raised_here.value) == "own.py, line 1"
+
+
+def test_names_of_functions_are_the_same_wherever_they_are_defined() -> None:
+    class Own:
+        def __call__(self) -> None: ...
+
+    def loss() -> None: ...
+
+    assert name_of(loss) == name_of(partial(partial(loss))) == "loss" and name_of(Own()) == "Own"

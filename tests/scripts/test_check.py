@@ -48,7 +48,7 @@ def test_whatever_a_method_raises_is_told_without_a_traceback(
     [
         ("radius: 1", "optimizer={'radius': 1} is not valid; expected settings with a _target_"),
         ("_target_: baselines.spsa.SPSA\nseed: ${sed}", "'sed' not found"),
-        ("_target_: baselines.spsa.SPSA\nseed: ???", "seed"),
+        ("_target_: baselines.spsa.SPSA\nseed: ???", "Missing mandatory value: seed full_key: optimizer.seed"),
     ],
 )
 def test_files_that_are_no_settings_are_explained(

@@ -137,17 +137,38 @@ def test_an_interruption_starts_no_further_run(command: Command) -> None:
 def test_sigterm_of_the_sweep_or_all_its_processes_stops_its_runs_with_a_checkpoint(
     command: Command, tmp_path: Path, kill: Callable[[int, int], None]
 ) -> None:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    # a session of its own: nobody else hears the signal
-    arguments = [sys.executable, "-m", "scripts.sweep", *SMALL, "seed=1,2", "budget.steps=1000000"]
-    started = subprocess.Popen(arguments, env=environment, start_new_session=True)
-    while not list(tmp_path.glob("results/reproduction/records/*/checkpoint.safetensors")):
-        assert started.poll() is None
-        time.sleep(0.05)
+    started = start_long_runs(tmp_path)
+    wait_for(started, lambda: list(tmp_path.glob("results/reproduction/records/*/checkpoint.safetensors")))
     kill(started.pid, signal.SIGTERM)
     assert started.wait(60) == 130
     assert [(record.seed, record.status) for record in records()] == [(1, "interrupted")]
     assert not list(tmp_path.glob("results/reproduction/sweeps/*/????????????????.json"))
+
+
+@pytest.mark.parametrize("kill", [os.kill, os.killpg])
+def test_sigterm_is_heeded_while_the_first_run_starts(
+    command: Command, tmp_path: Path, kill: Callable[[int, int], None]
+) -> None:
+    started = start_long_runs(tmp_path)
+    wait_for(started, lambda: "run 1 of 2" in (tmp_path / "shown").read_text())
+    kill(started.pid, signal.SIGTERM)
+    assert started.wait(60) == 130
+    assert {record.status for record in records()} <= {"interrupted"}
+    assert not list(tmp_path.glob("results/reproduction/sweeps/*/????????????????.json"))
+
+
+def start_long_runs(folder: Path) -> "subprocess.Popen[bytes]":
+    """In a session of its own: nobody else hears its signals."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    arguments = [sys.executable, "-m", "scripts.sweep", *SMALL, "seed=1,2", "budget.steps=1000000"]
+    with open(folder / "shown", "wb") as shown:
+        return subprocess.Popen(arguments, env=environment, stdout=shown, start_new_session=True)
+
+
+def wait_for(process: "subprocess.Popen[bytes]", condition: Callable[[], object]) -> None:
+    while not condition():
+        assert process.poll() is None
+        time.sleep(0.05)
 
 
 def test_a_second_sweep_leaves_alone_what_the_first_has_begun_or_will_begin(command: Command, tmp_path: Path) -> None:

@@ -1,8 +1,13 @@
-"""Imported by the process that starts the runs of a sweep, and by no other, which outlives a SIGTERM to all its processes.
+"""Imported by the process that starts the runs of a sweep, and by no other, before all else.
 
-Ended before them, it could not tell how the runs ended. It ends with the process that launched it.
+SIGTERM to all processes of a sweep would end it before its runs, and nobody could tell how those ended. So it blocks the
+signal; a run that it has just started inherits that, and takes the signal up where it begins. The code that it imports is
+hashed once, for a run may begin after that code was edited.
 """
 
 import signal
 
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
+from polystep.bench.sources import suite_hash
+
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+suite_hash()

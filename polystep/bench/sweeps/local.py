@@ -85,7 +85,7 @@ def _status(process: BaseProcess, run: SweepRun, folder: SweepFolder) -> int:
     with _processes:
         process.join()
     status = process.exitcode or 0
-    if status in (-signal.SIGTERM, -signal.SIGINT):
+    if status == -signal.SIGTERM:
         # before the run could heed it
         return launcher.INTERRUPTED_STATUS
     if status < 0:
@@ -97,8 +97,8 @@ def _status(process: BaseProcess, run: SweepRun, folder: SweepFolder) -> int:
 
 
 def _work(perform: launcher.Perform, run: SweepRun, folder: SweepFolder, cores: int, log: Path | None) -> None:
-    # the process that started this one ignores it
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # blocked by the process that started this one
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     if log is not None:
         # runs side by side would write over each other
         launcher.print_into(log)

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,26 +41,6 @@ def test_files_that_differ_from_the_commit_are_named(tmp_path: Path, monkeypatch
     (tmp_path / "module.py").write_text("2")
     facts = describe_context("cpu")
     assert facts["modified"] == ["module.py"] and facts["untracked"] == ["untracked.py"]
-
-
-class Mine:
-    """A component of one's own."""
-
-
-def test_sources_know_what_was_edited_and_not_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def sources(folder: str, own: str, library: str) -> dict[str, str]:
-        for name, text in ({"own/mine.py": own, "polystep/a.py": library, "polystep/notes.md": folder}).items():
-            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / folder / name).write_text(text)
-        monkeypatch.setattr(context, "_ROOT", tmp_path / folder)
-        monkeypatch.setattr(sys.modules[__name__], "__file__", str(tmp_path / folder / "own/mine.py"))
-        return describe_context("cpu", optimizer=Mine())["sources"]
-
-    first = sources("one", "a = 1", "b = 1")
-    assert set(first) == {"suite", "optimizer"} and sources("two", "a = 1", "b = 1") == first
-    mine, library = sources("three", "a = 2", "b = 1"), sources("four", "a = 1", "b = 2")
-    assert mine["suite"] == first["suite"] and mine["optimizer"] != first["optimizer"]
-    assert library["suite"] != first["suite"] and library["optimizer"] == first["optimizer"]
 
 
 def fail(*arguments: Any, **settings: Any) -> Any:

@@ -97,7 +97,11 @@ def test_a_run_that_is_interrupted_again_and_again_finishes(build, tmp_path: Pat
 def have_code(monkeypatch: pytest.MonkeyPatch, commit: str | None, modified: list[str] | None, sources: str) -> None:
     found = {"commit": commit, "modified": modified, "untracked": modified and []}
     monkeypatch.setattr("polystep.bench.context._repository", lambda: found)
-    monkeypatch.setattr("polystep.bench.context._hash", lambda files: sources)
+    monkeypatch.setattr("polystep.bench.context.hash_of", lambda files: sources)
+
+
+def have_suite(monkeypatch: pytest.MonkeyPatch, sources: str) -> None:
+    monkeypatch.setattr("polystep.bench.context.suite_hash", lambda: sources)
 
 
 @pytest.mark.parametrize("later", ["a" * 40, "b" * 40])
@@ -111,25 +115,44 @@ def test_a_record_tells_of_the_code_of_all_processes(build, monkeypatch: Any, la
     assert set(context["sources"]) == {"suite", "task", "optimizer"}
 
 
+@pytest.mark.parametrize("part", ["suite", "component"])
 @pytest.mark.parametrize(("commit", "modified"), [("a" * 40, ["tasks/mine.py"]), ("a" * 40, []), (None, None)])
 def test_a_record_of_two_versions_of_the_code_says_so_and_is_no_evidence(
-    build, monkeypatch: Any, commit: str | None, modified: list[str] | None
+    build, monkeypatch: Any, commit: str | None, modified: list[str] | None, part: str
 ) -> None:
     have_code(monkeypatch, commit, modified, "1")
     cut = build(SpyTask(faults={("train", STEPS): interrupt})).execute()
-    have_code(monkeypatch, commit, modified, "2")
+    if part == "suite":
+        have_suite(monkeypatch, "2")
+    else:
+        have_code(monkeypatch, commit, modified, "2")
     with pytest.warns(UserWarning, match=rf"began with other code .* delete {cut.folder}"):
         record = build().execute().record
     assert record.status == "finished" and record.context["commit"] is record.context["sources"] is None
     assert "it was interrupted, and continued with other code" in list(faults(record))
 
 
-def test_a_skipped_run_names_the_files_that_have_changed_since(build, monkeypatch: Any) -> None:
+def test_other_code_is_named_where_its_states_do_not_fit(build, monkeypatch: Any) -> None:
+    build(SpyTask(faults={("train", STEPS): interrupt})).execute()
+    have_code(monkeypatch, None, None, "2")
+    monkeypatch.setattr(SpyTask, "load_state_dict", lambda task, state: state["what only new code has"])
+    with pytest.warns(UserWarning, match="began with other code"):
+        failed = build().execute()
+    assert failed.status == "failed" and failed.record.context["sources"] is None
+
+
+def test_a_skipped_run_names_what_has_changed_since(build, monkeypatch: Any) -> None:
     have_code(monkeypatch, "a" * 40, [], "1")
     build().execute()
     assert build().execute().changed == ()
     have_code(monkeypatch, "b" * 40, [], "2")
-    assert {file.name for file in build().execute().changed} == {"spy_run.py"}
+    assert {Path(file).name for file in build().execute().changed} == {"spy_run.py"}
+    # of all else, versions of components tell between two commits
+    have_code(monkeypatch, "b" * 40, [], "1")
+    have_suite(monkeypatch, "2")
+    assert build().execute().changed == ()
+    have_code(monkeypatch, "b" * 40, ["baselines/shaping.py", "README.md"], "1")
+    assert build().execute().changed == ("baselines/shaping.py",)
 
 
 def test_seconds_of_all_processes_of_a_run_add_up(build) -> None:
