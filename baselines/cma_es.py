@@ -55,7 +55,7 @@ class CMAES(PointOptimizer):
         ValueError, also where the memory does not suffice.
         """
         if population is not None and population < 4:
-            raise ValueError(f"population must be at least 4, or null for 4 + 3 ln D, got {population}")
+            raise SettingError(f"population must be at least 4, or null for 4 + 3 ln D, got {population}")
         one_of(("auto", "full", "diagonal"), covariance=covariance)
         one_of(("mean", "best_ever"), report=report)
         super().__init__(layout, point)

@@ -10,7 +10,7 @@ from polystep.capabilities import CapabilityUnavailable
 from polystep.component import component
 from polystep.contracts import State
 from polystep.layout import ParameterLayout
-from polystep.validation import at_least, positive
+from polystep.validation import SettingError, at_least, positive
 
 _TRANSITION = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
@@ -67,11 +67,11 @@ class DQN(StableBaselines):
         }
         at_least(1, **counts)
         if environment_steps % train_every:
-            raise ValueError(
+            raise SettingError(
                 f"environment_steps must be a multiple of train_every, {train_every}, got {environment_steps}"
             )
         if not 0 <= exploration_end <= 1:
-            raise ValueError(f"exploration_end must lie in [0, 1], got {exploration_end}")
+            raise SettingError(f"exploration_end must lie in [0, 1], got {exploration_end}")
         at_least(0, learning_starts=learning_starts)
         self._exploration = exploration_steps, exploration_end
         self._learning_rate = positive(learning_rate, "learning_rate")

@@ -7,7 +7,7 @@ from torch import Tensor
 from baselines.stable_baselines import PolicyGradient, StableBaselines
 from polystep.component import component
 from polystep.layout import ParameterLayout
-from polystep.validation import at_least, positive
+from polystep.validation import SettingError, at_least, positive
 
 
 @component("ppo", version=1, title="PPO", family="reinforcement learning")
@@ -44,7 +44,7 @@ class PPO(StableBaselines):
             environment_steps=environment_steps,
         )
         if not 2 <= batch_size <= environments * environment_steps:
-            raise ValueError(
+            raise SettingError(
                 f"batch_size must lie between 2 and environments x environment_steps, {environments * environment_steps}, "
                 f"got {batch_size}"
             )

@@ -12,7 +12,7 @@ from baselines.clause_kernels import ONE, uniform
 from baselines.clause_search import ClauseSearch
 from polystep.component import component
 from polystep.layout import ParameterLayout
-from polystep.validation import one_of, positive
+from polystep.validation import SettingError, one_of, positive
 
 LONGEST_TABLE = 1024
 
@@ -64,7 +64,7 @@ class ProbSat(ClauseSearch):
         elif 1 < base < math.inf:
             chances = base ** -broken.astype(np.float64)
         else:
-            raise ValueError(
+            raise SettingError(
                 f"base must be a finite number above 1, so that breaking more is chosen less often, got {base}"
             )
         # below this the largest break would have no chance at all, and so would a clause of such variables

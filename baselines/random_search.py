@@ -12,7 +12,7 @@ from polystep.layout import ParameterLayout
 from polystep.random import derive_seed
 from polystep.schedule import Schedule
 from polystep.subspace import Subspace
-from polystep.validation import positive_schedule
+from polystep.validation import SettingError, positive_schedule
 
 
 @component("random_search", version=1, added=("subspace",), title="Random search", family="random search")
@@ -39,7 +39,7 @@ class RandomSearch(PointOptimizer):
         coordinates e_n perturbs. Raises ValueError.
         """
         if population < 2:
-            raise ValueError(
+            raise SettingError(
                 f"population must be at least 2, the incumbent and one candidate to compare it with, got {population}"
             )
         super().__init__(layout, point)

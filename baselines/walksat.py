@@ -11,6 +11,7 @@ from baselines.clause_kernels import ONE, uniform
 from baselines.clause_search import ClauseSearch
 from polystep.component import component
 from polystep.layout import ParameterLayout
+from polystep.validation import SettingError
 
 
 @njit(inline="always")
@@ -53,7 +54,7 @@ class WalkSat(ClauseSearch):
         """`point`: start (n,), not changed."""
         super().__init__(layout, point, seed, flips_per_step=flips_per_step, chains=chains)
         if not 0 <= noise <= 1:
-            raise ValueError(f"noise must lie in [0, 1], got {noise}")
+            raise SettingError(f"noise must lie in [0, 1], got {noise}")
         self._noise = np.array([noise])
 
     def parameters(self) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from polystep.random import generator_state, named_generator, restore_generator
 from polystep.schedule import Moment, Schedule, as_schedule
 from polystep.subspace import RowSubspace, Subspace
 from polystep.update import Adaptive, Coasting, Update
-from polystep.validation import at_least, non_negative, one_of, schedule_of_positive, share_below_one
+from polystep.validation import SettingError, at_least, non_negative, one_of, schedule_of_positive, share_below_one
 from polystep.weighting import LinearWeighting, Softmax, Weighting
 
 
@@ -78,13 +78,13 @@ class PolyStep(PointOptimizer):
         at_least(1, probes=probes)
         one_of(("outermost", "interior"), probe_placement=probe_placement)
         if biased_rotation not in (False, True, "nearest_vertex"):
-            raise ValueError(f"biased_rotation must be false, true or 'nearest_vertex', got {biased_rotation!r}")
+            raise SettingError(f"biased_rotation must be false, true or 'nearest_vertex', got {biased_rotation!r}")
         one_of(get_args(JitterLaw), jitter_law=jitter_law)
         at_least(0, redraw_every=redraw_every, forget_every=forget_every)
         share_below_one(probe_jitter=probe_jitter, step_jitter=step_jitter)
         for name, width in (("probe_jitter", probe_jitter), ("step_jitter", step_jitter)):
             if width and coasting is not None and coasting.period > 1:
-                raise ValueError(
+                raise SettingError(
                     f"{name}={width} needs steps that evaluate, but coasting has a period of {coasting.period}; set the "
                     "period to 1 or the jitter to 0"
                 )
@@ -141,7 +141,7 @@ class PolyStep(PointOptimizer):
     def _temperature_at(self, now: Moment) -> float:
         temperature = self._temperature.at(now)
         if not temperature > 0:
-            raise ValueError(f"temperature must be above 0 at every step, got {temperature} at step {now.step}")
+            raise SettingError(f"temperature must be above 0 at every step, got {temperature} at step {now.step}")
         return temperature
 
     def _learn(self, losses: Tensor) -> dict[str, float]:

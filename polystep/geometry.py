@@ -6,6 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from polystep.validation import SettingError
+
 Polytope = Literal["orthoplex", "simplex", "cube"]
 
 
@@ -16,7 +18,7 @@ def polytope_vertices(polytope: Polytope, dimension: int) -> Tensor:
     bit j of the index set means a minus. Source: METHOD.md, polytopes and rotations.
     """
     if dimension < 1:
-        raise ValueError(f"particle dimension must be at least 1, got {dimension}")
+        raise SettingError(f"particle dimension must be at least 1, got {dimension}")
     identity = torch.eye(dimension)
     if polytope == "orthoplex":
         return torch.cat([identity, -identity])
@@ -29,7 +31,7 @@ def polytope_vertices(polytope: Polytope, dimension: int) -> Tensor:
     if polytope == "cube":
         bits = (torch.arange(2**dimension).unsqueeze(1) >> torch.arange(dimension)) & 1
         return (1.0 - 2.0 * bits) / math.sqrt(dimension)
-    raise ValueError(f"unknown polytope {polytope!r}; choose orthoplex, simplex or cube")
+    raise SettingError(f"unknown polytope {polytope!r}; choose orthoplex, simplex or cube")
 
 
 def haar_rotations(count: int, dimension: int, generator: torch.Generator) -> Tensor:

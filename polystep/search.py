@@ -166,7 +166,10 @@ class Search:
         judged = self._domain.integers if bool(self._domain.integers.any()) else ~self._domain.integers
         if self._history and self._success and not bool(self._moved[judged].any()):
             what = "whole-number coordinates" if bool(self._domain.integers.any()) else "coordinates"
-            self._message, self._success = f"the {what} of all points asked for were those of the start; {_STILL}", False
+            self._message, self._success = (
+                f"the {what} of all points asked for were those of the start; {_STILL}",
+                False,
+            )
         self.finished = True
 
     @property

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from polystep.component import component
 from polystep.random import generator_state, named_generator, restore_generator
-from polystep.validation import at_least
+from polystep.validation import SettingError, at_least
 
 
 class Weighting(Protocol):
@@ -150,9 +150,9 @@ class Sinkhorn:
     ):
         at_least(1, iterations=iterations)
         if not 0.5 <= relaxation <= 1.95:
-            raise ValueError(f"relaxation must lie in [0.5, 1.95], got {relaxation}")
+            raise SettingError(f"relaxation must lie in [0.5, 1.95], got {relaxation}")
         if not column_penalty >= 0:
-            raise ValueError(f"column_penalty must be at least 0, got {column_penalty}")
+            raise SettingError(f"column_penalty must be at least 0, got {column_penalty}")
         self.iterations, self.tolerance, self.relaxation = iterations, tolerance, relaxation
         self.column_penalty = column_penalty
         self._duals: tuple[Tensor, Tensor, float] | None = None

@@ -27,7 +27,7 @@ from polystep.evaluation.routing.incremental import RoutedEvaluator
 from polystep.evaluation.routing.network import RoutedNetwork, utilisation
 from polystep.layout import ParameterLayout
 from polystep.random import named_generator
-from polystep.validation import one_of
+from polystep.validation import SettingError, one_of
 from tasks.data import Dataset, load_dataset
 from tasks.independent_rows import IndependentRows
 from tasks.networks.initialisation import build_without_randomness, starting_point
@@ -107,13 +107,13 @@ class ClassificationTask:
         available = len(data.train_labels)
         held_out = round(validation_size * available) if 0 < validation_size < 1 else int(validation_size)
         if not 1 <= held_out < available or (validation_size >= 1 and held_out != validation_size):
-            raise ValueError(
+            raise SettingError(
                 f"task.validation_size must be a whole number in 1..{available - 1} for {dataset}, got {validation_size:g}; "
                 "below 1 it is a share, of at least one row"
             )
         batch_size = available - held_out if batch_size is None else batch_size
         if not 1 <= batch_size <= available - held_out:
-            raise ValueError(f"task.batch_size must lie in 1..{available - held_out}, got {batch_size}")
+            raise SettingError(f"task.batch_size must lie in 1..{available - held_out}, got {batch_size}")
         self.fingerprint = data.fingerprint
         self.batch_size = batch_size
         self._device = torch.device(device)

@@ -16,7 +16,7 @@ from polystep.evaluation.functional import FunctionalEvaluator, outputs_at
 from polystep.evaluation.gradients import GradientEvaluator
 from polystep.evaluation.objective import BatchObjective, Evaluator
 from polystep.layout import ParameterLayout
-from polystep.validation import one_of
+from polystep.validation import SettingError, one_of
 from tasks.data.series import load_series
 from tasks.networks.initialisation import build_without_randomness, starting_point
 from tasks.shuffled_rows import ShuffledRows
@@ -81,7 +81,7 @@ class ForecastingTask:
             self._windows(torch.from_numpy(part), history, horizon) for part in data.parts()
         )
         if not 1 <= batch_size <= len(self._train):
-            raise ValueError(f"task.batch_size must lie in 1..{len(self._train)}, got {batch_size}")
+            raise SettingError(f"task.batch_size must lie in 1..{len(self._train)}, got {batch_size}")
         self._module = build_without_randomness(lambda: network(horizon=horizon)).to(self._device).eval()
         self.layout = ParameterLayout.of_module(self._module)
         self.info = TaskInfo(name, title or name, "forecasts", self.layout.size)
@@ -134,7 +134,7 @@ class ForecastingTask:
     def _windows(self, part: Tensor, history: int, horizon: int) -> Tensor:
         """All windows (N, history + horizon) of a part (T,)."""
         if history < 1 or horizon < 1 or history + horizon > len(part):
-            raise ValueError(
+            raise SettingError(
                 f"task.history and task.horizon must be at least 1 and together at most {len(part)}, the shortest part of the "
                 f"series, got {history} and {horizon}"
             )

@@ -110,7 +110,10 @@ class Run:
                 what = f"{type(error).__name__} in {place_of(error)}: {one_line(error)}"
                 raise PreparationError(f"the task and the optimizer cannot be built: {what}") from error
             decisive = specification(self.config)
-            files = {"task": _files(self.config, "task", task), "optimizer": _files(self.config, "optimizer", optimizer)}
+            files = {
+                "task": _files(self.config, "task", task),
+                "optimizer": _files(self.config, "optimizer", optimizer),
+            }
             context = {**describe_context(str(self.config["device"]), **files), "load_before": load}
         return Prepared(self.config, decisive, context, data, task, optimizer, ledger, state, self.records)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from polystep.validation import at_least, positive
+from polystep.validation import SettingError, at_least, positive
 
 FloatArray = NDArray[np.float32]
 
@@ -112,7 +112,7 @@ class HardenedEnvironments:
             self.high = _limits(bounds, self.high.size)
             self.low = -self.high
         if levels is not None and not np.isfinite(self.high - self.low).all():
-            raise ValueError(
+            raise SettingError(
                 f"task.observation_levels={levels} needs bounds, and the environment bounds not all of what is observed; "
                 f"set task.observation_bounds to {self.low.size} numbers"
             )
@@ -145,7 +145,7 @@ def _limits(bounds: Sequence[float], observed: int) -> FloatArray:
     except (TypeError, ValueError):
         limits = np.empty(0, np.float32)
     if limits.shape != (observed,) or not ((limits > 0) & (limits < np.inf)).all():
-        raise ValueError(
+        raise SettingError(
             f"task.observation_bounds must be {observed} numbers above 0, one for each observed number, got {bounds}"
         )
     return limits

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from polystep.contracts import ExpectedError
 from polystep.packages import MissingPackageError, optional_package
+from polystep.validation import SettingError
 from tasks.control.environments import Actions, BoxActions, DiscreteActions, FloatArray, Moves
 
 
@@ -27,7 +28,7 @@ class GymnasiumEnvironments:
         self.actions = _actions(first.action_space, name)
         self.low, self.high = _bounds(first.observation_space, name)
         if first.spec is None or first.spec.max_episode_steps is None:
-            raise ValueError(
+            raise SettingError(
                 f"task.env={name} sets no limit to the length of its episodes, so they may never end; set task.horizon"
             )
         self._copies = [first]
@@ -75,7 +76,7 @@ class GymnasiumEnvironments:
                 f"task.env={self.name} needs a package that is not installed: {error}{remedy}"
             ) from error
         except gymnasium.error.Error as error:
-            raise ValueError(f"task.env={self.name} is no environment of Gymnasium: {error}") from error
+            raise SettingError(f"task.env={self.name} is no environment of Gymnasium: {error}") from error
         except Exception as error:
             raise EnvironmentFailure(
                 f"environment {self.name} cannot be built: {type(error).__name__}: {error}; correct the environment, then "
@@ -96,12 +97,12 @@ def _actions(space: Any, name: str) -> Actions:
         return DiscreteActions(int(space.n), int(space.start))
     if isinstance(space, Box) and np.issubdtype(space.dtype, np.floating):
         return BoxActions(space.low, space.high)
-    raise ValueError(f"task.env={name} has the action space {space}; supported are Discrete and Box of real numbers")
+    raise SettingError(f"task.env={name} has the action space {space}; supported are Discrete and Box of real numbers")
 
 
 def _bounds(space: Any, name: str) -> tuple[FloatArray, FloatArray]:
     from gymnasium.spaces import Box
 
     if not isinstance(space, Box):
-        raise ValueError(f"task.env={name} has the observation space {space}; supported is Box")
+        raise SettingError(f"task.env={name} has the observation space {space}; supported is Box")
     return space.low.ravel().astype(np.float32), space.high.ravel().astype(np.float32)

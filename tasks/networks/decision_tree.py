@@ -10,6 +10,7 @@ from polystep.capabilities import GradientKind
 from polystep.component import component
 from polystep.evaluation.layered import LayeredNetwork
 from polystep.layout import ParameterLayout
+from polystep.validation import SettingError
 from tasks.networks.initialisation import initialise_linear_layers
 from tasks.networks.tree_evaluation import TreeEvaluator
 
@@ -41,7 +42,7 @@ class DecisionTree(nn.Module):
     def __init__(self, inputs: int, classes: int, depth: int = 4, decision: Decision = hard):
         """`depth`: decisions on the way to a leaf."""
         if not 1 <= depth <= 12:
-            raise ValueError(f"the depth of the tree must lie in 1..12, got depth={depth}")
+            raise SettingError(f"the depth of the tree must lie in 1..12, got depth={depth}")
         super().__init__()
         self.depth, self.decision = depth, decision
         self.splits = nn.Linear(inputs, 2**depth - 1)

@@ -11,6 +11,7 @@ from polystep.capabilities import GradientKind
 from polystep.component import component
 from polystep.evaluation.convolution.network import ConvolutionalNetwork
 from polystep.evaluation.convolution.sequential import TransformedConv2d, convolutional_network
+from polystep.validation import SettingError
 from tasks.networks.int8 import QuantisedLinear, StraightThroughLinear, quantise, straight_through_round
 
 
@@ -41,7 +42,7 @@ class Int8LeNet(nn.Sequential):
     def __init__(self, inputs: int = 784, classes: int = 10):
         side = math.isqrt(inputs)
         if side**2 != inputs or side < 8:
-            raise ValueError(f"the int8 LeNet takes square images of at least 8 x 8 pixels, got {inputs} inputs")
+            raise SettingError(f"the int8 LeNet takes square images of at least 8 x 8 pixels, got {inputs} inputs")
         kernel = min(5, side // 2 - 1)
         last = (side // 2 - kernel + 1) // 2
         super().__init__(

@@ -9,6 +9,7 @@ from polystep.capabilities import GradientKind
 from polystep.component import component
 from polystep.evaluation.layered import LayeredNetwork
 from polystep.evaluation.sequential import layered_network
+from polystep.validation import SettingError
 from tasks.networks.initialisation import initialise_linear_layers
 
 
@@ -22,7 +23,7 @@ class MultilayerPerceptron(nn.Sequential):
     def __init__(self, inputs: int = 784, classes: int = 10, hidden: Sequence[int] = (128,)):
         """`hidden`: units of each hidden layer."""
         if not hidden or min(hidden) < 1:
-            raise ValueError(f"hidden must list at least one layer of at least 1 unit, got {list(hidden)}")
+            raise SettingError(f"hidden must list at least one layer of at least 1 unit, got {list(hidden)}")
         super().__init__()
         for units in hidden:
             self.extend([nn.Linear(inputs, units), self.activation()])

@@ -10,7 +10,7 @@ from polystep.capabilities import GradientKind
 from polystep.component import component
 from polystep.evaluation.activations import CrossEntropy
 from polystep.evaluation.layered import Layer, LayeredNetwork
-from polystep.validation import at_least
+from polystep.validation import SettingError, at_least
 from tasks.networks.differentiable_spikes import simulate_smooth, simulate_surrogate
 from tasks.networks.initialisation import initialise_linear_layers
 from tasks.networks.leaky_integrate_and_fire import (
@@ -31,7 +31,7 @@ class SpikingNetwork(nn.Module):
         super().__init__()
         at_least(1, hidden=hidden, steps=steps)
         if not 0 < decay <= 1:
-            raise ValueError(f"decay must lie in (0, 1], got {decay}")
+            raise SettingError(f"decay must lie in (0, 1], got {decay}")
         self.fc1 = nn.Linear(inputs, hidden)
         self.fc2 = nn.Linear(hidden, classes)
         self.steps, self.decay = steps, decay
