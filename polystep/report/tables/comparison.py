@@ -20,8 +20,14 @@ def tables(material: Material) -> Iterator[Table]:
         scores = [rows.TEST, spread_column("last", "Test, last")]
         place = 1 + (boards[0].groups[0].score == "test_last")
         studies = {group["study"] for board in boards for group in board.groups}
+        within = {board.remark for board in boards}
+        title = f"{family_section(family)}: {axis}, all runs"
         columns = [
-            *(rows.TASK, rows.BOARD, rows.RANK, rows.METHOD, *([rows.STUDY] if len(studies) > 1 else []), rows.SEEDS),
+            *(rows.TASK, rows.METHOD, rows.RANK),
+            # what is the same in all rows is said once, or by the title
+            *([rows.BOARD] if len(within) > 1 else []),
+            *([rows.STUDY] if len(studies) > 1 else []),
+            rows.SEEDS,
             *scores[:place],
             interval_column("interval", "95 % interval"),
             *scores[place:],
@@ -32,7 +38,7 @@ def tables(material: Material) -> Iterator[Table]:
         ]
         yield Table(
             file_stem("comparison", family, axis),
-            f"{family_section(family)}: {axis}, all runs",
+            ", ".join([title, *within]) if len(within) == 1 and any(within) else title,
             columns,
             [row for board in boards for row in _rows(board)],
             (
