@@ -19,7 +19,7 @@ from polystep.component import component
 from polystep.layout import Entry, ParameterLayout
 from polystep.random import named_generator
 from polystep.sparse_product import SparseProduct
-from polystep.validation import at_least
+from polystep.validation import SettingError, at_least
 
 Placement = Literal["element", "dense", "sparse"]
 
@@ -33,7 +33,7 @@ class Subspace(ABC):
         """`coordinates`: how many there are; the last particle is padded with coordinates that change nothing."""
         at_least(1, particle_dimension=particle_dimension)
         if particle_dimension > coordinates:
-            raise ValueError(
+            raise SettingError(
                 f"particle_dimension {particle_dimension} is larger than the {coordinates} coordinates of "
                 f"{type(self).__name__}; choose a particle_dimension of at most {coordinates}"
             )
@@ -113,7 +113,7 @@ class RowSubspace(Subspace):
         device: torch.device | str = "cpu",
     ):
         if not 1 <= particle_dimension <= rank:
-            raise ValueError(
+            raise SettingError(
                 f"particle_dimension must lie in 1..{rank}, the rank of each row, got {particle_dimension}"
             )
         self.groups = _row_groups(layout, rank, particle_dimension)
@@ -308,7 +308,7 @@ def _capped(counts: list[int], layout: ParameterLayout, cap: int | None) -> list
     if cap is None or cap >= sum(counts):
         return counts
     if cap < unprojected:
-        raise ValueError(f"cap must be at least {unprojected}, the coordinates of the 1-D tensors, got {cap}")
+        raise SettingError(f"cap must be at least {unprojected}, the coordinates of the 1-D tensors, got {cap}")
     share = (cap - unprojected) / sum(projected)
     return [max(1, round(part * share)) if part else count for part, count in zip(projected, counts, strict=True)]
 
