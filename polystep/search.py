@@ -163,12 +163,13 @@ class Search:
     def _end(self, point: Tensor, value: float) -> None:
         if self._noisy and math.isfinite(value):
             self._best, self._lowest = point, value
-        judged = self._domain.integers if bool(self._domain.integers.any()) else ~self._domain.integers
+        whole = self._domain.integers
+        kind, judged = ("whole-number coordinates", whole) if bool(whole.any()) else ("coordinates", ~whole)
         if self._history and self._success and not bool(self._moved[judged].any()):
-            what = "whole-number coordinates" if bool(self._domain.integers.any()) else "coordinates"
-            self._message, self._success = (
-                f"the {what} of all points asked for were those of the start; {_STILL}",
-                False,
+            self._success = False
+            self._message = (
+                f"the {kind} of all points asked for were those of the start; give the method larger steps, or the start "
+                "another place"
             )
         self.finished = True
 
@@ -184,9 +185,6 @@ class Search:
             self._message or "the search is under way",
             tuple(self._history),
         )
-
-
-_STILL = "give the method larger steps, or the start another place"
 
 
 def _read_budget(budget: Any) -> int:
