@@ -193,9 +193,9 @@ def _check_top_level(config: dict[str, Any]) -> None:
         if section != "logger" or config[section] != {}:
             check_section(config[section], section)
     for key, hint in SETTINGS.items():
-        value = config[key]
-        if not fits(value, hint) or (isinstance(value, int | float) and value < 0):
-            bound = "" if hint is str else ", at least 0"
+        value, least = config[key], 1 if key == "threads" else 0
+        if not fits(value, hint) or value == "" or (isinstance(value, int | float) and value < least):
+            bound = ", not an empty one" if hint is str else f", at least {least}"
             raise ConfigError(f"{key}={value!r} is not valid; expected {describe(hint)}{bound}")
     if config["seed"] >= SEEDS:
         raise ConfigError(f"seed={config['seed']} is not valid; expected a whole number from 0 to 2^63 - 1")
