@@ -15,10 +15,15 @@ def names(group):
     return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
 
 
+def held(kind, overrides):
+    """What holds, without the sentence about the settings that make the checks quick."""
+    return [sentence for sentence in checks(kind, overrides) if not sentence.startswith("it is checked with")]
+
+
 @pytest.mark.parametrize("name", names("optimizer"))
 def test_optimizer_obeys_its_contract(name):
     try:
-        assert len([*checks("optimizer", [f"optimizer={name}"])]) >= 9
+        assert len(held("optimizer", [f"optimizer={name}"])) >= 9
     except MissingPackageError as error:
         pytest.skip(str(error))
 
@@ -40,5 +45,5 @@ def test_task_obeys_its_contract(name):
     # kernels are compared with the incremental path elsewhere; they serve one network here
     if "network" in task and task.evaluation == "fused" and name != "snn_digits":
         overrides.append("task.evaluation=incremental")
-    found = [*checks("task", overrides)]
+    found = held("task", overrides)
     assert len(found) == 9 + ("another seed gives other objectives" in found)
