@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from polystep.ask_tell import all_finite
 from polystep.batches import TrainingError
 from polystep.contracts import State
 from polystep.files import StorageError, atomic_write
@@ -101,7 +102,7 @@ class Fitting:
 
     def _validate(self) -> None:
         value = None if self.validation is None else self.trainer.evaluate(self.validation, self.score)
-        if not bool(torch.isfinite(self.trainer.optimizer.solution).all()):
+        if not all_finite(self.trainer.optimizer.solution):
             # which units that spike or not would hide
             value = None if value is None else math.nan
             self.message = f"the parameters are not finite any more after step {self.done}"

@@ -105,6 +105,11 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
+def with_place(error: BaseException) -> str:
+    """Kind, place and message of an error, in one line."""
+    return f"{type(error).__name__} in {place_of(error)}: {one_line(error)}"
+
+
 @dataclass(frozen=True)
 class PositiveSchedule:
     """A schedule that must stay above 0; with `may_vanish` it may also be 0, as a learning rate at its end."""

@@ -46,7 +46,7 @@ def code_of_both(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[s
     """
     files = {
         name: None if None in (earlier[name], later[name]) else sorted({*earlier[name], *later[name]})
-        for name in CODE[2:]
+        for name in ("modified", "untracked")
     }
     same = earlier.get("sources") == later["sources"]
     commit = later["commit"] if same and earlier["commit"] else None

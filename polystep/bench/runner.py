@@ -23,7 +23,7 @@ from polystep.evaluation.sharded import Processes, ProcessLost
 from polystep.files import StorageError
 from polystep.records import RecordError, Row, RunRecord, read_record, write_record
 from polystep.records.identity import digest
-from polystep.validation import one_line, place_of
+from polystep.validation import place_of, with_place
 
 
 class PreparationError(ExpectedError):
@@ -107,8 +107,7 @@ class Run:
                 raise
             except Exception as error:
                 # there is no record yet that could hold the traceback
-                what = f"{type(error).__name__} in {place_of(error)}: {one_line(error)}"
-                raise PreparationError(f"the task and the optimizer cannot be built: {what}") from error
+                raise PreparationError(f"the task and the optimizer cannot be built: {with_place(error)}") from error
             decisive = specification(self.config)
             files = {
                 "task": _files(self.config, "task", task),

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from polystep.contracts import ExpectedError
-from polystep.validation import did_you_mean, one_line, place_of
+from polystep.validation import did_you_mean, one_line, with_place
 
 
 class ConfigError(ExpectedError):
@@ -210,6 +210,4 @@ def locate(target: Any, path: str) -> Any:
             f"{path}._target_={target} cannot be imported ({error}); give the dotted path of a class or function"
         ) from error
     except Exception as error:
-        raise ConfigError(
-            f"{path}._target_={target} cannot be imported: {type(error).__name__} in {place_of(error)}: {one_line(error)}"
-        ) from error
+        raise ConfigError(f"{path}._target_={target} cannot be imported: {with_place(error)}") from error

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from polystep.ask_tell import all_finite
 from polystep.bench.checkpoint import load_checkpoint, save_checkpoint
 from polystep.bench.context import CODE, code_of_both
 from polystep.bench.ledger import Ledger
@@ -58,7 +59,7 @@ def score_of(task: Task, method: Literal["validate", "test"], point: Tensor) -> 
 
     NaN for a point that is not finite, whatever the task makes of it: units that spike or not hide it.
     """
-    if not bool(torch.isfinite(point).all()):
+    if not all_finite(point):
         return math.nan
     value: Any = getattr(task, method)(point)
     try:

@@ -4,9 +4,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
-from polystep.ask_tell import NonFiniteLossError
+from polystep.ask_tell import NonFiniteLossError, all_finite
 from polystep.bench.evaluation import Evaluation
 from polystep.bench.interruption import Interruption
 from polystep.bench.ledger import Budget, MeteredObjective
@@ -104,7 +102,7 @@ def _take_step(training: Training, used: float) -> None:
 def _validate(training: Training) -> None:
     state, solution = training.run.state, training.run.optimizer.solution
     assert state.unvalidated is not None
-    if not bool(torch.isfinite(solution).all()):
+    if not all_finite(solution):
         if state.step == 0:
             raise ValueError("the starting point, initial_point(seed) of the task, is not finite")
         state.ended_by = "divergence"
