@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polystep.contracts import ExpectedError
-from polystep.records import RecordError, RunRecord, read_places, read_record, write_bundle, write_record
-from polystep.records.check import duplicates, faults, names_a_file
+from polystep.records import RecordError, RunRecord, lean, read_places, read_record, write_bundle, write_record
+from polystep.records.check import duplicates, faults, names_a_file, worth
 from scripts.console import COMMITTED, EXIT_STATUS, RECORDS, ROOT, explain, guarded, say
 
 
@@ -41,10 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def pack(options: argparse.Namespace) -> int:
-    """Add the finished runs of `places` to the bundles in `to`; of two records of a run, the later one stays."""
+    """Add the finished runs of `places` to the bundles in `to`; of two records of a run, the one with the larger worth stays.
+
+    Trials of tuning keep what `polystep.records.lean` leaves them.
+    """
     studies: dict[str, dict[str, RunRecord]] = {}
     left_out = 0
-    replaced: list[str] = []
+    decided: list[str] = []
     for _, item in read_places(*([options.to] if options.to.is_dir() else []), *options.places):
         if isinstance(item, RecordError):
             raise RecordError(f"{item}; nothing was packed: remove that record or repeat the run")
@@ -52,14 +55,14 @@ def pack(options: argparse.Namespace) -> int:
             left_out += 1
             continue
         runs = studies.setdefault(_file_name(item.study["name"]), {})
-        older, newer = sorted((runs.get(item.run_id, item), item), key=lambda record: record.ended)
-        runs[item.run_id] = newer
-        if older.scores != newer.scores:
-            scores = " takes the place of ".join(str(record.scores.get("test_selected")) for record in (newer, older))
-            replaced.append(f"{item.name}: test score {scores}")
+        other, kept = sorted((runs.get(item.run_id, item), item), key=worth)
+        runs[item.run_id] = kept
+        if other.scores != kept.scores:
+            left, stays = (f"{record.scores.get('test_selected')} of {record.ended}" for record in (other, kept))
+            decided.append(f"{item.name} has two records: test score {stays} is kept, {left} is left out")
     for study, found in studies.items():
-        write_bundle(options.to / f"{study}.jsonl.xz", found.values())
-    for sentence in replaced:
+        write_bundle(options.to / f"{study}.jsonl.xz", map(lean, found.values()))
+    for sentence in decided:
         say(sentence)
     total = sum(map(len, studies.values()))
     say(f"{total} runs in {len(studies)} bundles in {options.to}; {left_out} runs that are not finished were left out")

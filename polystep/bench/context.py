@@ -21,7 +21,7 @@ def describe_context(device: str, **components: Sequence[Path]) -> dict[str, Any
     packages: versions of all that is imported by now. modified, untracked: files of the repository; None outside of one.
     sources: hashes of the suite's own files, and of those of each of the `components`, by its name.
     """
-    found = _distributions()
+    found = distributions()
     packages = {name for module in tuple(sys.modules) for name in found.get(module, ())}
     return {
         **_repository(),
@@ -59,7 +59,7 @@ def uncommitted_sources(context: Mapping[str, Any]) -> list[str]:
     return [file for file in files if file.endswith(".py") and file.partition("/")[0] in PACKAGES]
 
 
-_distributions = cache(importlib.metadata.packages_distributions)
+distributions = cache(importlib.metadata.packages_distributions)
 """The installed packages by module: reading them takes a third of a second, and they stay while a process works."""
 _version = cache(importlib.metadata.version)
 
@@ -89,11 +89,10 @@ def _repository() -> dict[str, Any]:
         return {"commit": None, "modified": None, "untracked": None}
     modified = _git(Path(top), "diff", "--name-only", "HEAD")
     untracked = _git(Path(top), "ls-files", "--others", "--exclude-standard")
-    return {
-        "commit": commit,
-        "modified": None if modified is None else modified.splitlines(),
-        "untracked": None if untracked is None else untracked.splitlines(),
-    }
+    if modified is None or untracked is None:
+        # half an answer could pass for a clean one
+        return {"commit": commit, "modified": None, "untracked": None}
+    return {"commit": commit, "modified": modified.splitlines(), "untracked": untracked.splitlines()}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

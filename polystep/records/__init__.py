@@ -3,9 +3,10 @@
 The harness writes records and reports read them; neither imports the other, both import this package.
 """
 
-from polystep.records.bundle import read_bundle, read_places, write_bundle
+from polystep.records.bundle import lean, read_bundle, read_places, write_bundle
 from polystep.records.identity import cell_id, digest, run_id, settings_id
 from polystep.records.record import (
+    BUSY,
     CLOCKS,
     COUNTERS,
     FORMAT,
@@ -20,6 +21,7 @@ from polystep.records.record import (
 )
 
 __all__ = [
+    "BUSY",
     "CLOCKS",
     "COUNTERS",
     "FORMAT",
@@ -31,6 +33,7 @@ __all__ = [
     "cell_id",
     "digest",
     "history_columns",
+    "lean",
     "read_bundle",
     "read_places",
     "read_record",

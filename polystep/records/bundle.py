@@ -3,11 +3,25 @@
 import json
 import lzma
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from polystep.contracts import ExpectedError
 from polystep.files import atomic_write
 from polystep.records.record import RecordError, RunRecord, json_of, read_record
+
+KEPT_OF_TRIALS = ("step", "seconds", "candidate_evaluations", "loss", "validation")
+"""Columns of a trial's history that bundles keep: how its validation went over what it spent."""
+
+
+def lean(record: RunRecord) -> RunRecord:
+    """The record as bundles hold it: a trial of tuning without the diagnostics of its steps, any other unchanged.
+
+    Trials choose settings by their validation alone, and a study has 17 of them for each method and task.
+    """
+    if record.study["protocol"] != "tuning":
+        return record
+    return replace(record, history={name: column for name, column in record.history.items() if name in KEPT_OF_TRIALS})
 
 
 def write_bundle(path: Path, records: Iterable[RunRecord]) -> None:

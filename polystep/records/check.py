@@ -65,6 +65,22 @@ def changed_files(record: RunRecord, kind: str) -> list[str]:
     return [file for file in files if not file.startswith(_TUNED) or file.startswith(own)]
 
 
+def is_clean(record: RunRecord) -> bool | None:
+    """Whether the code that ran is that of the record's commit; None where that is not known.
+
+    Records of earlier versions do not tell untracked files, so these may be unknown.
+    """
+    context = record.context
+    if None in (context["commit"], context["modified"], context.get("sources", {})):
+        return None
+    return not (changed_files(record, "modified") or changed_files(record, "untracked"))
+
+
+def worth(record: RunRecord) -> tuple[bool, bool, str]:
+    """Of two records of a run the one with the larger worth counts: a finished one, then one of clean code, then the later."""
+    return record.status == "finished", is_clean(record) is True, record.ended
+
+
 def names_a_file(name: str) -> bool:
     """Whether a name from a record can be that of a file: it leads to no other folder."""
     return re.fullmatch(r"[^\W_][^/\\:\0\n\ud800-\udfff]{0,199}", name) is not None

@@ -42,6 +42,8 @@ COUNTERS = (
 )
 TOO_MUCH = 1.05
 """The share of its budget that a run may not pass where budgets are equal: the last step may end a little after it."""
+BUSY = 0.9
+"""A run against the clock that computed for a smaller share of its time shared its core, and had fewer seconds than it says."""
 Row = Mapping[str, float | int | None]
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from polystep.records import TOO_MUCH
+from polystep.records import BUSY, TOO_MUCH
 from polystep.report.text import finite, plain
 
 Run = Mapping[str, Any]
@@ -12,13 +12,13 @@ Run = Mapping[str, Any]
 
 COMPLETE_SHARE = 0.99
 """A run that used less of its budget is not complete."""
-BUSY = 0.9
-"""A run against the clock that computed for a smaller share of its time shared its core, and had fewer seconds than it says."""
-DEFAULT, THEORY = "default settings", "conditions of the theorem"
+DEFAULT, THEORY, EQUAL_SECONDS = "default settings", "conditions of the theorem", "equal seconds"
+PUBLISHED = {"first": "published settings, first edition", "revised": "published settings, revised edition"}
+"""What readers call runs with the settings of an edition."""
 _AXES = {
-    ("published", "first"): "published settings, first edition",
-    ("published", "revised"): "published settings, revised edition",
-    ("equal_seconds", None): "equal seconds",
+    ("published", "first"): PUBLISHED["first"],
+    ("published", "revised"): PUBLISHED["revised"],
+    ("equal_seconds", None): EQUAL_SECONDS,
     ("equal_evaluations", "revised"): "equal evaluations, revised edition",
     ("equal_evaluations", None): "equal evaluations",
     ("equal_steps", None): "equal steps",
@@ -37,8 +37,8 @@ LENT = ("equal_steps", "equal_evaluations")
 """Protocols in which the revised edition gives its rivals the budget of its published runs of PolyStep."""
 APART = ("tuning", "controlled")
 """Protocols whose runs are shown by tables of their own and count for no rank."""
-METHOD = "polystep"
-"""The optimiser whose claims are judged."""
+METHOD, TITLE = "polystep", "PolyStep"
+"""The optimiser whose claims are judged, and what readers call it."""
 LOOKS = ("evaluation.test_every", "evaluation.test_until", "evaluation.test_steps")
 """Settings, of this version and of earlier ones, that read the test set after training and select nothing."""
 _SETTINGS = ("task.", "optimizer.", "budget.", "evaluation.")

@@ -18,9 +18,9 @@ CLOCKS = ("seconds",)
 def repetitions(own: DataFrame, committed: DataFrame) -> list[dict[str, Any]]:
     """One row for each finished own run that repeats a committed one: the same settings, seed and data, no budget in seconds.
 
-    verdict: "bit for bit", where every validation and test score is equal; "within the spread", where the difference of the
-    last test scores is at most 4 standard deviations of the committed runs over seeds; "differs"; "unknown", where they differ
-    and fewer than three such runs are committed.
+    verdict: "bit for bit", where all numbers are equal that both records hold, every validation and test score among them;
+    "within the spread", where the difference of the last test scores is at most 4 standard deviations of the committed runs
+    over seeds; "differs"; "unknown", where they differ and fewer than three such runs are committed.
     """
     if own.empty or committed.empty:
         return []
@@ -34,7 +34,7 @@ def repetitions(own: DataFrame, committed: DataFrame) -> list[dict[str, Any]]:
             continue
         scores = repeated.loc[repeated["cell_id"] == run["cell_id"], "test_last"]
         tolerance = TIMES_THE_SPREAD * float(scores.std()) if len(scores) >= 3 else math.nan
-        if _numbers(run) == _numbers(original):
+        if _numbers(run, original) == _numbers(original, run):
             verdict = "bit for bit"
         elif not math.isfinite(tolerance):
             verdict = "unknown"
@@ -62,7 +62,8 @@ def repetition_lines(rows: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _numbers(run: Run) -> tuple[Any, ...]:
-    """All that was computed, and nothing that was timed; NaN as a text, since it equals nothing."""
-    history = {name: column for name, column in run["history"].items() if name not in CLOCKS}
+def _numbers(run: Run, other: Run) -> tuple[Any, ...]:
+    """What was computed, as far as the other run has it, too, and nothing that was timed; NaN as a text: it equals nothing."""
+    shared = run["history"].keys() & other["history"].keys() - set(CLOCKS)
+    history = {name: run["history"][name] for name in sorted(shared)}
     return tuple(str(part) for part in (history, run["test_selected"], run["test_last"], run["test_curve"]))

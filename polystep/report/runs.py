@@ -7,7 +7,7 @@ from typing import Any
 import pandas
 
 from polystep.records import CLOCKS, COUNTERS, RecordError, RunRecord, cell_id, read_places
-from polystep.records.check import changed_files
+from polystep.records.check import is_clean, worth
 from polystep.records.identity import Specification
 from polystep.report.one_run import LOOKS
 
@@ -35,7 +35,7 @@ def load_runs(*places: str | Path) -> pandas.DataFrame:
         fractions); test_curve (dict, step to test score); diagnostics (dict)
         steps and the other counters; used_share; ended_by; step_seconds (what budgets in seconds limit); wall_seconds;
         cpu_seconds; seconds_NAME for every clock; peak_memory_bytes
-        commit; clean (True: the code is that of the commit, see `changed_files`, None: unknown); python, packages (dict),
+        commit; clean (True: the code is that of the commit, None: unknown); python, packages (dict),
         processor, cores, threads, device, load_before, load_after
         data (fingerprint), started, ended, error (text)
         every setting by its path, with defaults: optimizer.component, optimizer.probe_radius, budget.steps, ...
@@ -56,7 +56,7 @@ def load_runs(*places: str | Path) -> pandas.DataFrame:
         if earlier is None:
             found[item.run_id] = item, source
             continue
-        kept, other = sorted((earlier, (item, source)), key=lambda pair: _worth(pair[0]), reverse=True)
+        kept, other = sorted((earlier, (item, source)), key=lambda pair: worth(pair[0]), reverse=True)
         found[item.run_id] = kept
         if kept[0].scores != other[0].scores:
             sentence = f"{item.name}: {kept[1]} is used, {other[1]} has other scores"
@@ -71,14 +71,8 @@ def load_runs(*places: str | Path) -> pandas.DataFrame:
     return table
 
 
-def _worth(record: RunRecord) -> tuple[bool, str]:
-    """Of two records of one run, a finished one counts, then the one that ended later."""
-    return record.status == "finished", record.ended
-
-
 def _row(record: RunRecord, source: Path) -> dict[str, Any]:
     context, scores = record.context, record.scores
-    known = None not in (context["commit"], context["modified"], context.get("sources", {}))
     return {
         "run_id": record.run_id,
         "settings_id": record.settings_id,
@@ -112,7 +106,7 @@ def _row(record: RunRecord, source: Path) -> dict[str, Any]:
         **{f"seconds_{name}": record.clocks[name] for name in CLOCKS},
         "peak_memory_bytes": context["peak_memory_bytes"],
         "commit": context["commit"],
-        "clean": not (changed_files(record, "modified") or changed_files(record, "untracked")) if known else None,
+        "clean": is_clean(record),
         **{name: context[name] for name in _CONTEXT},
         "data": record.data,
         "started": record.started,

@@ -1,16 +1,18 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from polystep.records import RecordError, RunRecord, read_bundle, write_bundle, write_record
+from polystep.records.bundle import KEPT_OF_TRIALS
 from polystep.records.check import faults
 from polystep.records.record import _checksum
 from polystep.report import load_runs
 from polystep.report.build import build_report
 from scripts.records import main
-from tests.polystep.conftest import CONTEXT, MakeRecord, damaged, make_record  # noqa: F401
+from tests.polystep.conftest import CONTEXT, SPECIFICATION, MakeRecord, damaged, make_record  # noqa: F401
 
 
 def test_packing_and_unpacking_give_the_same_records(make_record: MakeRecord, tmp_path: Path) -> None:  # noqa: F811
@@ -27,6 +29,27 @@ def test_packing_and_unpacking_give_the_same_records(make_record: MakeRecord, tm
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "own" / name).read_bytes()
 
 
+def test_packing_leaves_the_diagnostics_of_trials_out_and_those_of_results_in(
+    make_record: MakeRecord,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    result = make_record(seed=1, name="result")
+    history = result.history | {"movement": [0.5 for _ in result.history["step"]]}
+    result = replace(result, history=history)
+    study = {"name": "tuning_seconds", "edition": None, "protocol": "tuning"}
+    tuning = SPECIFICATION | {"protocol": "tuning"}
+    trial = make_record(seed=7, name="trial", specification=tuning, study=study, history=history)
+    for run in (result, trial):
+        write_record(tmp_path / "own" / run.name, run)
+    assert main(["pack", str(tmp_path / "own"), "--to", str(tmp_path)]) == 0
+    assert list(read_bundle(tmp_path / "default.jsonl.xz")) == [result]
+    (packed,) = read_bundle(tmp_path / "tuning_seconds.jsonl.xz")
+    assert isinstance(packed, RunRecord) and packed.scores == trial.scores
+    assert packed.history == {name: column for name, column in history.items() if name in KEPT_OF_TRIALS}
+    assert packed.history.keys() < history.keys() and "validation" in packed.history
+    assert not list(faults(packed))
+
+
 def test_packing_adds_to_what_is_there_and_takes_the_later_record(
     make_record: MakeRecord,  # noqa: F811
     tmp_path: Path,
@@ -39,9 +62,19 @@ def test_packing_adds_to_what_is_there_and_takes_the_later_record(
     write_record(tmp_path / "own" / "run", later)
     assert main(["pack", str(tmp_path / "own"), "--to", str(tmp_path)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert f"{later.name}: test score 0.125 takes the place of {earlier.scores['test_selected']}" in shown
+    assert f"{later.name} has two records: test score 0.125 of {later.ended} is kept" in shown
+    assert f"{earlier.scores['test_selected']} of {earlier.ended} is left out" in shown
     found = list(read_bundle(tmp_path / "default.jsonl.xz"))
     assert [run.seed for run in found if isinstance(run, RunRecord)] == [1, 2] and found[1] == later
+
+
+def test_packing_keeps_a_record_of_clean_code(make_record: MakeRecord, tmp_path: Path) -> None:  # noqa: F811
+    committed = make_record()
+    write_bundle(tmp_path / "default.jsonl.xz", [committed])
+    edited = make_record(ended="2026-03-01T00:00:00+00:00", context=CONTEXT | {"modified": ["polystep/a.py"]})
+    write_record(tmp_path / "own" / "run", edited)
+    assert main(["pack", str(tmp_path / "own"), "--to", str(tmp_path)]) == 0
+    assert list(read_bundle(tmp_path / "default.jsonl.xz")) == [committed]
 
 
 def test_a_damaged_record_stops_packing_before_anything_is_written(

@@ -47,6 +47,14 @@ def fail(*arguments: Any, **settings: Any) -> Any:
     raise subprocess.TimeoutExpired("git", 10)
 
 
+@pytest.mark.parametrize("question", ["diff", "ls-files"])
+def test_half_an_answer_of_git_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, question: str) -> None:
+    ask = context._git
+    monkeypatch.setattr(context, "_git", lambda *asked: None if question in asked else ask(*asked))
+    facts = describe_context("cpu")
+    assert facts["commit"] is not None and facts["modified"] is facts["untracked"] is None
+
+
 @pytest.mark.parametrize("reason", ["no repository", "no git", "git hangs"])
 def test_without_a_repository_the_commit_is_unknown(
     tmp_path: Path, reason: str, monkeypatch: pytest.MonkeyPatch

@@ -54,6 +54,12 @@ def test_two_seeds_tell_no_spread(repeat, make_record: MakeRecord) -> None:
     assert row["verdict"] == "unknown"
 
 
+def test_columns_that_one_record_lacks_do_not_count(repeat, make_record: MakeRecord) -> None:
+    record = scored(make_record(), 0.97)
+    [row] = repeat(replace(record, history=record.history | {"movement": [0.1, 0.2, 0.3]}))
+    assert row["verdict"] == "bit for bit"
+
+
 def test_a_validation_on_the_way_counts(repeat, make_record: MakeRecord) -> None:
     record = scored(make_record(), 0.97)
     [row] = repeat(replace(record, history=record.history | {"validation": [0.8, 0.99, 0.98]}))

@@ -2,6 +2,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,17 @@ def test_of_two_records_of_a_run_the_finished_one_counts(make_record: MakeRecord
     assert list(runs.status) == ["finished"]
     [sentence] = runs.attrs["problems"][CONFLICTING]
     assert "a.jsonl" in sentence and "b.jsonl" in sentence
+
+
+@pytest.mark.parametrize("context", [{"modified": None}, {"modified": ["polystep/a.py"]}, {"commit": None}])
+def test_of_two_records_of_a_run_that_of_clean_code_counts(
+    make_record: MakeRecord, tmp_path: Path, context: dict[str, Any]
+) -> None:
+    later = make_record(context=CONTEXT | context, ended="2026-02-01T10:00:00+00:00")
+    write_bundle(tmp_path / "a.jsonl", [later])
+    write_bundle(tmp_path / "b.jsonl", [make_record()])
+    assert list(load_runs(tmp_path).clean) == [True]
+    assert list(load_runs(tmp_path / "a.jsonl").clean) != [True]
 
 
 def test_damaged_and_old_records_are_counted_and_left_out(make_record: MakeRecord, tmp_path: Path) -> None:
