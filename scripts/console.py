@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from polystep.bench.composition import Composer, add_folder
 from polystep.bench.interruption import heeded_signals
-from polystep.bench.launch import altered_overrides, build_run
+from polystep.bench.launch import altered_overrides, build_run, refuse_borrowed_names
 from polystep.bench.lock import RunBusyError
 from polystep.bench.observers import ConsoleObserver
 from polystep.bench.runner import Run, RunOutcome
@@ -126,6 +126,7 @@ def prepare(overrides: Sequence[str], cores: int | None = None) -> Run:
     if cores and not OmegaConf.select(composed, "threads", throw_on_resolution_failure=False):
         composed.threads = cores
     run = build_run(composed, choices, [ConsoleObserver(console)])
+    refuse_borrowed_names(composer, composed)
     run.config["overrides"] = [item for item in overrides if not item.startswith(PLACES)]
     run.config["altered"] = altered_overrides(composer, overrides)
     return run

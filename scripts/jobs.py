@@ -28,7 +28,10 @@ def perform(run: SweepRun, folder: SweepFolder, cores: int) -> int:
         "nothing about the paper.",
         soft_wrap=True,
     )
-    return _attempt(run.planned.without_data, cores)[0]
+    status, second = _attempt(run.planned.without_data, cores)
+    if second is not None:
+        folder.end(run, status, f"{reason}; what was run instead: {second}")
+    return status
 
 
 def _attempt(overrides: Sequence[str], cores: int) -> tuple[int, str | Exception | None]:

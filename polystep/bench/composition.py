@@ -88,6 +88,11 @@ class Composer:
                 _set(config, item)
         return Composed(config, dict(chosen.choices))
 
+    def targets(self, group: str) -> list[str]:
+        """The classes and functions that the suite's own files of a group name."""
+        contents = (read_yaml(path, "a file of settings") for path in sorted((self._config_dir / group).glob("*.yaml")))
+        return sorted({content["_target_"] for content in contents if "_target_" in content})
+
     def is_overruled(self, overrides: Sequence[str]) -> bool:
         """Whether a folder that the overrides add changes what a study of the suite prescribes for a task of the suite: by
         settings of a method of the suite, or by other settings than those of its own method.
@@ -307,6 +312,8 @@ def _parse_with(parser: OverridesParser, override: str) -> Override:
         return parser.parse_overrides([override])[0]
     except HydraException as error:
         reason = one_line(error).partition(" See https")[0]
+        # its lexer says no more than the name of its exception
+        reason = "it has a character that has no place there" if reason.startswith("LexerNo") else reason
         raise ConfigError(f"{override} cannot be read: {reason}; {_as_one_value(override)}") from None
 
 

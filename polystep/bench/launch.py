@@ -16,6 +16,7 @@ from polystep.bench.composition import SEARCH_PATH, Composer
 from polystep.bench.observers import Observer
 from polystep.bench.runner import Run
 from polystep.bench.schema import ConfigError, check_node, check_settings, describe, fits, locate, unknown
+from polystep.bench.sources import PACKAGES
 from polystep.bench.studies import Study
 from polystep.component import component_of
 from polystep.contracts import ExpectedError
@@ -90,6 +91,21 @@ def altered_overrides(composer: Composer, overrides: Sequence[str]) -> list[str]
     altered = [item for item in others if _settings(composer, [*prescribed, item]) != usual]
     # where the folders are is nobody's business
     return [*altered, *([SEARCH_PATH] if composer.is_overruled(overrides) else [])]
+
+
+def refuse_borrowed_names(composer: Composer, composed: DictConfig) -> None:
+    """Raises ConfigError for a class of one's own that declares the name by which records know another one, of the suite."""
+    for group in ("task", "optimizer"):
+        target = locate(composed[group]["_target_"], group)
+        if target.__module__.partition(".")[0] in PACKAGES:
+            continue
+        name = component_of(target).name
+        for known in composer.targets(group):
+            if component_of(locate(known, group)).name == name:
+                raise ConfigError(
+                    f"{group}._target_={composed[group]['_target_']} declares the name {name!r}, which records know as "
+                    f"{known}; give its @component another name"
+                )
 
 
 def _settings(composer: Composer, overrides: Sequence[str]) -> Any:

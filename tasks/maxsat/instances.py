@@ -9,6 +9,7 @@ import torch
 from numba import njit
 from numpy.typing import NDArray
 
+from polystep.evaluation.compilation import CompilationClock
 from polystep.machine import require_memory
 from polystep.random import named_generator
 from tasks.maxsat.formula import BYTES_PER_VARIABLE, MOST_VARIABLES, Formula
@@ -37,9 +38,10 @@ def paper_instance(variables: int, ratio: float = 4.27, seed: int = 42) -> Formu
     twister.state = {"bit_generator": "MT19937", "state": {"key": np.array(key, np.uint32), "pos": position}}
     literals = np.empty((clauses, 3), np.int32)
     words, used, done = np.empty(0, np.uint32), 0, 0
+    kernels = CompilationClock()
     while done < clauses:
         words = np.concatenate([words[used:], twister.random_raw(BLOCK).astype(np.uint32)])
-        done, used = _read_clauses(words, variables, 32 - variables.bit_length(), literals, done)
+        done, used = kernels.call(_read_clauses, words, variables, 32 - variables.bit_length(), literals, done)
     return _uniform(variables, literals)
 
 

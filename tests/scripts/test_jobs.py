@@ -100,3 +100,14 @@ def test_data_that_cannot_be_had_are_replaced_where_the_profile_says_so(
     # the run of the profile itself is still missing
     noted = folder.reason("identity")
     assert noted is not None and noted[0] == "mnist: no source delivered it; look at [/etc/hosts]"
+
+
+def test_a_substitute_that_fails_is_noted(folder: SweepFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_dataset(name: Any, folder: Path) -> Any:
+        raise DataUnavailable(f"{name}: no source delivered it")
+
+    monkeypatch.setattr(classification, "load_dataset", load_dataset)
+    assert perform(run_of("task=snn", *SMALL, without_data=DIGITS), folder, 1) == 2
+    noted = folder.reason("identity")
+    assert noted is not None
+    assert noted[0] == "mnist: no source delivered it; what was run instead: digits: no source delivered it"

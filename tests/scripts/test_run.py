@@ -270,6 +270,10 @@ REFUSED = [
     ("seed=-1", "seed=-1 is not valid; expected a whole number, at least 0"),
     ("seed=one", "seed='one' is not valid; expected a whole number, at least 0"),
     ("optimizer.polytope=[ball", "'[ball'"),
+    (
+        "records=mïne",
+        "records=mïne cannot be read: it has a character that has no place there; if that is one value, quote it",
+    ),
     ("spsa", "spsa is not of the form setting=value; did you mean optimizer=spsa?"),
     ("seed=1,2", "seed=1,2 asks for several runs, which python -m scripts.sweep makes"),
     ("~task", "task"),

@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from polystep.bench.lock import exclusive
+from polystep.bench.sources import PACKAGES
 from polystep.bench.sweeps import launcher
 from polystep.bench.sweeps.folder import SweepFolder
 from polystep.bench.sweeps.plan import SweepRun
@@ -28,9 +29,10 @@ class LocalLauncher:
         """The exit statuses by identity, when all have ended; Ctrl-C and SIGTERM end those under way and start no more."""
         statuses: dict[str, int] = {}
         begun: list[BaseProcess] = []
-        # its processes start with everything imported
+        # its processes start with all that this one has imported of the suite
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([f"{__package__}.fork_server", perform.__module__, "numba"])
+        imported = [name for name in sys.modules if name.partition(".")[0] in PACKAGES]
+        context.set_forkserver_preload([f"{__package__}.fork_server", perform.__module__, *imported, "numba"])
         tempfile.tempdir = launcher.folder_for_sockets()
 
         def compute(run: SweepRun, cores: int, log: Path | None) -> None:

@@ -61,7 +61,7 @@ def find_run_statuses(runs: Sequence[SweepRun]) -> dict[str, RunStatus]:
     return found
 
 
-KILLED = "its process ended without leaving a record (killed, or out of memory or time)"
+KILLED = "its process ended without leaving a record (killed, out of memory or time, or by an error that it printed)"
 
 
 def _statuses_in(records: Path) -> Iterable[tuple[str, RunStatus]]:

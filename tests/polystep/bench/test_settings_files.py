@@ -6,10 +6,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from polystep.bench.composition import Composer, compose_config
-from polystep.bench.launch import altered_overrides
+from polystep.bench.launch import altered_overrides, refuse_borrowed_names
 from polystep.bench.profiles import read_profile
 from polystep.bench.schema import ConfigError
 from polystep.bench.studies import ANY_OPTIMIZER, ANY_TASK, choice_files, names_in, serving_files, settings_files
+from polystep.component import component
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 FILES = settings_files(CONFIGS)
@@ -81,6 +82,32 @@ def test_equal_seconds_are_those_of_one_thread() -> None:
     overrides = ["study=equal_seconds", "task=snn", "optimizer=spsa"]
     assert altered_overrides(Composer(CONFIGS), [*overrides, "threads=1"]) == []
     assert altered_overrides(Composer(CONFIGS), [*overrides, "threads=16"]) == ["threads=16"]
+
+
+@component("spsa", version=1)
+class Borrowed:
+    """A class of one's own, with the name of another one."""
+
+
+class Own:
+    """Known by its dotted path."""
+
+
+def test_a_class_of_ones_own_cannot_bear_a_name_of_the_suite() -> None:
+    composer = Composer(CONFIGS)
+
+    def check(name: str, target: str) -> None:
+        chosen = [f"optimizer={name}", f"optimizer._target_={target}"]
+        refuse_borrowed_names(composer, composer.compose(chosen).config)
+
+    with pytest.raises(
+        ConfigError, match=r"declares the name 'spsa', which records know as baselines\.spsa\.SPSA; give its"
+    ):
+        check("mezo", f"{__name__}.Borrowed")
+    check("mezo", f"{__name__}.Own")
+    check("mezo", "baselines.mezo.MeZO")
+    # the same class by another path
+    check("polystep", "polystep.PolyStep")
 
 
 def test_a_folder_of_ones_own_may_add_names_but_not_change_what_a_study_prescribes(tmp_path: Path) -> None:
