@@ -1,5 +1,6 @@
 """A method that `scripts.tune` chooses settings for, its trials, and the file of settings that they lead to."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from omegaconf import OmegaConf
 
 from polystep.bench.grids import Grid, Point
 from polystep.bench.profiles import PlannedRun
+from polystep.bench.schema import ConfigError
 from scripts.console import PLACES
 
 RESULTS, TRIALS = "equal_", "tuning_"
@@ -116,6 +118,21 @@ def settings_text(choices: Sequence[Choice]) -> str:
         OmegaConf.to_yaml(content),
     ]
     return "\n".join(lines)
+
+
+def refuse_loss(file: Path, variants: Sequence[str]) -> None:
+    """ConfigError where a file of settings tells values of a setting of the task apart that are not among `variants`."""
+    found = re.search(r"\$\{by_(?:size|name):\$\{([\w.]+)\},\{([^}]*)\}\}", file.read_text() if file.exists() else "")
+    if found is None:
+        return
+    name, named = found[1], {variant.removeprefix(f"{found[1]}=") for variant in variants}
+    known = [item.partition(":")[0] for item in found[2].split(",")]
+    # 0 stands for the smallest size
+    if {*known} - {"0", *named} or len(named) < len(known):
+        raise ConfigError(
+            f"{file} holds settings for {len(known)} values of {name}, and those that are not named would be lost; name all of "
+            f"them: {name}=" + ",".join(known).replace("0,", "SMALLEST,", known[0] == "0")
+        )
 
 
 def _by_variant(name: str, values: Sequence[str], found: Sequence[float]) -> str:

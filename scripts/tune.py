@@ -30,7 +30,7 @@ from polystep.bench.sweeps.plan import SweepRun, plan_runs
 from polystep.bench.sweeps.run_status import find_run_statuses
 from polystep.contracts import ExpectedError
 from polystep.files import write_text
-from polystep.records import TOO_MUCH, RunRecord, read_places
+from polystep.records import BUSY, TOO_MUCH, RunRecord, read_places
 from scripts.console import (
     COMMITTED,
     CONFIGS,
@@ -43,7 +43,17 @@ from scripts.console import (
     say,
 )
 from scripts.sweep import launch, show_plan
-from scripts.trials import RESULTS, TRIALS, Choice, Method, Trial, settings_text, study_of_trials, trial_overrides
+from scripts.trials import (
+    RESULTS,
+    TRIALS,
+    Choice,
+    Method,
+    Trial,
+    refuse_loss,
+    settings_text,
+    study_of_trials,
+    trial_overrides,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,6 +94,31 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path], seeds: int =
     """The methods that a command line names; folders: of configurations, the one to write into first; seeds: how many runs a
     trial has. Raises ConfigError.
     """
+    chosen, several, fixed = _parts(overrides)
+    grids = dict(chain.from_iterable(grid_files(folder).items() for folder in reversed(folders)))
+    methods = []
+    for combination in expand_sweep(CONFIGS, [*chosen, *several, *filter(names_folders, fixed)]):
+        names = dict(item.split("=", 1) for item in combination)
+        variant = next((item for item in combination if item.startswith("task.")), "")
+        study, task, optimizer = names["study"], names["task"], names["optimizer"]
+        if study not in (studies := sorted(path.stem for path in (CONFIGS / "study").glob(f"{RESULTS}*.yaml"))):
+            raise ConfigError(f"study={study} cannot be tuned for; choose one of {', '.join(studies)}")
+        if (study, task, optimizer) not in grids:
+            raise ConfigError(
+                f"optimizer={optimizer} has no grid on task={task} for study={study}; add "
+                f"configs/grid/{study}/{task}/{optimizer}.yaml with nine combinations, such as optimizer.sigma: "
+                "[0.01, 0.03, 0.1] and another line like it"
+            )
+        methods.append(_method((study, task, optimizer), variant, fixed, grids[study, task, optimizer], folders, seeds))
+    for method in methods:
+        refuse_loss(method.file, [other.variant for other in methods if other.file == method.file])
+    return methods
+
+
+def _parts(overrides: Sequence[str]) -> tuple[list[str], list[str], tuple[str, ...]]:
+    """The choices of study, task and optimiser; the setting of the task that has several values, if any; what else holds for
+    all trials. Raises ConfigError for what does not.
+    """
     groups = {"study", "task", "optimizer"}
     others = tuple(item for item in overrides if item.partition("=")[0] not in groups)
     chosen = [item for item in overrides if item not in others]
@@ -103,46 +138,43 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path], seeds: int =
     several = [item for item in others if not names_folders(item) and len(expand_sweep(CONFIGS, [item])) > 1]
     if wrong := [item for item in several if not item.startswith("task.")] or several[1:]:
         raise ConfigError(f"{wrong[0]} has several values; one setting of the task may, such as task.variables=100,500")
-    fixed = tuple(item for item in others if item not in several)
-    grids = dict(chain.from_iterable(grid_files(folder).items() for folder in reversed(folders)))
+    return chosen, several, tuple(item for item in others if item not in several)
+
+
+def _method(
+    names: tuple[str, str, str],
+    variant: str,
+    fixed: tuple[str, ...],
+    place: Path,
+    folders: Sequence[Path],
+    seeds: int,
+) -> Method:
+    """The method of these names (study, task, optimiser), with its grid, which is at `place`; raises ConfigError."""
+    study, task, optimizer = names
     files = settings_files(*folders)
-    studies = sorted(path.stem for path in (CONFIGS / "study").glob(f"{RESULTS}*.yaml"))
-    methods = []
-    for combination in expand_sweep(CONFIGS, [*chosen, *several, *filter(names_folders, others)]):
-        names = dict(item.split("=", 1) for item in combination)
-        variant = next((item for item in combination if item.startswith("task.")), "")
-        study, task, optimizer = names["study"], names["task"], names["optimizer"]
-        if study not in studies:
-            raise ConfigError(f"study={study} cannot be tuned for; choose one of {', '.join(studies)}")
-        if (study, task, optimizer) not in grids:
-            raise ConfigError(
-                f"optimizer={optimizer} has no grid on task={task} for study={study}; add "
-                f"configs/grid/{study}/{task}/{optimizer}.yaml with nine combinations, such as optimizer.sigma: "
-                "[0.01, 0.03, 0.1] and another line like it"
-            )
-        served, is_own = serving_files(files, study_of_trials(study), task, optimizer)
-        base = name_of_settings(served[0]) if is_own else None
-        config = compose_config(CONFIGS, trial_overrides(study, task, optimizer, variant, fixed)).config
-        grid = read_grid(grids[study, task, optimizer], partial(_value_of, config))
-        for setting in grid.axes:
-            if not _is_setting(config, setting):
-                raise ConfigError(f"{grids[study, task, optimizer]}: {setting} is no setting of optimizer={optimizer}")
-        of_trials = range(config.seed, config.seed + seeds)
-        method = Method(study, task, optimizer, variant, fixed, grid, of_trials, base, folders[0])
-        own = files.get((study, task, optimizer), method.file)
-        if own != method.file and own.parent.name == task:
-            raise ConfigError(f"{own} holds these settings already; leave out --config-dir to choose them anew")
-        methods.append(method)
-    return methods
+    served, is_own = serving_files(files, study_of_trials(study), task, optimizer)
+    base = name_of_settings(served[0]) if is_own else None
+    config = compose_config(CONFIGS, trial_overrides(study, task, optimizer, variant, fixed)).config
+    grid = read_grid(place, partial(_value_of, config, optimizer, place))
+    for setting in grid.axes:
+        _require(config, setting, optimizer, place)
+    method = Method(*names, variant, fixed, grid, range(config.seed, config.seed + seeds), base, folders[0])
+    own = files.get(names, method.file)
+    if own != method.file and own.parent.name == task:
+        raise ConfigError(f"{own} holds these settings already; leave out --config-dir to choose them anew")
+    return method
 
 
-def _is_setting(config: DictConfig, setting: str) -> bool:
+def _require(config: DictConfig, setting: str, optimizer: str, place: Path) -> None:
+    """ConfigError where a grid names a setting that does not exist."""
     *path, name = setting.split(".")
     node = OmegaConf.select(config, ".".join(path), throw_on_resolution_failure=False)
-    return isinstance(node, DictConfig) and name in node.keys()  # noqa: SIM118
+    if not (isinstance(node, DictConfig) and name in node.keys()):  # noqa: SIM118
+        raise ConfigError(f"{place}: {setting} is no setting of optimizer={optimizer}")
 
 
-def _value_of(config: DictConfig, setting: str) -> float:
+def _value_of(config: DictConfig, optimizer: str, place: Path, setting: str) -> float:
+    _require(config, setting, optimizer, place)
     value = OmegaConf.select(config, setting)
     if not isinstance(value, int | float):
         raise ConfigError(
@@ -166,7 +198,7 @@ def tune(methods: Sequence[Method]) -> int:
         stage = second[method] if method in complete else trials
         if missing := SIZE - len(stage):
             say(
-                f"{missing} of {SIZE} trials of {method} failed, or are under way elsewhere: nothing is chosen; "
+                f"{missing} of {SIZE} trials of {method} failed, do not count, or are under way elsewhere: nothing is chosen; "
                 "mend the cause, which is named above, or wait, and repeat"
             )
             lost.add(method.file)
@@ -194,6 +226,8 @@ def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]]:
     planned = [(method, point, method.runs(point)) for method, grid in grids.items() for point in grid.points]
     runs = plan_runs(CONFIGS, [run for *_, of_point in planned for run in of_point], COMMITTED)
     identities = {run.planned: run.identity for run in runs}
+    if twins := [run for *_, of_point in planned for run in of_point if run not in identities]:
+        raise ConfigError(f"{' '.join(twins[0].overrides)} is the same run as another trial; name one of the methods")
     statuses, records = find_run_statuses(runs), _ended(runs)
     # a trial that diverged has failed and has its result: nothing is to be done again
     left = [run for run in runs if run.identity not in records]
@@ -205,22 +239,30 @@ def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]]:
     found: dict[Method, list[Trial]] = {method: [] for method in grids}
     for method, point, of_point in planned:
         ended = [record for run in of_point if (record := records.get(identities[run])) is not None]
-        for record in ended:
-            _check_spending(method, record)
-        if len(ended) == len(of_point):
+        unequal = list(filter(None, (_inequality(method, record) for record in ended)))
+        for sentence in unequal:
+            say(sentence)
+        if len(ended) == len(of_point) and not unequal:
             found[method].append(_trial(point, ended))
     return found
 
 
-def _check_spending(method: Method, record: RunRecord) -> None:
-    """ConfigError where a trial had more candidates than those of other methods, because its steps are so large."""
-    limit, spent = record.specification["budget"].get("candidate_evaluations"), record.counters["candidate_evaluations"]
-    if limit is not None and spent > TOO_MUCH * limit:
-        place = f"configs/settings/{study_of_trials(method.study)}/{method.task}/{method.optimizer}.yaml"
-        raise ConfigError(
-            f"a trial of {method} took {spent:,} candidates of {limit:,}, more than other methods have; give its steps fewer "
-            f"candidates, in {place}"
+def _inequality(method: Method, record: RunRecord) -> str:
+    """Why a trial had another budget than those of other methods, by the rules for results; empty where it had the same."""
+    limits, spent = record.specification["budget"], {**record.counters, "seconds": record.step_seconds}
+    for name, limit in limits.items():
+        if spent[name] > TOO_MUCH * limit:
+            place = f"configs/settings/{study_of_trials(method.study)}/{method.task}/{method.optimizer}.yaml"
+            return (
+                f"a trial of {method} took {round(spent[name], 1):,} {name} of {limit:,}, more than other methods have; give "
+                f"its steps fewer candidates, in {place}"
+            )
+    if "seconds" in limits and record.cpu_seconds is not None and record.cpu_seconds < BUSY * record.wall_seconds:
+        return (
+            f"a trial of {method} had a processor for {record.cpu_seconds:.1f} of {record.wall_seconds:.1f} seconds; delete "
+            f"the folder {record.name} among the records, and repeat on a machine that does nothing else"
         )
+    return ""
 
 
 def _trial(point: Point, records: Sequence[RunRecord]) -> Trial:

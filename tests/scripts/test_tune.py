@@ -13,7 +13,7 @@ from polystep.bench.sweeps.plan import SweepRun
 from polystep.records import RunRecord, read_places
 from scripts import tune
 from scripts.console import CONFIGS, EXIT_STATUS, console, prepare
-from scripts.trials import _by_variant
+from scripts.trials import _by_variant, refuse_loss
 from tests.polystep.conftest import MakeRecord, make_record  # noqa: F401
 
 FAULTY = Path(__file__).with_name("faulty_configs")
@@ -101,7 +101,7 @@ def test_the_best_of_two_stages_is_written_and_used(command: Command, monkeypatc
     code, shown = command("optimizer=faulty,spsa")
     assert (
         code == 1
-        and "9 of 9 trials of faulty on snn_digits failed, or are under way elsewhere: nothing is chosen"
+        and "9 of 9 trials of faulty on snn_digits failed, do not count, or are under way elsewhere: nothing is chosen"
         in " ".join(shown.split())
     )
     assert [*Path("own/settings/equal_evaluations").rglob("*.yaml")] == [path] and path.read_text() == written
@@ -120,7 +120,7 @@ def test_the_best_of_two_stages_is_written_and_used(command: Command, monkeypatc
         code, shown = command("optimizer=spsa")
         assert (
             code == 1
-            and "1 of 9 trials of spsa on snn_digits failed, or are under way elsewhere: nothing is chosen"
+            and "1 of 9 trials of spsa on snn_digits failed, do not count, or are under way elsewhere: nothing is chosen"
             in " ".join(shown.split())
         )
         assert stages == [1, lacking - 1] and not path.exists()
@@ -226,9 +226,13 @@ def test_multiples_are_of_what_trials_have_without_them(command: Command) -> Non
     overrides = add_folder([*SMALL, "optimizer=spsa"], Path("own"))
     (method,) = tune.find_methods(overrides, [Path("own"), CONFIGS])
     assert method.grid.axes == {"optimizer.c": (0.15, 0.3, 0.6), "optimizer.a": (0.001, 0.01, 0.1)}
-    grid.write_text("optimizer.nothing: {times: [0.5, 1, 2]}\noptimizer.a: [0.001, 0.01, 0.1]\n")
-    code, shown = command("optimizer=spsa")
-    assert code == 2 and "optimizer.nothing is None without a grid, of which there are no multiples" in shown
+    for setting, message in (
+        ("nothing", "optimizer.nothing is no setting of optimizer=spsa"),
+        ("A", "optimizer.A is None without a grid, of which there are no multiples"),
+    ):
+        grid.write_text(f"optimizer.{setting}: {{times: [0.5, 1, 2]}}\noptimizer.a: [0.001, 0.01, 0.1]\n")
+        code, shown = command("optimizer=spsa")
+        assert code == 2 and message in " ".join(shown.split())
 
 
 def test_a_misspelt_setting_of_a_grid_is_named_with_its_file(command: Command) -> None:
@@ -249,21 +253,56 @@ def test_a_folder_of_ones_own_cannot_hide_settings_of_the_suite(command: Command
     assert code == 2 and "leave out --config-dir to choose them anew" in " ".join(shown.split())
 
 
-def test_trials_of_large_steps_that_pass_the_budget_are_refused(make_record: MakeRecord) -> None:  # noqa: F811
+def test_trials_with_another_budget_than_those_of_other_methods_do_not_count(make_record: MakeRecord) -> None:  # noqa: F811
     method = tune.Method("equal_evaluations", "snn", "spsa", "", (), tune.Grid({}), [7], None, Path())
     plain = make_record()
-    specification = plain.specification | {"budget": {"candidate_evaluations": 10_000}}
 
-    def spent(candidates: int) -> RunRecord:
+    def inequality(budget: dict[str, float], **changes: Any) -> str:
+        return tune._inequality(method, make_record(specification=plain.specification | {"budget": budget}, **changes))
+
+    def spent(candidates: int) -> str:
         counters = plain.counters | {"candidate_evaluations": candidates}
-        return make_record(specification=specification, counters=counters)
+        return inequality({"candidate_evaluations": 10_000}, counters=counters)
 
-    tune._check_spending(method, spent(10_400))
-    with pytest.raises(
-        ConfigError, match="a trial of spsa on snn took 12,288 candidates of 10,000, more than other methods"
-    ):
-        tune._check_spending(method, spent(12_288))
-    tune._check_spending(method, make_record())
+    assert spent(10_400) == "" and tune._inequality(method, plain) == ""
+    assert "a trial of spsa on snn took 12,288 candidate_evaluations of 10,000, more than other methods" in spent(
+        12_288
+    )
+    seconds = round(plain.step_seconds, 3)
+    wall = plain.wall_seconds
+    assert inequality({"seconds": seconds}, cpu_seconds=wall) == ""
+    assert "seconds of" in inequality({"seconds": seconds / 1.1}, cpu_seconds=wall)
+    assert "had a processor for" in inequality({"seconds": seconds}, cpu_seconds=0.8 * wall)
+
+
+def test_a_method_whose_trials_do_not_count_stops_no_other(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def judged(method: Any, _: Any) -> str:
+        return f"a trial of {method} took too much" if method.optimizer == "spsa" else ""
+
+    monkeypatch.setattr(tune, "_inequality", judged)
+    code, shown = command("optimizer=faulty,spsa")
+    assert code == 1 and "9 of 9 trials of spsa on snn_digits failed, do not count, or" in " ".join(shown.split())
+    assert [path.stem for path in Path("own/settings/equal_evaluations/snn_digits").iterdir()] == ["faulty"]
+
+
+def test_two_names_of_one_run_are_refused(command: Command) -> None:
+    for folder in ("optimizer", "grid/equal_evaluations/snn_digits"):
+        shutil.copy(f"own/{folder}/faulty.yaml", f"own/{folder}/twin.yaml")
+    code, shown = command("optimizer=faulty,twin")
+    assert code == 2 and "is the same run as another trial; name one of the methods" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(("values", "is_refused"), [("100", True), ("100,1000", True), ("100,500,1000", False)])
+def test_settings_of_sizes_that_are_not_named_are_not_lost(tmp_path: Path, values: str, is_refused: bool) -> None:
+    file = tmp_path / "spsa.yaml"
+    file.write_text("optimizer:\n  c: ${by_size:${task.variables},{0:0.3,500:1.0,1000:0.027}}\n")
+    variants = [f"task.variables={value}" for value in values.split(",")] if "," in values else [""]
+    if is_refused:
+        with pytest.raises(ConfigError, match=r"for 3 values of task\.variables.*=SMALLEST,500,1000"):
+            refuse_loss(file, variants)
+    else:
+        refuse_loss(file, variants)
+    refuse_loss(tmp_path / "none.yaml", variants)
 
 
 def test_settings_that_diverge_are_trials_and_the_worst(make_record: MakeRecord) -> None:  # noqa: F811
