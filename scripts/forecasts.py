@@ -46,9 +46,13 @@ def forecast_table(runs: Any, data_dir: str) -> Table:
         )
     rows = []
     for windows, of_windows in one_per_seed(forecasts).groupby([*_WINDOWS]):
-        for (method, study, _), group in of_windows.groupby(["optimizer", "study", "cell_id"]):
+        shown: set[tuple[str, str]] = set()
+        for (method, study, cell), group in of_windows.groupby(["optimizer", "study", "cell_id"]):
             candidates = group["candidate_evaluations"].median() or None
-            names = {"method": method, "study": study, "candidates": candidates, "seeds": len(group)}
+            # other settings of the same method
+            title = f"{method} ({cell[:6]})" if (method, study) in shown else method
+            shown.add((method, study))
+            names = {"method": title, "study": study, "candidates": candidates, "seeds": len(group)}
             rows.append(_row(windows[0], names, group["validation_selected"], group["test_selected"]))
         floor = persistence(dict(zip(_WINDOWS, windows, strict=True)), data_dir)
         rows.append(_row(windows[0], {"method": "persistence"}, *([error] for error in floor)))

@@ -14,7 +14,7 @@ import pandas
 from polystep.bench.composition import compose_config
 from polystep.bench.launch import build_component
 from polystep.contracts import ExpectedError
-from polystep.report.rows import SHARES, interval_of
+from polystep.report.rows import SHARES, cut, interval_of
 from polystep.report.table import Table, interval_column, number_column, text_column
 from polystep.report.text import Interval
 from scripts.console import CONFIGS, guarded
@@ -41,14 +41,15 @@ def tree_table(runs: Any) -> Table:
     for (name, depth, share), of_set in trees.groupby([*_SETS]):
         seeds = sorted(set(of_set["seed"]))
         row: dict[str, Any] = {"set": name, "depth": depth, "validation": share, "unit": "fraction"}
-        row[CART] = interval_of([cart_accuracy(name, int(depth), share, int(seed)) for seed in seeds], SHARES)
+        of_cart = [cart_accuracy(name, int(depth), share, int(seed)) for seed in seeds]
+        row[CART] = cut(interval_of(of_cart), SHARES)
         counts = {len(seeds)}
         for (method, cell), group in one_per_seed(of_set).groupby(["optimizer", "cell_id"]):
             limit = group.get("budget.candidate_evaluations", pandas.Series([None])).iloc[0]
             title = method if pandas.isna(limit) else f"{method}, {limit:,.0f} candidates"
             # other settings of the same method
             title = f"{title} ({cell[:6]})" if title in row else title
-            row[title] = interval_of(list(group["test_selected"]), SHARES)
+            row[title] = cut(interval_of(list(group["test_selected"])), SHARES)
             methods.add(title)
             counts.add(len(group))
         row["seeds"] = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))

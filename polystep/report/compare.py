@@ -56,7 +56,7 @@ def compare(runs: DataFrame, task: str, optimizer: str) -> tuple[list[Table], li
 
 def _table(task: str, axis: str, mine: Sequence[Group], others: Sequence[Group]) -> Table:
     members = [group for group in [*mine, *others] if group.axis == axis]
-    reference = max((g for g in mine if g.axis == axis), key=lambda g: (g.is_own, g.is_complete, len(g.runs)))
+    reference = max((g for g in mine if g.axis == axis), key=lambda g: (g.is_own, g.may_be_ranked, len(g.runs)))
     members.sort(key=Group.signed_mean, reverse=True)
     rows = [_row(group, reference) for group in members]
     title = f"{task}: {axis}"
@@ -87,6 +87,8 @@ def _difference_of_conditions(group: Group, reference: Group) -> str:
     """Why two groups of one axis cannot be compared; empty where they can."""
     if fault := next(filter(None, map(budget_fault, (*group.runs, *reference.runs))), ""):
         return fault
+    if not (group.may_be_ranked and reference.may_be_ranked):
+        return "a score that is no number"
     if not {run["data"] for run in group.runs} & {run["data"] for run in reference.runs}:
         return "other data"
     if group.context != reference.context:

@@ -9,9 +9,10 @@ from types import ModuleType
 
 from pandas import DataFrame
 
+from polystep.report.boards import Board, boards_of, main_boards
 from polystep.report.charts import Style, styles_of
 from polystep.report.claims.judge import verdicts
-from polystep.report.groups import Board, Group, boards_of, group_runs, main_boards
+from polystep.report.groups import Group, group_runs
 from polystep.report.text import plain
 
 VERDICTS, HEADLINE, DOUBTS, TUNING, COSTS, CONTEXTS = "Verdicts", "Headline", "Doubts", "Tuning", "Costs", "Contexts"

@@ -38,20 +38,26 @@ def mean_of(group: Group, column: str) -> float | None:
 
 
 def interval_of(values: Sequence[float], feasible: tuple[float, float] = ANY, *, saturated: bool = False) -> Interval:
-    """Mean over seeds with its 95 % interval, of saturated scores that of the median, by the rules of verdicts
-    (claims.intervals); no ends where these know none.
+    """Mean over seeds with its 95 % interval, by the rules of verdicts (`claims.intervals.interval`); no ends where these know
+    none.
     """
     if not values:
         return Interval()
-    found = (finite(float(end)) for end in interval(values, saturated))
-    low, high = (None if end is None else min(max(end, feasible[0]), feasible[1]) for end in found)
+    low, high = (finite(float(end)) for end in interval(values, saturated, feasible))
     return Interval(math.fsum(values) / len(values), low, high)
 
 
 def score_interval(group: Group, column: str) -> Interval:
     """That of the scores in a column, cut to what scores can be."""
-    feasible = SHARES if group["unit"] == "fraction" else feasible_range(finite(group["best"]), group.sign)
-    return interval_of(list(group.values(column).values()), feasible, saturated=is_saturated(group, column))
+    feasible = feasible_range(finite(group["best"]), group.sign)
+    found = interval_of(list(group.values(column).values()), feasible, saturated=is_saturated(group, column))
+    return cut(found, SHARES) if group["unit"] == "fraction" else found
+
+
+def cut(found: Interval, ends: tuple[float, float]) -> Interval:
+    """The part of an interval between two ends."""
+    low, high = (None if end is None else min(max(end, ends[0]), ends[1]) for end in found[1:])
+    return found._replace(low=low, high=high)
 
 
 def is_saturated(group: Group, column: str) -> bool:

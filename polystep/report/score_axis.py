@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy
 
+from polystep.report.boards import Board
 from polystep.report.charts import Line, Style
 from polystep.report.curves import Numbers, mean_curve
-from polystep.report.groups import Board, Group
+from polystep.report.groups import Group
 from polystep.report.text import finite, unit_of
 
 LEAST_SHARE = 1e-4

@@ -50,6 +50,14 @@ def test_repeated_runs_and_trials_count_no_seed_twice(tmp_path: Path) -> None:
     assert (own["seeds"], own["test"].value) == (1, 0.5)
 
 
+def test_other_settings_of_a_method_are_told_apart(tmp_path: Path) -> None:
+    compute(tmp_path, *SMALL, "seed=1")
+    once = load_runs(tmp_path)
+    both = concat([once, once.assign(cell_id="zzzzzzzz")], ignore_index=True)
+    rows = forecasts.forecast_table(both, "absent folder").rows
+    assert [row["method"] for row in rows] == ["random_search", "random_search (zzzzzz)", "persistence"]
+
+
 def test_a_series_that_cannot_be_had_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compute(tmp_path, *SMALL, "seed=1")
     etth1 = load_runs(tmp_path).assign(**{"task.series": "etth1"})

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 
+from polystep.report.boards import Board
 from polystep.report.charts import Chart, Mark, Panel, Style
-from polystep.report.groups import Board, Group
+from polystep.report.groups import Group
 from polystep.report.material import HEADLINE, Material
-from polystep.report.one_run import METHOD
+from polystep.report.one_run import DEFAULT, EQUAL_SECONDS, METHOD, TITLE
 from polystep.report.published import EDITIONS, published_score
 from polystep.report.score_axis import score_axis
 
 TASKS = ("int8", "snn", "argmax", "staircase", "moe")
-_AXES = ("equal seconds", "default settings")
+_AXES = (EQUAL_SECONDS, DEFAULT)
 _FINITE_DIFFERENCES = "finite_differences"
 _COSTS = {"seconds": "step seconds", "sample_forwards": "sample forwards"}
 _MARKERS = {"first": "<", "revised": "d"}
@@ -44,7 +45,7 @@ def _panel(material: Material, board: Board, cost: str) -> Panel:
     marks = []
     for edition, title in EDITIONS.items():
         if score := published_score(board.task, METHOD, edition):
-            marks.append(Mark(f"PolyStep, published, {title}", _MARKERS[edition], float(axis.shown(score.mean))))
+            marks.append(Mark(f"{TITLE}, published, {title}", _MARKERS[edition], float(axis.shown(score.mean))))
     lines, is_log = tuple(filter(None, curves)), axis.best is not None
     return Panel(board.title, lines, tuple(marks), x_label=_COSTS[cost], y_label=axis.label, log_y=is_log)
 
@@ -54,7 +55,7 @@ def _chosen(material: Material, board: Board) -> Iterator[tuple[Group, str, Styl
     differences = [group for group in board.ranked if group["optimizer"] == _FINITE_DIFFERENCES]
     rivals = [group for group in board.rivals if group not in differences]
     chosen = (
-        (board.own, "PolyStep"),
+        (board.own, TITLE),
         (board.best(differences), "Finite differences"),
         (board.best(rivals), "Best other black-box method: {}"),
         (board.best([group for group in board.ranked if group.uses_gradients]), "Gradients: {}"),

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from polystep.report.boards import Board, groups_by_method
 from polystep.report.charts import Chart, Panel, rows_of
-from polystep.report.groups import Board, groups_by_method
 from polystep.report.material import Material, family_section
 from polystep.report.one_run import DEFAULT, method_title
 from polystep.report.score_axis import score_axis

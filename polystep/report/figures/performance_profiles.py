@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy
 
+from polystep.report.boards import Board, groups_by_method
 from polystep.report.charts import Chart, Line, Numbers, Panel, rows_of
-from polystep.report.groups import Board, groups_by_method
 from polystep.report.material import Material, family_section
 from polystep.report.one_run import method_title
 from polystep.report.score_axis import score_axis

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from polystep.report.boards import Board
 from polystep.report.charts import Chart, Dot, Panel, rows_of
-from polystep.report.groups import Board
 from polystep.report.material import Material, family_section
 from polystep.report.published import published_score
 from polystep.report.score_axis import linear_axis

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from polystep.report.boards import Board, groups_by_method, is_about_sizes
 from polystep.report.charts import Chart, Line, Panel
-from polystep.report.groups import Board, groups_by_method, is_about_sizes
 from polystep.report.material import Material, family_section
 from polystep.report.one_run import Run, method_title
 from polystep.report.published import published_score

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from polystep.report import rows
-from polystep.report.groups import Board, Group
+from polystep.report.boards import Board
+from polystep.report.groups import Group
 from polystep.report.material import Material, family_section
 from polystep.report.published import EDITIONS, published_score
 from polystep.report.table import Row, Table, interval_column, number_column, spread_column
@@ -42,11 +43,12 @@ def tables(material: Material) -> Iterator[Table]:
             columns,
             [row for board in boards for row in _rows(board)],
             (
-                "Intervals: Student's t over seeds; of equal or saturated ones, from six on, of the median. Difference: mean "
-                "over the seeds that both have. Of returns with published settings rank, interval and difference are those of "
-                "the last policy. Ranks only among complete runs with the settings of their study, on the same "
-                "data, with the same budget; for equal seconds also on one processor with the same threads and device, else "
-                "they are compared apart (column 'compared within').",
+                "Intervals: Student's t over seeds; of equal or saturated scores from the lower end of the median's, from six "
+                "seeds on, to the largest mean that they leave possible, of such differences that of the median. Difference: "
+                "mean over the seeds that both have. Of returns with published settings rank, interval and difference are "
+                "those of the last policy. Ranks only among complete runs with the settings of their study, on the same data, "
+                "with the same budget; for equal seconds also on one processor with the same threads and device, else they are "
+                "compared apart (column 'compared within').",
             ),
             family_section(family),
         )
@@ -63,7 +65,7 @@ def _rows(board: Board) -> list[Row]:
             **rows.group_row(group, test="test_selected", last="test_last"),
             "board": board.remark,
             "rank": ranks.get(group.key),
-            "complete": group.is_complete,
+            "complete": group.may_be_ranked,
             "interval": rows.score_interval(group, group.score)._replace(value=None),
             "difference": difference_of(group, board.own),
             "candidates": rows.mean_of(group, "candidate_evaluations"),
@@ -75,7 +77,7 @@ def _rows(board: Board) -> list[Row]:
 
 def difference_of(group: Group, reference: Group | None) -> Interval:
     """Mean difference of the test scores over common seeds with its interval; unknown where either is not complete."""
-    if reference is not None and reference is not group and group.is_complete and reference.is_complete:
+    if reference is not None and reference is not group and group.may_be_ranked and reference.may_be_ranked:
         base = reference.values(group.score)
         pairs = [value - base[key] for key, value in group.values(group.score).items() if key in base]
         saturated = any(rows.is_saturated(one, group.score) for one in (group, reference))

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from polystep.report.boards import Board
 from polystep.report.curves import Reached, cost_to_reach, curve_of
-from polystep.report.groups import Board, Group
+from polystep.report.groups import Group
 from polystep.report.material import COSTS, Material
 from polystep.report.one_run import METHOD as OWN_METHOD
 from polystep.report.published import EDITIONS, published_rival, published_score

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
+from polystep.report.boards import Board
 from polystep.report.claims.intervals import at_best
-from polystep.report.groups import Board, Group
+from polystep.report.groups import Group
 from polystep.report.material import DOUBTS, Material, family_section
 from polystep.report.one_run import settings_of
 from polystep.report.published import EDITIONS, published_headline
@@ -99,7 +100,11 @@ def _doubts(material: Material) -> Iterator[tuple[str, str]]:
     yield f"A mean rests on fewer than {ENOUGH_SEEDS} seeds.", _count(boards, _is_small)
     yield (
         "No trial of the method is on record for this kind of budget and task.",
-        _count(equal, lambda _, group: not _trials_for(trials, group)),
+        _count(equal, lambda _, group: not (_is_of_edition(group) or _trials_for(trials, group))),
+    )
+    yield (
+        "The method has trials, but none with the settings of a mean.",
+        _count(equal, lambda _, group: bool(_trials_for(trials, group)) and not _grid_behind(trials, group)),
     )
     yield (
         "The settings of a mean were chosen on another task of its family.",
@@ -152,10 +157,17 @@ def _loads(group: Group) -> list[tuple[float, float]]:
     return [(load, cores) for load, cores in known if load is not None and cores is not None]
 
 
+def _is_of_edition(group: Group) -> bool:
+    """Whether the settings are those that an edition published, which nobody here chose."""
+    return bool(group["study"] == group["edition"])
+
+
 def _trials_for(trials: Sequence[Group], group: Group) -> list[Group]:
-    """Trials that the group's settings come from: of its method on tasks of its family, for its kind of budget where there
-    are any.
+    """Trials that the group's settings may come from: of its method on tasks of its family, for its kind of budget where there
+    are any; none for those of an edition.
     """
+    if _is_of_edition(group):
+        return []
     alike = [trial for trial in trials if all(trial[name] == group[name] for name in ("optimizer", "family"))]
     by_study = ([trial for trial in alike if trial["study"] == study] for study in _TRIALS[str(group["protocol"])])
     return next(filter(None, by_study), [])
@@ -190,20 +202,20 @@ def _edges(material: Material) -> str:
 def _unequal(trials: Sequence[Group], equal: Sequence[Board]) -> Iterator[str]:
     """The comparisons whose methods had unequal numbers of trials, with those numbers; methods without any are named apart."""
     for board in equal:
-        numbers = {group.label: count for group in board.ranked if (count := _trials_behind(trials, group))}
+        numbers = {group.label: count for group in board.ranked if (count := len(_grid_behind(trials, group)))}
         if len(set(numbers.values())) > 1:
             listed = ", ".join(f"{method} {number}" for method, number in sorted(numbers.items()))
             yield f"{board.axis}, {board.task}: {listed}"
 
 
-def _trials_behind(trials: Sequence[Group], group: Group) -> int:
-    """How many trials the group's settings were chosen by: those of the grid that has them, else of the largest one."""
+def _grid_behind(trials: Sequence[Group], group: Group) -> list[Group]:
+    """The trials that the group's settings were chosen by: the largest grid that has them; empty where none does."""
     known = _trials_for(trials, group)
     grids: dict[object, list[Group]] = {}
     for trial in [trial for trial in known if _problem(trial) == _problem(group)] or known:
         grids.setdefault(grid_of(trial), []).append(trial)
     own = [grid for grid in grids.values() if any(_settings(trial) == _settings(group) for trial in grid)]
-    return max(map(len, own or grids.values()), default=0)
+    return max(own, key=len, default=[])
 
 
 def _settings(group: Group) -> dict[str, str]:

@@ -4,16 +4,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from polystep.report.groups import Board, Group
+from polystep.report.boards import Board
+from polystep.report.groups import Group
 from polystep.report.material import Material, family_section
-from polystep.report.one_run import DEFAULT, METHOD, THEORY, has_quantised_heads, method_title
+from polystep.report.one_run import DEFAULT, METHOD, THEORY, TITLE, has_quantised_heads, method_title
 from polystep.report.published import published_at_equal_steps, published_score
 from polystep.report.table import RUNS, Column, Row, Table, spread_column, text_column
 from polystep.report.text import file_stem, number_text, plain
 
 _SCORED = {
     "returns": " Returns are those of the last policy, as published.",
-    "first": " Here: at the checkpoint that validation chose; published: the best of all looks at the test set.",
+    "first": " Here: at the checkpoint that validation chose; published: the best of all looks at the test set, of which "
+    "MAX-SAT has one, at the end.",
     "revised": " Here and published: at the checkpoint that validation chose.",
 }
 """What the scores are, which editions treat differently."""
@@ -46,8 +48,8 @@ def _measured(boards: Sequence[Board]) -> list[Row]:
         row: dict[str, Any] = {"method": f"{label}, study {study}" if studies[label] > 1 else label}
         for task, group in groups.items():
             row[task] = group.spread(group.score)
-            row[f"{task}_complete"] = group.is_complete
-            row[f"{task}_best"] = group.is_complete and best.get(task) == _shown_score(group)
+            row[f"{task}_complete"] = group.may_be_ranked
+            row[f"{task}_best"] = group.may_be_ranked and best.get(task) == _shown_score(group)
         row[RUNS] = ",".join(group.key for group in groups.values())
         rows.append((-sum(row[f"{task}_best"] for task in groups), -len(groups), row))
     return [row for _, _, row in sorted(rows, key=lambda item: item[:2])]
@@ -58,7 +60,7 @@ def _published(boards: Sequence[Board]) -> list[Row]:
     edition, at_equal_steps = boards[0].edition, boards[0]["protocol"] == "equal_steps"
     runs = {str(group["optimizer"]): group.runs[0] for board in boards for group in board.groups}
     # some of the published runs had heads with a gradient
-    titles = {METHOD: "PolyStep"} | {
+    titles = {METHOD: TITLE} | {
         name: plain(run["method_title"]) if has_quantised_heads(run) else method_title(run)
         for name, run in runs.items()
     }
@@ -99,11 +101,12 @@ def _notes(material: Material, family: str, axis: str) -> list[str]:
             f"Not shown, because their data, budget, processor, threads or device differ or the family has more tasks: "
             f"{runs} runs ({tasks}); see the page."
         )
-    cut = [group for board in material.main[family, axis] for group in board.groups if not group.is_complete]
+    cut = [group for board in material.main[family, axis] for group in board.groups if not group.may_be_ranked]
     if cut:
         names = ", ".join(f"{group.label} on {group['task']}" for group in cut)
         notes.append(
-            f"Without rank, because they used less or more than their budget, or ran on a busy machine: {names}."
+            "Without rank, because runs used less or more than their budget, ran on a busy machine, or have a score that is no "
+            f"number: {names}."
         )
     return notes
 

@@ -41,11 +41,12 @@ def trials_of(material: Material) -> Iterator[Row]:
     """One row per setting, the best of each task, study, method and budget first, by the rule of scripts.tune."""
     trials = sorted((group for group in material.groups if group["protocol"] == "tuning"), key=grid_of)
     for _, members in groupby(trials, key=grid_of):
-        known = (group for group in members if group.spread(_SCORE) and not group.diverged)
+        tried = list(members)
+        known = (group for group in tried if len(group.values(_SCORE)) == len(group.runs) and not group.diverged)
         ranked = sorted(known, key=lambda group: (group.signed_mean(_SCORE), -_share(group)), reverse=True)
         for rank, group in enumerate(ranked, 1):
             candidates = mean_of(group, "candidate_evaluations")
-            edges = ", ".join(_edges(ranked)) if rank == 1 else None
+            edges = ", ".join(_edges(group, tried)) if rank == 1 else None
             yield {**group_row(group, validation=_SCORE), "rank": rank, "edges": edges, "candidates": candidates}
 
 
@@ -65,10 +66,10 @@ def _share(group: Group) -> float:
     return max(place / steps if place is not None and steps else 1.0 for place, steps in places)
 
 
-def _edges(ranked: Sequence[Group]) -> Iterator[str]:
-    """The settings of the first trial that no other trial has both larger and smaller."""
-    for name in ranked[0].runs[0]:
+def _edges(best: Group, tried: Sequence[Group]) -> Iterator[str]:
+    """The settings of the best trial that no trial, diverged or not, has both larger and smaller."""
+    for name in best.runs[0]:
         if name.startswith("optimizer."):
-            tried = {value for group in ranked if (value := finite(group[name])) is not None}
-            if len(tried) > 1 and finite(ranked[0][name]) in (min(tried), max(tried)):
+            values = {value for group in tried if (value := finite(group[name])) is not None}
+            if len(values) > 1 and finite(best[name]) in (min(values), max(values)):
                 yield name.removeprefix("optimizer.")

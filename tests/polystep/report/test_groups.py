@@ -1,11 +1,15 @@
 """What counts as one experiment, what may be compared, and what may not."""
 
+import math
+
 import pytest
 
-from polystep.report.groups import boards_of, group_runs, main_boards, setting_labels, spread_of
+from polystep.report.boards import boards_of, groups_by_method, main_boards
+from polystep.report.claims.intervals import interval
+from polystep.report.groups import group_runs, setting_labels, spread_of
 from polystep.report.one_run import context_of
-from polystep.report.rows import SHARES, interval_of, score_interval
-from polystep.report.text import Spread
+from polystep.report.rows import SHARES, cut, interval_of, score_interval
+from polystep.report.text import Interval, Spread
 
 
 def boards(table, *runs):
@@ -192,6 +196,20 @@ def test_gradients_of_policies_go_by_the_kind_that_was_asked_for(table, make_run
     assert len(group.runs) == 2
 
 
+def test_a_method_with_a_score_that_is_no_number_is_not_ranked_by_the_others(table, make_run):
+    runs = [make_run("snn", "spsa", seed, test_selected=math.nan if seed == 1 else 0.99) for seed in (1, 2, 3)]
+    (board,) = boards(table, *runs, make_run("snn", "polystep", test_selected=0.5))
+    assert [group["optimizer"] for group in board.ranked] == ["polystep"]
+
+
+def test_figures_show_the_settings_with_most_evidence_not_those_with_the_best_test(table, make_run):
+    earlier = make_run("snn", "spsa", cell_id="a", test_selected=0.9, ended="2026-01-01T00:00:00+00:00")
+    later = make_run("snn", "spsa", cell_id="b", test_selected=0.8, ended="2026-01-02T00:00:00+00:00")
+    for first, second in ((earlier, later), (later | {"ended": earlier["ended"]}, earlier | {"ended": later["ended"]})):
+        (groups,) = groups_by_method(boards(table, first, second)).values()
+        assert [group["cell_id"] for group in groups] == [second["cell_id"]]
+
+
 def test_returns_with_published_settings_are_those_of_the_last_policy(table, make_run):
     lost, kept = ({"test_selected": 500.0, "test_last": last} for last in (150.0, 400.0))
 
@@ -209,9 +227,22 @@ def test_returns_with_published_settings_are_those_of_the_last_policy(table, mak
 def test_settings_are_labelled_by_what_differs_from_the_study(make_run):
     own = (make_run("snn", "spsa", **{"optimizer.rate": 0.1, "optimizer.decay": 0.6}),)
     altered = (
-        make_run("snn", "spsa", altered=("optimizer.rate=1",), **{"optimizer.rate": 1.0, "optimizer.decay": 0.6}),
+        make_run(
+            "snn",
+            "spsa",
+            cell_id="other",
+            altered=("optimizer.rate=1",),
+            **{"optimizer.rate": 1.0, "optimizer.decay": 0.6},
+        ),
     )
     assert setting_labels([own, altered]) == ["", "rate=1"]
+
+
+def test_equal_settings_on_several_machines_have_one_label(table, make_run):
+    runs = [make_run("snn", "spsa", seed, processor=name) for seed in (1, 2) for name in ("one", "another")]
+    assert [group.label for group in group_runs(table(*runs))] == ["spsa", "spsa"]
+    other = make_run("snn", "spsa", 3, cell_id="other", altered=("optimizer.rate=1",), **{"optimizer.rate": 1.0})
+    assert {group.label for group in group_runs(table(*runs, other))} == {"spsa", "spsa (rate=1)"}
 
 
 def test_labels_that_are_too_long_are_replaced_by_the_identity(make_run):
@@ -229,12 +260,19 @@ def test_summaries_show_one_task_per_size(table, make_run):
 
 
 def test_intervals_of_shares_are_cut_to_what_shares_can_be():
-    shares = [0.9, 1.0, 1.0]
-    assert interval_of(shares, SHARES).high == 1.0 and interval_of(shares).high > 1.05
-    assert interval_of(shares, SHARES).low == interval_of(shares).low > 0.8
+    found = interval_of([0.9, 1.0, 1.0])
+    assert found.high > 1.05 and cut(found, SHARES) == (found.value, found.low, 1.0) and found.low > 0.8
+    assert cut(Interval(0.5, None, None), SHARES) == (0.5, None, None)
 
 
-def test_intervals_of_returns_do_not_pass_the_best_one_and_those_of_equal_ones_need_six(table, make_run):
+def test_intervals_of_tables_are_those_of_verdicts(table, make_run):
+    scores = [1.0, 1.0, 1.0, 1.0, 1.0, 0.2]
+    runs = [make_run("snn", "spsa", seed, test_selected=score, best=1.0) for seed, score in enumerate(scores)]
+    found = score_interval(group_runs(table(*runs))[0], "test_selected")
+    assert found[1:] == tuple(map(float, interval(scores, True, (-math.inf, 1.0)))) and found.high < 1.0
+
+
+def test_intervals_of_returns_do_not_pass_the_best_one_and_the_lower_end_of_equal_ones_needs_six(table, make_run):
     def group(*scores):
         runs = [
             make_run("cartpole", "spsa", seed, test_selected=score, unit="", best=500.0, data="d")
@@ -243,13 +281,15 @@ def test_intervals_of_returns_do_not_pass_the_best_one_and_those_of_equal_ones_n
         return group_runs(table(*runs))[0]
 
     assert score_interval(group(450.0, 499.0, 480.0), "test_selected").high == 500.0
-    assert score_interval(group(*[500.0] * 5), "test_selected") == (500.0, None, None)
+    assert score_interval(group(*[500.0] * 5), "test_selected") == (500.0, None, 500.0)
     assert score_interval(group(*[500.0] * 6), "test_selected") == (500.0, 500.0, 500.0)
     # a score as good as the best one says nothing about the spread
-    assert score_interval(group(450.0, 500.0, 480.0), "test_selected")[1:] == (None, None)
-    assert score_interval(group(*[450.0] * 5), "test_selected")[1:] == (None, None)
+    for scores in ([450.0, 500.0, 480.0], [450.0] * 5):
+        value, low, high = score_interval(group(*scores), "test_selected")
+        assert low is None and value < high < 500.0
 
 
-def test_equal_shares_of_few_seeds_have_no_interval(table, make_run):
+def test_equal_shares_of_few_seeds_have_no_lower_end(table, make_run):
     runs = [make_run("snn", "spsa", seed, test_selected=0.5) for seed in range(5)]
-    assert score_interval(group_runs(table(*runs))[0], "test_selected") == (0.5, None, None)
+    value, low, high = score_interval(group_runs(table(*runs))[0], "test_selected")
+    assert (value, low) == (0.5, None) and 0.5 < high < 1.0

@@ -1,5 +1,7 @@
 """What tables say of trials, and of comparisons that are not to be trusted."""
 
+import math
+
 import pandas
 import pytest
 
@@ -59,13 +61,14 @@ def test_of_equal_trials_the_one_that_was_so_good_first_wins(made, make_trial):
 
 
 def test_weak_spots_are_found_in_the_runs(made, make_run, make_trial):
+    chosen = {"optimizer.rate": 1.0}
     runs = [
-        *(make_run("snn", "polystep", seed) for seed in range(5)),
-        *(make_run("int8", "polystep", seed, commit=str(seed)) for seed in range(2)),
+        *(make_run("snn", "polystep", seed, **chosen) for seed in range(5)),
+        *(make_run("int8", "polystep", seed, commit=str(seed), **chosen) for seed in range(2)),
         make_run("snn", "openai_es", commit="another"),
-        make_run("snn", "spsa"),
+        make_run("snn", "spsa", **chosen),
         make_run("int8", "openai_es", load_after=3.4, commit="0"),
-        make_run("maxsat_100v", "polystep", load_before=None),
+        make_run("maxsat_100v", "polystep", load_before=None, **chosen),
         *(make_trial("snn", "polystep", rate) for rate in (1.0, 2.0)),
         *(make_trial("snn", "spsa", rate) for rate in (1.0, 2.0, 3.0)),
         make_trial("maxsat_100v", "polystep", 1.0),
@@ -96,9 +99,43 @@ def test_trials_on_another_formula_of_the_same_size_are_no_loan(made, make_run, 
     assert not loans("maxsat_100v_seed7") and loans("maxsat_1000v_seed7") and loans("maxsat_1000v")
 
 
-def test_comparisons_with_an_edition_s_own_settings_need_no_trials(made, make_run):
-    runs = [make_run("snn", "polystep", seed, protocol="equal_steps", edition="revised") for seed in range(5)]
-    assert "doubts" not in made(*runs)
+def test_a_winner_between_values_that_diverged_is_at_no_edge(made, make_trial):
+    trials = [
+        make_trial("snn", "spsa", rate, validation_selected=score, ended_by=end)
+        for rate, score, end in [(1.0, 0.2, "budget"), (2.0, 0.6, "budget"), (3.0, 0.9, "divergence")]
+    ]
+    shown = made(*trials)["tuning"].rows
+    assert [(row["validation"].mean, row["edges"] or None) for row in shown] == [(0.6, None), (0.2, None)]
+
+
+def test_a_trial_that_fails_with_one_seed_of_several_wins_nothing(made, make_trial):
+    trials = [make_trial("snn", "spsa", 1.0, seed=seed, validation_selected=0.2) for seed in (7, 8)]
+    trials += [make_trial("snn", "spsa", 2.0, seed=7, validation_selected=0.9)]
+    trials += [make_trial("snn", "spsa", 2.0, seed=8, validation_selected=math.nan)]
+    assert [row["validation"].mean for row in made(*trials)["tuning"].rows] == [0.2]
+
+
+def test_only_settings_that_an_edition_published_need_no_trials(made, make_run):
+    columns = {"protocol": "equal_steps", "edition": "revised", "budget.steps": 100, "steps": 100}
+
+    def doubts(study):
+        runs = [make_run("snn", "polystep", seed, study=study, **columns) for seed in range(5)]
+        shown = made(*runs)
+        return [row["doubt"] for row in shown["doubts"].rows] if "doubts" in shown else []
+
+    assert doubts("revised") == []
+    assert doubts("equal_steps") == ["No trial of the method is on record for this kind of budget and task."]
+
+
+def test_settings_that_no_trial_had_are_told(made, make_run, make_trial):
+    trials = [make_trial("snn", "spsa", rate) for rate in (1.0, 2.0)]
+
+    def doubts(rate):
+        runs = [make_run("snn", "spsa", seed, **{"optimizer.rate": rate}) for seed in range(5)]
+        return {row["doubt"] for row in made(*runs, *trials)["doubts"].rows}
+
+    doubt = "The method has trials, but none with the settings of a mean."
+    assert doubt in doubts(3.0) and doubt not in doubts(2.0)
 
 
 def test_without_weak_spots_there_is_no_table_of_them(made, make_run):
