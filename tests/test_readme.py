@@ -132,6 +132,8 @@ def test_commands_are_understood(command: str) -> None:
     elif words[0] == "pip":
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert not [name for name in re.findall(r"\[(\w+)\]", words[-1]) if name not in extras]
+    elif words[0] == "git":
+        assert words[:3] == ["git", "add", "configs"]
     elif words[0] == "source":
         assert words[1] == ".venv/bin/activate"
     else:
