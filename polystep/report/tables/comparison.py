@@ -11,9 +11,18 @@ from polystep.report.published import EDITIONS, published_score
 from polystep.report.table import Row, Table, interval_column, number_column, spread_column
 from polystep.report.text import Interval, file_stem
 
+_RULES = (
+    "Intervals: Student's t over seeds; of equal or saturated scores from the lower end of the median's, from six seeds on, to "
+    "the largest mean that they leave possible, of such differences that of the median. Difference: mean over the seeds that "
+    "both have. Of returns with published settings rank, interval and difference are those of the last policy. Ranks only "
+    "among complete runs with the settings of their study, on the same data, with the same budget; for equal seconds also on "
+    "one processor with the same threads and device, else they are compared apart (column 'compared within')."
+)
+
 
 def tables(material: Material) -> Iterator[Table]:
-    """One table for each family and axis, the best first on every board."""
+    """One table for each family and axis, the best first on every board; the first one of a family explains its others."""
+    explained: dict[str, str] = {}
     for (family, axis), members in groupby(material.boards, key=lambda board: (board["family"], board.axis)):
         boards = list(members)
         edition = boards[0].edition
@@ -42,16 +51,10 @@ def tables(material: Material) -> Iterator[Table]:
             ", ".join([title, *within]) if len(within) == 1 and any(within) else title,
             columns,
             [row for board in boards for row in _rows(board)],
-            (
-                "Intervals: Student's t over seeds; of equal or saturated scores from the lower end of the median's, from six "
-                "seeds on, to the largest mean that they leave possible, of such differences that of the median. Difference: "
-                "mean over the seeds that both have. Of returns with published settings rank, interval and difference are "
-                "those of the last policy. Ranks only among complete runs with the settings of their study, on the same data, "
-                "with the same budget; for equal seconds also on one processor with the same threads and device, else they are "
-                "compared apart (column 'compared within').",
-            ),
+            (explained.get(family, _RULES),),
             family_section(family),
         )
+        explained.setdefault(family, f"Intervals, differences and ranks: as in the table {title}.")
 
 
 def _rows(board: Board) -> list[Row]:
