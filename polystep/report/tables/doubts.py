@@ -125,6 +125,10 @@ def _doubts(material: Material) -> Iterator[tuple[str, str]]:
         _count(against_clock, lambda _, group: any(load > cores + _NOISE for load, cores in _loads(group))),
     )
     yield (
+        "Runs against the clock were made on other days than those of PolyStep; a machine may have been faster or slower then.",
+        _count(against_clock, _is_of_other_days),
+    )
+    yield (
         "How much the machine had to do while a run went against the clock is not on record.",
         _count(against_clock, lambda _, group: len(_loads(group)) < 2 * len(group.runs)),
     )
@@ -149,6 +153,14 @@ def _is_small(_: Board, group: Group) -> bool:
 
 def _has_several_commits(board: Board, _: Group) -> bool:
     return len({str(run["commit"]) for group in board.groups for run in group.runs}) > 1
+
+
+def _is_of_other_days(board: Board, group: Group) -> bool:
+    return board.own is not None and not _days(group) & _days(board.own)
+
+
+def _days(group: Group) -> set[str]:
+    return {str(run["started"])[:10] for run in group.runs}
 
 
 def _loads(group: Group) -> list[tuple[float, float]]:
