@@ -129,9 +129,10 @@ def refuse_loss(file: Path, variants: Sequence[str]) -> None:
     known = [item.partition(":")[0] for item in found[2].split(",")]
     # 0 stands for the smallest size
     if {*known} - {"0", *named} or len(named) < len(known):
+        listed = ",".join("SMALLEST" if value == "0" else value for value in known)
         raise ConfigError(
             f"{file} holds settings for {len(known)} values of {name}, and those that are not named would be lost; name all of "
-            f"them: {name}=" + ",".join(known).replace("0,", "SMALLEST,", known[0] == "0")
+            f"them: {name}={listed}"
         )
 
 

@@ -30,7 +30,7 @@ from polystep.bench.sweeps.plan import SweepRun, plan_runs
 from polystep.bench.sweeps.run_status import find_run_statuses
 from polystep.contracts import ExpectedError
 from polystep.files import write_text
-from polystep.records import BUSY, TOO_MUCH, RunRecord, read_places
+from polystep.records import TOO_MUCH, RunRecord, read_places, shared_its_core
 from scripts.console import (
     COMMITTED,
     CONFIGS,
@@ -96,12 +96,14 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path], seeds: int =
     """
     chosen, several, fixed = _parts(overrides)
     grids = dict(chain.from_iterable(grid_files(folder).items() for folder in reversed(folders)))
+    files = settings_files(*folders)
+    studies = sorted(path.stem for path in (CONFIGS / "study").glob(f"{RESULTS}*.yaml"))
     methods = []
     for combination in expand_sweep(CONFIGS, [*chosen, *several, *filter(names_folders, fixed)]):
         names = dict(item.split("=", 1) for item in combination)
         variant = next((item for item in combination if item.startswith("task.")), "")
         study, task, optimizer = names["study"], names["task"], names["optimizer"]
-        if study not in (studies := sorted(path.stem for path in (CONFIGS / "study").glob(f"{RESULTS}*.yaml"))):
+        if study not in studies:
             raise ConfigError(f"study={study} cannot be tuned for; choose one of {', '.join(studies)}")
         if (study, task, optimizer) not in grids:
             raise ConfigError(
@@ -109,7 +111,16 @@ def find_methods(overrides: Sequence[str], folders: Sequence[Path], seeds: int =
                 f"configs/grid/{study}/{task}/{optimizer}.yaml with nine combinations, such as optimizer.sigma: "
                 "[0.01, 0.03, 0.1] and another line like it"
             )
-        methods.append(_method((study, task, optimizer), variant, fixed, grids[study, task, optimizer], folders, seeds))
+        served, is_own = serving_files(files, study_of_trials(study), task, optimizer)
+        base = name_of_settings(served[0]) if is_own else None
+        place = grids[study, task, optimizer]
+        config = compose_config(CONFIGS, trial_overrides(study, task, optimizer, variant, fixed)).config
+        grid, of_trials = _grid(config, optimizer, place), range(config.seed, config.seed + seeds)
+        method = Method(study, task, optimizer, variant, fixed, grid, of_trials, base, folders[0])
+        own = files.get((study, task, optimizer), method.file)
+        if own != method.file and own.parent.name == task:
+            raise ConfigError(f"{own} holds these settings already; leave out --config-dir to choose them anew")
+        methods.append(method)
     for method in methods:
         refuse_loss(method.file, [other.variant for other in methods if other.file == method.file])
     return methods
@@ -141,28 +152,12 @@ def _parts(overrides: Sequence[str]) -> tuple[list[str], list[str], tuple[str, .
     return chosen, several, tuple(item for item in others if item not in several)
 
 
-def _method(
-    names: tuple[str, str, str],
-    variant: str,
-    fixed: tuple[str, ...],
-    place: Path,
-    folders: Sequence[Path],
-    seeds: int,
-) -> Method:
-    """The method of these names (study, task, optimiser), with its grid, which is at `place`; raises ConfigError."""
-    study, task, optimizer = names
-    files = settings_files(*folders)
-    served, is_own = serving_files(files, study_of_trials(study), task, optimizer)
-    base = name_of_settings(served[0]) if is_own else None
-    config = compose_config(CONFIGS, trial_overrides(study, task, optimizer, variant, fixed)).config
+def _grid(config: DictConfig, optimizer: str, place: Path) -> Grid:
+    """The grid at `place`, all of whose settings exist; config: of a trial without it. Raises ConfigError."""
     grid = read_grid(place, partial(_value_of, config, optimizer, place))
     for setting in grid.axes:
         _require(config, setting, optimizer, place)
-    method = Method(*names, variant, fixed, grid, range(config.seed, config.seed + seeds), base, folders[0])
-    own = files.get(names, method.file)
-    if own != method.file and own.parent.name == task:
-        raise ConfigError(f"{own} holds these settings already; leave out --config-dir to choose them anew")
-    return method
+    return grid
 
 
 def _require(config: DictConfig, setting: str, optimizer: str, place: Path) -> None:
@@ -249,7 +244,7 @@ def _trials(grids: Mapping[Method, Grid]) -> dict[Method, list[Trial]]:
 
 def _inequality(method: Method, record: RunRecord) -> str:
     """Why a trial had another budget than those of other methods, by the rules for results; empty where it had the same."""
-    limits, spent = record.specification["budget"], {**record.counters, "seconds": record.step_seconds}
+    limits, spent = record.specification["budget"], record.spent
     for name, limit in limits.items():
         if spent[name] > TOO_MUCH * limit:
             place = f"configs/settings/{study_of_trials(method.study)}/{method.task}/{method.optimizer}.yaml"
@@ -257,7 +252,7 @@ def _inequality(method: Method, record: RunRecord) -> str:
                 f"a trial of {method} took {round(spent[name], 1):,} {name} of {limit:,}, more than other methods have; give "
                 f"its steps fewer candidates, in {place}"
             )
-    if "seconds" in limits and record.cpu_seconds is not None and record.cpu_seconds < BUSY * record.wall_seconds:
+    if "seconds" in limits and shared_its_core(record.cpu_seconds, record.wall_seconds):
         return (
             f"a trial of {method} had a processor for {record.cpu_seconds:.1f} of {record.wall_seconds:.1f} seconds; delete "
             f"the folder {record.name} among the records, and repeat on a machine that does nothing else"

@@ -6,7 +6,6 @@ The harness writes records and reports read them; neither imports the other, bot
 from polystep.records.bundle import lean, read_bundle, read_places, write_bundle
 from polystep.records.identity import cell_id, digest, run_id, settings_id
 from polystep.records.record import (
-    BUSY,
     CLOCKS,
     COUNTERS,
     FORMAT,
@@ -17,11 +16,11 @@ from polystep.records.record import (
     RunRecord,
     history_columns,
     read_record,
+    shared_its_core,
     write_record,
 )
 
 __all__ = [
-    "BUSY",
     "CLOCKS",
     "COUNTERS",
     "FORMAT",
@@ -39,6 +38,7 @@ __all__ = [
     "read_record",
     "run_id",
     "settings_id",
+    "shared_its_core",
     "write_bundle",
     "write_record",
 ]

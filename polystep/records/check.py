@@ -142,7 +142,7 @@ def _time(record: RunRecord) -> Iterator[str]:
 
 
 def _budget(record: RunRecord) -> Iterator[str]:
-    spent = {**record.counters, "seconds": record.step_seconds}
+    spent = record.spent
     limits = record.specification["budget"]
     if not isinstance(limits, dict) or not all(
         isinstance(limit, int | float) and limit > 0 for limit in limits.values()
@@ -174,7 +174,7 @@ def _end(record: RunRecord) -> Iterator[str]:
 
 def _history(record: RunRecord) -> Iterator[str]:
     """What was counted on the way, against what was counted at the end."""
-    for name, total in {**record.counters, "seconds": record.step_seconds}.items():
+    for name, total in record.spent.items():
         counted = [value for value in record.history.get(name, []) if isinstance(value, int | float)]
         if counted and counted[-1] > total + CLOCK_TOLERANCE * max(1, total):
             yield f"{name} of its history ends at {counted[-1]}, its counters and clocks at {total}"

@@ -42,8 +42,8 @@ COUNTERS = (
 )
 TOO_MUCH = 1.05
 """The share of its budget that a run may not pass where budgets are equal: the last step may end a little after it."""
-BUSY = 0.9
-"""A run against the clock that computed for a smaller share of its time shared its core, and had fewer seconds than it says."""
+_BUSY = 0.9
+"""The least share of its time for which a run on a core of its own computes."""
 Row = Mapping[str, float | int | None]
 
 
@@ -104,6 +104,11 @@ class RunRecord:
         """What budgets in seconds limit."""
         return sum(self.clocks[clock] for clock in STEP_CLOCKS)
 
+    @property
+    def spent(self) -> dict[str, float]:
+        """What it used, by the names of the limits of budgets."""
+        return {**self.counters, "seconds": self.step_seconds}
+
     def content(self) -> dict[str, Any]:
         """The record as JSON values, with its checksum."""
         content = asdict(self)
@@ -124,6 +129,13 @@ class RunRecord:
         if content["checksum"] != _checksum(content):
             raise RecordError(f"{place} was altered after it was written: its checksum does not match")
         return RunRecord(**{f.name: content[f.name] for f in fields(RunRecord)})
+
+
+def shared_its_core(cpu_seconds: float | None, wall_seconds: float | None) -> bool:
+    """Whether a run is known to have computed for so little of its time that, against the clock, it had fewer seconds than it
+    says.
+    """
+    return cpu_seconds is not None and wall_seconds is not None and cpu_seconds < _BUSY * wall_seconds
 
 
 def schema_fault(content: Mapping[str, Any]) -> str | None:

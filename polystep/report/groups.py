@@ -49,6 +49,10 @@ class Group:
         found = {(run["seed"], run["data"]): finite(run.get(column)) for run in self.runs}
         return {key: value for key, value in found.items() if value is not None}
 
+    def knows(self, column: str) -> bool:
+        """Whether every run has a number in a column."""
+        return len(self.values(column)) == len(self.runs)
+
     def spread(self, column: str) -> Spread | None:
         """Mean and sample standard deviation of a column; None where no run knows it."""
         return spread_of(list(self.values(column).values()))
@@ -101,7 +105,7 @@ class Group:
     @property
     def may_be_ranked(self) -> bool:
         """Whether every run is complete and has a score that is a number."""
-        return self.is_complete and len(self.values(self.score)) == len(self.runs)
+        return self.is_complete and self.knows(self.score)
 
     @property
     def evidence(self) -> tuple[int, str]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from polystep.records import BUSY, TOO_MUCH
+from polystep.records import TOO_MUCH, shared_its_core
 from polystep.report.text import finite, plain
 
 Run = Mapping[str, Any]
@@ -78,10 +78,9 @@ def budget_fault(run: Run) -> str:
         share = (finite(run[spent]) or 0.0) / (finite(run.get(limit)) or math.inf)
         if share > TOO_MUCH:
             return "more than its budget"
-    if run["protocol"] == "equal_seconds":
-        computed, passed = finite(run.get("cpu_seconds")), finite(run.get("wall_seconds"))
-        if computed is not None and passed and computed < BUSY * passed:
-            return "on a busy machine"
+    clocks = finite(run.get("cpu_seconds")), finite(run.get("wall_seconds"))
+    if run["protocol"] == "equal_seconds" and shared_its_core(*clocks):
+        return "on a busy machine"
     if run["ended_by"] in ("method", "divergence"):
         # it has nothing left to find, or is lost, so the rest of its budget could change nothing
         return ""

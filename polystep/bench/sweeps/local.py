@@ -32,7 +32,7 @@ class LocalLauncher:
         # its processes start with all that this one has imported of the suite
         context = multiprocessing.get_context("forkserver")
         imported = [name for name in sys.modules if name.partition(".")[0] in PACKAGES]
-        context.set_forkserver_preload([f"{__package__}.fork_server", perform.__module__, *imported, "numba"])
+        context.set_forkserver_preload([f"{__package__}.fork_server", perform.__module__, *imported])
         tempfile.tempdir = launcher.folder_for_sockets()
 
         def compute(run: SweepRun, cores: int, log: Path | None) -> None:

@@ -42,7 +42,7 @@ def trials_of(material: Material) -> Iterator[Row]:
     trials = sorted((group for group in material.groups if group["protocol"] == "tuning"), key=grid_of)
     for _, members in groupby(trials, key=grid_of):
         tried = list(members)
-        known = (group for group in tried if len(group.values(_SCORE)) == len(group.runs) and not group.diverged)
+        known = (group for group in tried if group.knows(_SCORE) and not group.diverged)
         ranked = sorted(known, key=lambda group: (group.signed_mean(_SCORE), -_share(group)), reverse=True)
         for rank, group in enumerate(ranked, 1):
             candidates = mean_of(group, "candidate_evaluations")
